@@ -1,0 +1,1 @@
+"""Stage 6: put accepted generations and original text together by weight."""

@@ -1,0 +1,1 @@
+"""What runs around the stages: the wiring they share, the guard, schedules and sweeps."""

@@ -1,0 +1,102 @@
+"""The runtime guard: no stage reads an upstream version whose blocking gates have not all passed.
+
+Dagster stops downstream assets after a failed blocking check within the same run only; a later run, a
+backfill or an automation goes ahead. Every stage therefore asks here first.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from synth_platform.snapshots import Snapshot, Snapshots
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """An asset that a stage reads, and the gates that must have passed on it.
+
+    Args:
+        asset: key path.
+        gates: names of its blocking checks.
+        partitioned: whether it shares the dataset's cycle.
+    """
+
+    asset: str
+    gates: tuple[str, ...] = ()
+    partitioned: bool = True
+
+
+def open_inputs(
+    instance: dg.DagsterInstance, snapshots: Snapshots, upstreams: Sequence[Upstream], partition: str | None
+) -> dict[str, Snapshot]:
+    """The current version of each upstream asset, once all of their gates are known to be open.
+
+    Raises:
+        dg.Failure: an upstream asset was never made, or a gate failed, crashed, was skipped, or judged an
+            older version or another partition. Retrying cannot help, so none is allowed.
+    """
+    inputs: dict[str, Snapshot] = {}
+    problems: list[str] = []
+    for upstream in upstreams:
+        cycle = partition if upstream.partitioned else None
+        snapshot = snapshots.head(upstream.asset, cycle)
+        if snapshot is None:
+            problems.append(f"{upstream.asset} has not been materialized")
+            continue
+        inputs[upstream.asset] = snapshot
+        problems.extend(_closed_gates(instance, upstream, cycle, snapshot))
+    if problems:
+        raise dg.Failure(
+            "The gates before this stage are not open:\n- "
+            + "\n- ".join(problems)
+            + "\nMend the cause (the check's page shows the numbers), then materialize that asset and its checks.",
+            allow_retries=False,
+        )
+    return inputs
+
+
+def _closed_gates(
+    instance: dg.DagsterInstance, upstream: Upstream, partition: str | None, snapshot: Snapshot
+) -> Iterator[str]:
+    if not upstream.gates:
+        return
+    key = dg.AssetKey(upstream.asset.split("/"))
+    latest = _latest_materialization(instance, key, partition)
+    if latest is None or _data_version(latest) != snapshot.manifest.digest:
+        yield f"{upstream.asset}: version {snapshot.manifest.snapshot_id} is not the one last materialized"
+        return
+    for name in upstream.gates:
+        if reason := _why_closed(instance, dg.AssetCheckKey(key, name), partition, latest.storage_id):
+            yield f"{upstream.asset}: gate {name!r} {reason}"
+
+
+def _why_closed(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, partition: str | None, storage_id: int
+) -> str | None:
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [key], partition_filter=PartitionKeyFilter(key=partition)
+    )
+    record = records.get(key)
+    if record is None:
+        return "never ran"
+    if record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
+        return "did not finish"
+    target = record.evaluation.target_materialization_data
+    if target is None or target.storage_id != storage_id:
+        return "judged an older version"
+    return None if record.evaluation.passed else "failed"
+
+
+def _latest_materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
+) -> dg.EventLogRecord | None:
+    only = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
+    return next(iter(instance.fetch_materializations(only, limit=1).records), None)
+
+
+def _data_version(record: dg.EventLogRecord) -> str | None:
+    materialization = record.asset_materialization
+    return (materialization.tags or {}).get("dagster/data_version") if materialization else None

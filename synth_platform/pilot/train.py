@@ -1,0 +1,245 @@
+"""Train a small Llama from scratch: `python -m synth_platform.pilot.train --out DIR --minutes 60`.
+
+`train` takes any stream of token sequences; `main` feeds it the `synth-tiny` corpus.
+"""
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from synth_platform.digest import digest
+from synth_platform.pilot.corpus import examples
+from synth_platform.pilot.tokenizer import END, PAD, START, chat_text, save_tokenizer, train_tokenizer
+
+CONTEXT_LENGTH = 2048
+_POOL_BATCHES = 16
+_IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of the model; the default has 3.4 million parameters."""
+
+    layers: int = 4
+    width: int = 256
+    heads: int = 4
+    feed_forward: int = 704
+    vocabulary: int = 1024
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn; the learning rate follows a cosine over the wall clock."""
+
+    minutes: float
+    batch: int = 16
+    peak_rate: float = 1.5e-3
+    warmup_steps: int = 100
+    checkpoint_minutes: float = 5.0
+    seed: int = 0
+
+
+@dataclass
+class Record:
+    """What a training run measured."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    """Tokens seen and mean loss since the point before."""
+
+
+def build_model(shape: Shape, tokenizer: Tokenizer, seed: int) -> LlamaForCausalLM:
+    """A randomly initialised Llama with tied embeddings."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        intermediate_size=shape.feed_forward,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=CONTEXT_LENGTH,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.token_to_id(START),
+        eos_token_id=tokenizer.token_to_id(END),
+        pad_token_id=tokenizer.token_to_id(PAD),
+    )
+    return LlamaForCausalLM(config)
+
+
+def train(
+    model: LlamaForCausalLM, sequences: Iterable[list[int]], schedule: Schedule, save: "Save", pad: int
+) -> Record:
+    """Train on a stream of token sequences until the time is up; the loss counts every token.
+
+    Args:
+        model: changed in place.
+        sequences: token ids, one example each; an endless stream.
+        schedule: time, batch size, learning rate.
+        save: called every few minutes and at the end.
+        pad: token id that fills short rows.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.peak_rate, betas=(0.9, 0.95), weight_decay=0.1)
+    record, started = Record(), time.monotonic()
+    last_saved = last_told = started
+    losses: list[float] = []
+    model.train()
+    for ids, labels in _ahead(_batches(sequences, schedule, pad)):
+        elapsed = time.monotonic() - started
+        if elapsed >= schedule.minutes * 60:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(schedule, record.steps, elapsed)
+        with torch.autocast("cuda" if ids.is_cuda else "cpu", dtype=torch.bfloat16):
+            logits = model(input_ids=ids, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=_IGNORE
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        record.steps += 1
+        record.tokens += int((labels != _IGNORE).sum())
+        losses.append(loss.item())
+        now = time.monotonic()
+        if now - last_told > 10:
+            record.curve.append((record.tokens, sum(losses) / len(losses)))
+            _tell(record, schedule, now - started)
+            losses, last_told = [], now
+        if now - last_saved > schedule.checkpoint_minutes * 60:
+            record.seconds = now - started
+            save(model, record)
+            last_saved = now
+    record.seconds = time.monotonic() - started
+    save(model, record)
+    return record
+
+
+class Save:
+    """Writes a model folder in the Hugging Face layout, whole or not at all."""
+
+    def __init__(self, out: Path, tokenizer: Tokenizer, facts: dict[str, object]) -> None:
+        self._out, self._tokenizer, self._facts = out, tokenizer, facts
+
+    def __call__(self, model: LlamaForCausalLM, record: Record) -> None:
+        """Save weights as bfloat16, tokenizer and the training record."""
+        aside = self._out.with_name(self._out.name + ".partial")
+        aside.mkdir(parents=True, exist_ok=True)
+        weights = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+        model.config.dtype = torch.bfloat16
+        model.save_pretrained(aside, state_dict=weights)
+        save_tokenizer(self._tokenizer, aside, CONTEXT_LENGTH)
+        (aside / "training.json").write_text(json.dumps({**self._facts, **asdict(record)}, indent=1), "utf-8")
+        self._out.mkdir(parents=True, exist_ok=True)
+        for file in aside.iterdir():
+            file.replace(self._out / file.name)
+        aside.rmdir()
+
+
+def _rate(schedule: Schedule, step: int, elapsed: float) -> float:
+    warm = min(1.0, (step + 1) / schedule.warmup_steps)
+    done = min(1.0, elapsed / (schedule.minutes * 60))
+    return schedule.peak_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _batches(
+    sequences: Iterable[list[int]], schedule: Schedule, pad: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of sequences of like length, so that little is padding."""
+    rng, stream = random.Random(schedule.seed), iter(sequences)
+    while pool := list(islice(stream, schedule.batch * _POOL_BATCHES)):
+        pool.sort(key=len)
+        groups = [pool[at : at + schedule.batch] for at in range(0, len(pool), schedule.batch)]
+        rng.shuffle(groups)
+        for group in groups:
+            longest = max(map(len, group))
+            ids = torch.tensor([row + [pad] * (longest - len(row)) for row in group])
+            labels = torch.tensor([row + [_IGNORE] * (longest - len(row)) for row in group])
+            yield ids, labels
+
+
+def _ahead(batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The same batches, made a little ahead in a thread, so that the model never waits."""
+    queue: Queue[tuple[torch.Tensor, torch.Tensor] | None] = Queue(maxsize=64)
+
+    def fill() -> None:
+        for batch in batches:
+            queue.put(batch)
+        queue.put(None)
+
+    Thread(target=fill, daemon=True).start()
+    while (batch := queue.get()) is not None:
+        yield batch
+
+
+def _tell(record: Record, schedule: Schedule, elapsed: float) -> None:
+    left = max(schedule.minutes * 60 - elapsed, 0)
+    print(
+        f"{elapsed / 60:5.1f} min · step {record.steps:,} · {record.tokens:,} tokens ·"
+        f" {record.tokens / elapsed:,.0f} tokens/s · loss {record.curve[-1][1]:.4f} · {left / 60:.1f} min left",
+        flush=True,
+    )
+
+
+def tiny_tokenizer(seed: int) -> Tokenizer:
+    """The tokenizer of `synth-tiny`: mostly playground, some of Python's documentation for plain English."""
+    from pydoc_data.topics import topics
+
+    texts = [chat_text(example.prompt, example.answer) for example in examples(12_000, seed=seed)]
+    return train_tokenizer([*texts, *list(topics.values())[:40]])
+
+
+def tiny_sequences(tokenizer: Tokenizer, seed: int) -> Iterator[list[int]]:
+    """Endless token sequences of the `synth-tiny` corpus."""
+    stream = examples(None, seed=seed)
+    while pool := list(islice(stream, 256)):
+        for encoded in tokenizer.encode_batch([chat_text(example.prompt, example.answer) for example in pool]):
+            yield encoded.ids
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train `synth-tiny`."""
+    parser = argparse.ArgumentParser(description="Train synth-tiny from scratch.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    shape, schedule = Shape(), Schedule(minutes=options.minutes, seed=options.seed)
+    tokenizer = tiny_tokenizer(options.seed)
+    model = build_model(shape, tokenizer, options.seed)
+    facts: dict[str, object] = {
+        "command": "python -m synth_platform.pilot.train " + " ".join(arguments or sys.argv[1:]),
+        "seed": options.seed,
+        "data_digest": digest([example.prompt + example.answer for example in examples(1000, seed=options.seed)]),
+        "parameters": model.num_parameters(),
+        "torch": torch.__version__,
+        "shape": asdict(shape),
+        "schedule": asdict(schedule),
+    }
+    print(f"synth-tiny: {model.num_parameters():,} parameters, {options.minutes:g} minutes", flush=True)
+    save = Save(options.out, tokenizer, facts)
+    train(model, tiny_sequences(tokenizer, options.seed), schedule, save, tokenizer.token_to_id(PAD))
+    print(f"done: {options.out}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

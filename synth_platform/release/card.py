@@ -1,0 +1,165 @@
+"""The dataset card: a README.md with the hub's YAML header, provenance, gates and limits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from synth_platform.release.config import ReleaseSpec
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """How a gate judged one of the release's ancestors."""
+
+    asset: str
+    gate: str
+    passed: bool
+    blocking: bool
+    observed: str
+    bounds: str
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything the card states; all of it read from snapshots and checks."""
+
+    dataset: str
+    description: str
+    cycle: str | None
+    rows: int
+    tokens: int
+    shares: Sequence[Mapping[str, Any]]
+    """Per component: name, origin, rows, tokens, share, epochs."""
+    sources: Sequence[Mapping[str, Any]]
+    """Per source: name, type, documents, skipped, license."""
+    recipes: Mapping[str, str]
+    """Recipe name to its template's text."""
+    model: Mapping[str, Any]
+    """Model, engine, version, sampling per recipe."""
+    rejected: Mapping[str, int]
+    """Rejected rows by reason."""
+    benchmarks: Sequence[Mapping[str, Any]]
+    """Per benchmark: name, items, contaminated documents and generations found."""
+    gates: Sequence[GateResult]
+    lineage: Sequence[Mapping[str, str]]
+    """Per ancestor: asset, snapshot, digest."""
+    files: Sequence[str] = field(default_factory=list)
+    """Paths of the Parquet files."""
+
+
+def render_card(facts: CardFacts, spec: ReleaseSpec) -> str:
+    """The card as Markdown. The header lists the files by name, so nothing else in the folder is loaded."""
+    title = spec.title or facts.dataset
+    return "\n".join(
+        [
+            "---",
+            yaml.safe_dump(_header(facts, spec, title), sort_keys=False, allow_unicode=True).strip(),
+            "---",
+            "",
+            f"# {title}",
+            "",
+            facts.description.strip(),
+            "",
+            f"{facts.rows:,} rows, {facts.tokens:,} tokens (by the generator's tokenizer)"
+            + (f", cycle {facts.cycle}." if facts.cycle else "."),
+            "",
+            "```python",
+            "from datasets import load_dataset",
+            f'rows = load_dataset("path/to/this/folder", split="train")  # {facts.rows:,} rows',
+            "```",
+            "",
+            *_section("Mixture", _table(facts.shares)),
+            *_section("Sources", _table(facts.sources)),
+            *_section(
+                "Generator", _table([{"what": key, "value": value} for key, value in facts.model.items()])
+            ),
+            *_section("Recipes", *_recipes(facts.recipes)),
+            *_section("Gates", _table([_gate_row(gate) for gate in facts.gates])),
+            *_section("Rejected rows", _table([{"reason": r, "rows": n} for r, n in facts.rejected.items()])),
+            *_section(
+                "Contamination",
+                "Source documents and generated rows were matched against these benchmarks (exact n-grams after"
+                " normalisation); every contaminated row was left out.",
+                "",
+                _table(facts.benchmarks),
+            ),
+            *_section("Limits", *_limits(facts, spec)),
+            *_section("Lineage", _table(facts.lineage)),
+        ]
+    )
+
+
+def _header(facts: CardFacts, spec: ReleaseSpec, title: str) -> dict[str, Any]:
+    return {
+        "pretty_name": title,
+        "license": spec.license,
+        "language": spec.languages,
+        "task_categories": ["text-generation"],
+        "tags": ["synthetic", "pretraining"],
+        "size_categories": [_size_category(facts.rows)],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": list(facts.files)}]}
+        ],
+    }
+
+
+def _size_category(rows: int) -> str:
+    bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    bounds += [(10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B")]
+    return next((name for bound, name in bounds if rows < bound), "n>1B")
+
+
+def _section(title: str, *lines: str) -> list[str]:
+    return [f"## {title}", "", *lines, ""]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "*none*"
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row[column]) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _gate_row(gate: GateResult) -> dict[str, Any]:
+    verdict = "passed" if gate.passed else ("FAILED" if gate.blocking else "warned")
+    kind = "blocking" if gate.blocking else "warning"
+    return {
+        "asset": gate.asset,
+        "gate": gate.gate,
+        "kind": kind,
+        "result": verdict,
+        "observed": gate.observed,
+        "bounds": gate.bounds,
+    }
+
+
+def _recipes(recipes: Mapping[str, str]) -> list[str]:
+    lines: list[str] = []
+    for name, text in recipes.items():
+        lines += [f"### {name}", "", "~~~jinja", text.strip(), "~~~", ""]
+    return lines
+
+
+def _limits(facts: CardFacts, spec: ReleaseSpec) -> list[str]:
+    lines = [f"- {line}" for line in spec.limits.strip().splitlines() if line.strip()]
+    lines += [
+        "- Contamination is checked by exact word n-grams: reworded and translated questions are not found.",
+        "- Personal data, bias and toxicity are not measured.",
+    ]
+    if not facts.benchmarks:
+        lines.append("- No benchmark was named, so contamination was not checked at all.")
+    return lines

@@ -1,0 +1,257 @@
+"""Questions across snapshots, answered by DuckDB over manifests and parts: lineage, trace, diff.
+
+The catalog holds nothing of its own: it is built from the manifests each time it is asked.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from synth_platform.errors import SnapshotError
+from synth_platform.snapshots.repository import Snapshot, Snapshots
+
+_KINDS = (
+    "documents",
+    "prompts",
+    "generations",
+    "quality",
+    "contamination",
+    "accepted",
+    "mixture",
+    "release",
+)
+_ID_COLUMNS = {"quality": "generation_id", "contamination": "row_id", "accepted": "generation_id"}
+_EXAMPLES = 3
+
+
+def ancestors(snapshots: Snapshots, roots: Iterable[Snapshot]) -> list[Snapshot]:
+    """The roots and everything they were made from, each once, nearest first.
+
+    Raises:
+        SnapshotError: an ancestor is gone or no longer what it was.
+    """
+    found: dict[tuple[str, str | None, str], Snapshot] = {}
+    waiting = list(roots)
+    while waiting:
+        snapshot = waiting.pop(0)
+        m = snapshot.manifest
+        if found.setdefault((m.asset, m.partition, m.snapshot_id), snapshot) is snapshot:
+            waiting.extend(snapshots.require(ref) for ref in m.inputs)
+    return list(found.values())
+
+
+def kind_of(asset: str) -> str | None:
+    """Stage of an asset key path: ``quickstart/prompts/table`` is ``prompts``."""
+    parts = asset.split("/")
+    return parts[1] if len(parts) > 1 and parts[1] in _KINDS else None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that is known of one row: what it was made from, how it was judged, what was made of it."""
+
+    row_id: str
+    kind: str
+    document: Mapping[str, Any] | None = None
+    prompt: Mapping[str, Any] | None = None
+    generation: Mapping[str, Any] | None = None
+    verdicts: list[Mapping[str, Any]] = field(default_factory=list)
+    descendants: dict[str, list[str]] = field(default_factory=dict)
+    """Ids of the rows made from it, by stage."""
+    snapshots: dict[str, str] = field(default_factory=dict)
+    """Asset to snapshot id of every version on the way."""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What changed between two versions of an asset."""
+
+    asset: str
+    before: str
+    after: str
+    rows: tuple[int, int]
+    tokens: tuple[int, int]
+    added: int
+    removed: int
+    changed: int
+    examples: dict[str, list[str]]
+    settings: dict[str, tuple[Any, Any]]
+    """Settings that differ, by dotted path: before, after."""
+    inputs: dict[str, tuple[str | None, str | None]]
+    """Inputs whose digest differs, by asset."""
+
+
+class Catalog:
+    """SQL views over the main tables of some snapshots, one view per stage."""
+
+    def __init__(self, members: Iterable[Snapshot]) -> None:
+        self.members = list(members)
+        self._db = duckdb.connect(config={"enable_external_access": "true"})
+        self._columns: dict[str, list[str]] = {}
+        for kind in _KINDS:
+            self._add_view(kind)
+
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Rows of a query as dictionaries."""
+        result = self._db.execute(sql, parameters)
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def has(self, kind: str) -> bool:
+        """Whether any member is of this stage."""
+        return kind in self._columns
+
+    def _add_view(self, kind: str) -> None:
+        selects = []
+        for snapshot in self.members:
+            if kind_of(snapshot.manifest.asset) != kind or "index" in snapshot.manifest.asset.split("/"):
+                continue
+            files = ", ".join(_quote(path) for path in snapshot.files())
+            asset = snapshot.manifest.asset.replace("'", "''")
+            selects.append(f"SELECT *, '{asset}' AS asset FROM read_parquet([{files}])")
+        if selects:
+            self._db.execute(f"CREATE VIEW {kind} AS {' UNION ALL BY NAME '.join(selects)}")
+            self._columns[kind] = [row[0] for row in self._db.execute(f"DESCRIBE {kind}").fetchall()]
+
+    def trace(self, row_id: str) -> Trace:
+        """Everything known of the row with this id.
+
+        Raises:
+            SnapshotError: no member holds it.
+        """
+        for kind in ("release", "mixture", "generations", "prompts", "documents"):
+            if self.has(kind) and (rows := self.query(f"SELECT * FROM {kind} WHERE id = ?", row_id)):
+                return self._trace(row_id, kind, rows[0])
+        raise SnapshotError(
+            f"no row has the id {row_id!r}",
+            fix="give an id of a released row, generation, prompt or document of a current version",
+        )
+
+    def _trace(self, row_id: str, kind: str, row: dict[str, Any]) -> Trace:
+        generation = prompt = None
+        generation_id = row_id if kind == "generations" else row.get("generation_id")
+        document_id = row_id if kind == "documents" else row.get("document_id")
+        if generation_id:
+            generation = self._one("generations", generation_id)
+        prompt_id = row_id if kind == "prompts" else (generation or {}).get("prompt_id")
+        if prompt_id:
+            prompt = self._one("prompts", prompt_id)
+            document_id = (prompt or {}).get("document_id", document_id)
+        return Trace(
+            row_id=row_id,
+            kind=kind,
+            document=self._one("documents", document_id) if document_id else None,
+            prompt=prompt,
+            generation=generation,
+            verdicts=self._verdicts([one for one in (generation_id, document_id) if one]),
+            descendants=self._descendants(kind, row_id),
+            snapshots={s.manifest.asset: s.manifest.snapshot_id for s in self.members},
+        )
+
+    def _one(self, kind: str, row_id: str) -> dict[str, Any] | None:
+        rows = self.query(f"SELECT * FROM {kind} WHERE id = ?", row_id) if self.has(kind) else []
+        return rows[0] if rows else None
+
+    def _verdicts(self, row_ids: list[str]) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = []
+        for kind in ("quality", "contamination"):
+            if self.has(kind):
+                column = _ID_COLUMNS[kind]
+                found += self.query(f"SELECT * FROM {kind} WHERE list_contains(?, {column})", row_ids)
+        return found
+
+    def _descendants(self, kind: str, row_id: str) -> dict[str, list[str]]:
+        """Ids of what was made from a document, prompt or generation, stage by stage."""
+        if kind not in ("documents", "prompts", "generations"):
+            return {}
+        found: dict[str, list[str]] = {}
+        ids = [row_id]
+        if kind == "documents":
+            found["prompts"] = ids = self._ids("prompts", "document_id", ids)
+        if kind in ("documents", "prompts"):
+            found["generations"] = ids = self._ids("generations", "prompt_id", ids)
+        for later in ("mixture", "release"):
+            column = "document_id" if kind == "documents" else "generation_id"
+            found[later] = self._ids(later, column, [row_id] if kind == "documents" else ids)
+        return found
+
+    def _ids(self, kind: str, column: str, parents: list[str]) -> list[str]:
+        if not self.has(kind) or not parents:
+            return []
+        rows = self.query(f"SELECT id FROM {kind} WHERE list_contains(?, {column}) ORDER BY id", parents)
+        return [row["id"] for row in rows]
+
+
+def diff(before: Snapshot, after: Snapshot) -> Diff:
+    """Compare two versions of one asset, row by row by id.
+
+    Raises:
+        SnapshotError: they are not of the same asset.
+    """
+    if before.manifest.asset != after.manifest.asset:
+        raise SnapshotError(
+            f"cannot compare {before.manifest.asset} with {after.manifest.asset}",
+            fix="give two versions of the same asset (`synth versions` lists them)",
+        )
+    key = _ID_COLUMNS.get(kind_of(after.manifest.asset) or "", "id")
+    main = next(iter(after.manifest.tables))
+    shared = sorted(set(before.manifest.tables[main].columns) & set(after.manifest.tables[main].columns))
+    with duckdb.connect() as db:
+        for name, snapshot in (("a", before), ("b", after)):
+            files = ", ".join(_quote(path) for path in snapshot.files())
+            columns = ", ".join(f'"{column}"' for column in shared)
+            db.execute(
+                f'CREATE TEMP TABLE {name} AS SELECT "{key}" AS id, md5(CAST(row({columns}) AS VARCHAR)) AS h,'
+                f" {_tokens(shared)} AS tokens FROM read_parquet([{files}])"
+            )
+        added = db.execute("SELECT id FROM b ANTI JOIN a USING (id) ORDER BY id").fetchall()
+        removed = db.execute("SELECT id FROM a ANTI JOIN b USING (id) ORDER BY id").fetchall()
+        changed = db.execute("SELECT id FROM a JOIN b USING (id) WHERE a.h <> b.h ORDER BY id").fetchall()
+        totals = db.execute("SELECT (SELECT sum(tokens) FROM a), (SELECT sum(tokens) FROM b)").fetchone()
+    groups = {"added": added, "removed": removed, "changed": changed}
+    return Diff(
+        asset=after.manifest.asset,
+        before=before.manifest.snapshot_id,
+        after=after.manifest.snapshot_id,
+        rows=(before.manifest.rows, after.manifest.rows),
+        tokens=(int((totals or (0, 0))[0] or 0), int((totals or (0, 0))[1] or 0)),
+        added=len(added),
+        removed=len(removed),
+        changed=len(changed),
+        examples={name: [row[0] for row in rows[:_EXAMPLES]] for name, rows in groups.items() if rows},
+        settings=_changed_settings(before.manifest.settings, after.manifest.settings),
+        inputs=_changed_inputs(before, after),
+    )
+
+
+def _tokens(columns: list[str]) -> str:
+    return next((name for name in ("tokens", "completion_tokens", "prompt_tokens") if name in columns), "0")
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for key, part in value.items() for k, v in _flatten(part, f"{path}.{key}").items()}
+    return {path.lstrip("."): value}
+
+
+def _changed_settings(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    old, new = _flatten(before), _flatten(after)
+    return {
+        path: (old.get(path), new.get(path))
+        for path in sorted(set(old) | set(new))
+        if old.get(path) != new.get(path)
+    }
+
+
+def _changed_inputs(before: Snapshot, after: Snapshot) -> dict[str, tuple[str | None, str | None]]:
+    old = {ref.asset: ref.digest for ref in before.manifest.inputs}
+    new = {ref.asset: ref.digest for ref in after.manifest.inputs}
+    assets = sorted(asset for asset in set(old) | set(new) if old.get(asset) != new.get(asset))
+    return {asset: (old.get(asset), new.get(asset)) for asset in assets}
+
+
+def _quote(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

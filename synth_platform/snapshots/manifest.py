@@ -1,0 +1,99 @@
+"""The manifest: what a snapshot holds, what made it, and the digests that prove both."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from synth_platform.digest import digest
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PartEntry(_Record):
+    """One Parquet file of a table; the path is relative to the snapshot's folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    digest: str
+
+
+class TableEntry(_Record):
+    """One table: its columns with Polars dtypes, and its parts in row order."""
+
+    columns: dict[str, str]
+    parts: list[PartEntry]
+
+    @property
+    def rows(self) -> int:
+        """Rows over all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes over all parts."""
+        return sum(part.bytes for part in self.parts)
+
+
+class FileEntry(_Record):
+    """A file beside the tables, such as a dataset card."""
+
+    path: str
+    bytes: int
+    digest: str
+
+
+class InputRef(_Record):
+    """A snapshot that this one was made from."""
+
+    asset: str
+    partition: str | None
+    snapshot_id: str
+    digest: str
+
+
+class Manifest(_Record):
+    """Everything about one snapshot; written last and create-only, so its presence is the commit."""
+
+    format: Literal[1] = 1
+    asset: str
+    partition: str | None
+    snapshot_id: str
+    fingerprint: str
+    """Digest of all that determined the content: settings, code version, inputs."""
+    code_version: str
+    settings: dict[str, Any]
+    inputs: list[InputRef]
+    tables: dict[str, TableEntry]
+    files: list[FileEntry] = Field(default_factory=list)
+    counts: dict[str, int] = Field(default_factory=dict)
+    details: dict[str, Any] = Field(default_factory=dict)
+    digest: str
+    writer: str
+    run_id: str
+    started_at: datetime
+    committed_at: datetime
+
+    @property
+    def rows(self) -> int:
+        """Rows of the main (first) table."""
+        return next(iter(self.tables.values())).rows if self.tables else 0
+
+
+class RefRecord(_Record):
+    """One entry of an asset's history: from then on, this snapshot is the current one."""
+
+    sequence: int
+    snapshot_id: str
+    digest: str
+    run_id: str
+    at: datetime
+
+
+def content_digest(tables: dict[str, TableEntry], files: list[FileEntry]) -> str:
+    """Digest over what the parts hold, whoever wrote them and under whatever file names."""
+    parts = {name: [(part.rows, part.digest) for part in table.parts] for name, table in tables.items()}
+    return digest(parts, sorted((file.path, file.digest) for file in files))

@@ -1,0 +1,58 @@
+"""SYNTH_HOME: the one folder that holds everything a deployment makes."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from synth_platform.snapshots import Snapshots
+from synth_platform.snapshots.store import open_store
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Places of one deployment.
+
+    Args:
+        home: folder for everything local; made when first used.
+        data: root of the snapshots, a folder or ``s3://bucket/prefix``; default ``<home>/data``.
+    """
+
+    home: Path
+    data: str = ""
+
+    @classmethod
+    def from_env(cls) -> "Workspace":
+        """The workspace that SYNTH_HOME (default ``./.synth``) and SYNTH_DATA name."""
+        home = Path(os.environ.get("SYNTH_HOME") or ".synth").expanduser().absolute()
+        return cls(home, os.environ.get("SYNTH_DATA", ""))
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """The versions of every asset."""
+        return Snapshots(open_store(self.data or str(self.home / "data")), self.home / "cache")
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance folder."""
+        return self.home / "dagster"
+
+    @property
+    def datasets(self) -> Path:
+        """The user's own dataset specs, one folder each."""
+        return self.home / "datasets"
+
+    @property
+    def engine(self) -> Path:
+        """The environments of the generation engine; SYNTH_ENGINE shares one between homes."""
+        return Path(os.environ.get("SYNTH_ENGINE") or self.home / "engine").expanduser().absolute()
+
+    @property
+    def logs(self) -> Path:
+        """Logs of engine processes."""
+        return self.home / "logs"
+
+    @property
+    def scratch(self) -> Path:
+        """Files that only a running stage needs."""
+        return self.home / "scratch"
