@@ -1,0 +1,114 @@
+"""Gates as Dagster asset checks: one check per gate, numbers and plots in its metadata, failing closed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from synth_platform.errors import SnapshotError
+from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.stage import DatasetContext, group_name
+from synth_platform.quality.gates import Gate, GateOutcome, evaluate
+from synth_platform.snapshots import Snapshot
+from synth_platform.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gates of one snapshot look at.
+
+    Args:
+        metrics: the profile; every gate names one of them.
+        notes: Markdown (plots, failing examples) by gate name; ``""`` goes to every gate.
+    """
+
+    metrics: Mapping[str, float]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+Profile = Callable[[Workspace, Snapshot], Judged]
+
+
+def blocking_names(gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Names of the gates that stop what comes after."""
+    return tuple(gate.name for gate in gates if gate.severity == "critical")
+
+
+def gate_checks(
+    dataset: DatasetContext,
+    asset: str,
+    gates: Sequence[Gate],
+    profile: Profile,
+    *,
+    partitioned: bool = True,
+) -> dg.AssetChecksDefinition:
+    """One check per gate on an asset's current version.
+
+    A gate whose metric is missing or whose evaluation crashed fails with severity ERROR; if the profile
+    itself cannot be computed the step fails, no check succeeds, and the guard keeps the gate closed.
+    """
+    key = dg.AssetKey(asset.split("/"))
+    specs = [
+        dg.AssetCheckSpec(
+            gate.name,
+            asset=key,
+            description=f"{gate.description} ({_bounds(gate.min, gate.max)})",
+            blocking=gate.severity == "critical",
+            partitions_def=dataset.partitions if partitioned else None,
+        )
+        for gate in gates
+    ]
+
+    @dg.multi_asset_check(
+        name=f"{group_name(asset.replace('/', '__'))}__gates",
+        specs=specs,
+        description=f"Gates of {asset}.",
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        opened = workspace.open()
+        partition = context.partition_key if partitioned and context.has_partition_key else None
+        snapshot = opened.snapshots.head(asset, partition)
+        if snapshot is None:
+            raise SnapshotError(f"{asset} has not been materialized", fix="materialize it first")
+        judged = profile(opened, snapshot)
+        for outcome in evaluate(judged.metrics, gates):
+            context.log.info(f"{asset} · {outcome.name}: {'passed' if outcome.passed else 'NOT PASSED'}")
+            yield _result(key, snapshot, outcome, judged)
+
+    return check
+
+
+def _result(
+    key: dg.AssetKey, snapshot: Snapshot, outcome: GateOutcome, judged: Judged
+) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {
+        "snapshot": snapshot.manifest.snapshot_id,
+        "bounds": _bounds(outcome.min, outcome.max),
+    }
+    if outcome.observed is not None:
+        metadata["observed"] = outcome.observed
+    if outcome.error:
+        metadata["error"] = outcome.error
+    for name in (outcome.name, ""):
+        if note := judged.notes.get(name):
+            metadata["picture" if name else "overview"] = dg.MetadataValue.md(note)
+    critical = outcome.severity == "critical"
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=outcome.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
+        description=outcome.error or None,
+    )
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is not None and low == high:
+        return f"must be {low:g}"
+    parts = [f"at least {low:g}"] if low is not None else []
+    parts += [f"at most {high:g}"] if high is not None else []
+    return " and ".join(parts) or "any value"

@@ -1,0 +1,96 @@
+"""Split generations into accepted rows and rejected ones, each with every reason."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import polars as pl
+
+from synth_platform.snapshots.frames import in_step
+
+ACCEPTED = pl.Schema(
+    {
+        "generation_id": pl.String(),
+        "prompt_id": pl.String(),
+        "document_id": pl.String(),
+        "recipe": pl.String(),
+        "source": pl.String(),
+        "text": pl.String(),
+        "tokens": pl.Int64(),
+        "url": pl.String(),
+        "license": pl.String(),
+    }
+)
+"""Rows that passed everything; ``tokens`` are the generator's."""
+
+REJECTED = pl.Schema(
+    {
+        "generation_id": pl.String(),
+        "prompt_id": pl.String(),
+        "document_id": pl.String(),
+        "recipe": pl.String(),
+        "source": pl.String(),
+        "text": pl.String(),
+        "status": pl.String(),
+        "reasons": pl.List(pl.String()),
+    }
+)
+"""Rows that did not, with all their reasons."""
+
+
+def contaminated(hits: Iterable[pl.DataFrame]) -> dict[str, str]:
+    """Row id to the benchmark it was contaminated by, for the contaminated rows only."""
+    found: dict[str, str] = {}
+    for batch in hits:
+        bad = batch.filter(pl.col("verdict") == "contaminated")
+        for row_id, benchmark in bad.select("row_id", "eval").iter_rows():
+            found.setdefault(row_id, benchmark)
+    return found
+
+
+def accept(
+    prompts: Iterable[pl.DataFrame],
+    generations: Iterable[pl.DataFrame],
+    quality: Iterable[pl.DataFrame],
+    *,
+    contaminated_generations: Mapping[str, str],
+    contaminated_documents: Mapping[str, str],
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Accepted and rejected rows, in the order of the prompts.
+
+    A row is rejected for what quality found, for a benchmark item in its own text, and for one in the
+    document it was made from: a rewrite of a test question is a test question.
+
+    Raises:
+        SnapshotError: the three tables do not hold the same rows.
+    """
+    made = in_step(
+        (batch.rename({"id": "prompt_id"}) for batch in prompts),
+        (batch.rename({"id": "generation_id"}).drop("prompt_tokens") for batch in generations),
+        left_on="prompt_id",
+        right_on="prompt_id",
+    )
+    judged = in_step(made, quality, left_on="generation_id", right_on="generation_id")
+    for batch in judged:
+        rows = batch.with_columns(
+            _add_reasons(batch, contaminated_generations, contaminated_documents).alias("reasons")
+        )
+        clean = pl.col("reasons").list.len() == 0
+        accepted = rows.filter(clean).with_columns(pl.col("completion_tokens").cast(pl.Int64).alias("tokens"))
+        yield "accepted", accepted.select(ACCEPTED.names())
+        yield "rejected", rows.filter(~clean).select(REJECTED.names())
+
+
+def _add_reasons(
+    batch: pl.DataFrame, generations: Mapping[str, str], documents: Mapping[str, str]
+) -> pl.Series:
+    reasons: list[list[str]] = []
+    columns = batch.select("generation_id", "document_id", "verdict", "reasons")
+    for generation_id, document_id, verdict, found in columns.iter_rows():
+        every = list(found or [])
+        if verdict != "accepted" and not every:
+            every.append("rejected_without_reason")  # fail closed: a verdict counts even if nobody said why
+        if benchmark := generations.get(generation_id):
+            every.append(f"contaminated:{benchmark}")
+        if benchmark := documents.get(document_id):
+            every.append(f"contaminated_source:{benchmark}")
+        reasons.append(every)
+    return pl.Series(reasons, dtype=pl.List(pl.String))
