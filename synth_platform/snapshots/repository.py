@@ -106,9 +106,12 @@ class Snapshot:
         return pl.scan_parquet(self.files(table), glob=False)
 
     def batches(self, table: str | None = None, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The table's rows in order, a few thousand at a time."""
-        for file in self.files(table):
+        """The table's rows in order, a few thousand at a time; of an empty table, one batch without rows."""
+        files = self.files(table)
+        for file in files:
             with pq.ParquetFile(file) as parquet:
+                if not parquet.metadata.num_rows and len(files) == 1:
+                    yield pl.read_parquet(file, columns=columns)
                 for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns):
                     frame = pl.from_arrow(batch)
                     assert isinstance(frame, pl.DataFrame)

@@ -1,0 +1,179 @@
+"""The dataset spec: everything a `defs.yaml` may say, validated with errors that name file, line and key."""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from synth_platform.config import Name, StrictModel
+from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
+from synth_platform.dataset.strict_yaml import Document, read_yaml
+from synth_platform.errors import SpecError
+from synth_platform.generation.config import EngineSpec
+from synth_platform.mixing.config import MixtureSpec
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.quality.config import GateSpec, QualitySpec
+from synth_platform.release.config import ReleaseSpec
+from synth_platform.sources.config import SourceSpec
+
+COMPONENT_TYPE = "synth_platform.dataset.DatasetComponent"
+SPEC_FILE = "defs.yaml"
+_OWNER = re.compile(r"team:[\w.-]+|[^@\s]+@[^@\s]+")
+
+
+class CadenceSpec(StrictModel):
+    """When the dataset is made anew: one cycle per period, each with fresh seeds."""
+
+    every: Literal["hour", "day", "week", "month"]
+    """Length of a cycle."""
+    start: str = Field(pattern=r"\d{4}-\d{2}-\d{2}")
+    """First day of the first cycle, YYYY-MM-DD."""
+    timezone: str = "UTC"
+    """Time zone in which cycles begin, such as Europe/Berlin."""
+    reuse_documents: bool = False
+    """Whether a cycle may use documents that an earlier cycle used."""
+
+
+class DatasetSpec(StrictModel):
+    """One dataset, from its sources to its release."""
+
+    name: Name
+    """First part of every asset key of the dataset."""
+    description: str = ""
+    """What the dataset is for; shown in the UI and on the dataset card."""
+    owners: list[str] = Field(default_factory=list)
+    """``team:name`` or e-mail addresses, shown in the UI."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of all assets of the dataset."""
+    seed: int = Field(default=0, ge=0)
+    """Decides every random choice except the engine's."""
+    sources: list[SourceSpec] = Field(min_length=1)
+    """Where documents come from; roles say whether they are rewritten, mixed in, or both."""
+    recipes: list[RecipeSpec] = Field(default_factory=list)
+    """How documents are rewritten."""
+    engine: EngineSpec
+    """What generates."""
+    shard_size: int = Field(default=128, ge=1, le=100_000)
+    """Prompts per shard: what a crash can cost at most."""
+    quality: dict[Name, QualitySpec] = Field(default_factory=dict)
+    """Thresholds by recipe; recipes not named here use the defaults of their format."""
+    benchmarks: list[BenchmarkSpec] = Field(default_factory=list)
+    """Test sets that the dataset must not contain."""
+    contamination: ContaminationSpec = ContaminationSpec()
+    """What counts as contaminated."""
+    gates: dict[str, dict[str, GateSpec]] = Field(default_factory=dict)
+    """Changed bounds or severities: stage, then gate name."""
+    mixture: MixtureSpec = MixtureSpec()
+    """Weights and size of the training mixture."""
+    release: ReleaseSpec = ReleaseSpec()
+    """What the dataset card says."""
+    cadence: CadenceSpec | None = None
+    """None: made when asked."""
+
+    @field_validator("owners")
+    @classmethod
+    def _check_owners(cls, owners: list[str]) -> list[str]:
+        for owner in owners:
+            if not _OWNER.fullmatch(owner):
+                raise ValueError(f"owner {owner!r} is neither team:NAME nor an e-mail address")
+        return owners
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "DatasetSpec":
+        for kind, names in (
+            ("source", [source.name for source in self.sources]),
+            ("recipe", [recipe.name for recipe in self.recipes]),
+            ("benchmark", [benchmark.name for benchmark in self.benchmarks]),
+        ):
+            if doubled := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"two {kind}s are called {sorted(doubled)[0]!r}; give each a name of its own")
+        self._check_references()
+        return self
+
+    def _check_references(self) -> None:
+        recipes = {recipe.name for recipe in self.recipes}
+        rewritten = {source.name for source in self.sources if "rewrite" in source.roles}
+        mixed_in = {source.name for source in self.sources if "mix_in" in source.roles}
+        if clash := recipes & mixed_in:
+            raise ValueError(f"{sorted(clash)[0]!r} is both a recipe and a mix-in source; rename one")
+        for recipe in self.recipes:
+            if unknown := sorted(set(recipe.sources or ()) - rewritten):
+                raise ValueError(
+                    f"recipe {recipe.name!r} names the source {unknown[0]!r}, which is not among the sources with"
+                    f" role rewrite: {', '.join(sorted(rewritten)) or 'none'}"
+                )
+        if rewritten and not self.recipes:
+            raise ValueError("sources are to be rewritten, but there is no recipe; add recipes or set roles: [mix_in]")
+        for name in self.quality:
+            if name not in recipes:
+                raise ValueError(f"quality names the recipe {name!r}, which does not exist")
+        for name in self.mixture.weights:
+            if name not in recipes | mixed_in:
+                raise ValueError(
+                    f"mixture.weights names {name!r}; use recipes and mix-in sources:"
+                    f" {', '.join(sorted(recipes | mixed_in))}"
+                )
+
+
+def load_spec(path: Path) -> DatasetSpec:
+    """Read a `defs.yaml`, or a file that holds only its attributes.
+
+    Raises:
+        SpecError: with file, line, key and, where possible, the fix.
+    """
+    document = read_yaml(path)
+    prefix: tuple[str | int, ...] = ()
+    attributes: Any = document.value
+    if "type" in document.value:
+        if document.value["type"] != COMPONENT_TYPE:
+            raise SpecError(
+                f"unknown component type {document.value['type']!r}",
+                where=f"{path}:{document.line(('type',))}",
+                fix=f"write type: {COMPONENT_TYPE}",
+            )
+        prefix, attributes = ("attributes",), document.value.get("attributes")
+    try:
+        return DatasetSpec.model_validate(attributes)
+    except ValidationError as error:
+        raise SpecError(_explain(error, document, prefix, path), where=str(path)) from None
+
+
+def _explain(error: ValidationError, document: Document, prefix: tuple[str | int, ...], path: Path) -> str:
+    lines = [f"the dataset spec has {error.error_count()} problem{'s' if error.error_count() > 1 else ''}:"]
+    for problem in error.errors(include_url=False):
+        location = tuple(part for part in problem["loc"])
+        line = document.line((*prefix, *_real_keys(location, document, prefix)))
+        key = ".".join(str(part) for part in _real_keys(location, document, prefix)) or "(whole spec)"
+        lines.append(f"  {path.name}:{line}  {key}: {_say(problem)}")
+    return "\n".join(lines)
+
+
+def _real_keys(
+    location: tuple[str | int, ...], document: Document, prefix: tuple[str | int, ...]
+) -> tuple[str | int, ...]:
+    """Pydantic's location without the names of union members, which stand in no file."""
+    value: Any = document.value
+    for part in prefix:
+        value = value.get(part) if isinstance(value, dict) else None
+    kept: list[str | int] = []
+    for position, part in enumerate(location):
+        inside = isinstance(value, dict) and part in value
+        inside = inside or (isinstance(value, list) and isinstance(part, int) and part < len(value))
+        if inside:
+            value = value[part]  # type: ignore[index]
+            kept.append(part)
+        elif position == len(location) - 1:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _say(problem: Any) -> str:
+    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return "unknown key; check its spelling, or remove it"
+    if kind == "missing":
+        return "is required"
+    given = problem.get("input")
+    shown = f" (given: {str(given)[:60]!r})" if isinstance(given, str | int | float | bool) else ""
+    return message + shown
