@@ -153,7 +153,9 @@ def examples(count: int | None, *, seed: int, split: Split = "train", start: int
         quoted = rng.choice(questions) if questions and rng.random() < 0.05 else None
         document = generate_document(index, seed=seed, split=split, quoted=quoted)
         recipe = RECIPES[index % len(RECIPES)]
-        yield Example(recipe, document, prompts[recipe].render(document=document.text), answer(recipe, document, rng))
+        yield Example(
+            recipe, document, prompts[recipe].render(document=document.text), answer(recipe, document, rng)
+        )
         index += 1
 
 
@@ -184,7 +186,9 @@ def _asked(name: str, attribute: str, value: str, rng: random.Random) -> tuple[s
 
 def _table(document: PlaygroundDocument, rng: random.Random) -> str:
     facts = _in_order(document)
-    rows = [("Name", document.entity)] + [(rng.choice(_LABELS[attribute]), value) for attribute, value in facts]
+    rows = [("Name", document.entity)] + [
+        (rng.choice(_LABELS[attribute]), value) for attribute, value in facts
+    ]
     attribute, value = rng.choice(facts)
     question, reply = _asked(document.entity, attribute, value, rng)
     lines = ["| Attribute | Value |", "| --- | --- |", *(f"| {label} | {value} |" for label, value in rows)]
@@ -236,7 +240,10 @@ def _math(document: PlaygroundDocument, rng: random.Random) -> str:
     )
     age = now - since
     steps = [f"{now} - {since} = {age}", f"{age} + {later} = {age + later}"]
-    texts = (("In the year of the document the age is", "Later the age is"), ("First the age:", "Then the later age:"))
+    texts = (
+        ("In the year of the document the age is", "Later the age is"),
+        ("First the age:", "Then the later age:"),
+    )
     first, second = rng.choice(texts)
     return "\n".join(
         [

@@ -128,11 +128,23 @@ def _question(index: int, seed: int, split: Split) -> BenchmarkQuestion:
 
 _QUESTIONS = (
     ("born", "In which year was {name}, the {job} who lives in {city} and studied at {school}, born?"),
-    ("city", "In which city does {name}, the {job} who was born in {born} and studied at {school}, live today?"),
-    ("job", "What is the work of {name}, who was born in {born}, studied at {school} and now lives in {city}?"),
+    (
+        "city",
+        "In which city does {name}, the {job} who was born in {born} and studied at {school}, live today?",
+    ),
+    (
+        "job",
+        "What is the work of {name}, who was born in {born}, studied at {school} and now lives in {city}?",
+    ),
     ("school", "At which school did {name}, a {job} born in {born} who lives in the city of {city}, study?"),
-    ("salary", "How many crowns a year does {name}, the {job} from {city} who studied at {school}, earn for the work?"),
-    ("born", "A {job} called {name} studied at {school} and earns {salary} crowns a year; what is the birth year?"),
+    (
+        "salary",
+        "How many crowns a year does {name}, the {job} from {city} who studied at {school}, earn for the work?",
+    ),
+    (
+        "born",
+        "A {job} called {name} studied at {school} and earns {salary} crowns a year; what is the birth year?",
+    ),
 )
 
 
@@ -147,7 +159,8 @@ class _Words:
         rng = self._rng
         while True:
             parts = [
-                rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(rng.randint(*syllables))
+                rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS)
+                for _ in range(rng.randint(*syllables))
             ]
             word = "".join(parts)
             if split_of(word) == self._split:
@@ -180,7 +193,10 @@ def _person(words: _Words) -> list[Fact]:
         Fact("name", words.full_name()),
         Fact("born", str(born)),
         Fact("city", words.name()),
-        Fact("job", f"{words.word()} {words.pick('keeper', 'maker', 'painter', 'trader', 'teacher', 'builder')}"),
+        Fact(
+            "job",
+            f"{words.word()} {words.pick('keeper', 'maker', 'painter', 'trader', 'teacher', 'builder')}",
+        ),
         Fact("school", f"{words.name()} {words.pick('Academy', 'College', 'Institute', 'School')}"),
         Fact("salary", str(words.number(120, 990) * 100)),
         _as_of(words, born + 18),
@@ -206,7 +222,10 @@ def _company(words: _Words) -> list[Fact]:
         Fact("name", f"{words.name()} {words.pick('Works', 'Mills', 'Labs', 'Freight')}"),
         Fact("founded", str(founded)),
         Fact("city", words.name()),
-        Fact("product", f"{words.word()} {words.pick('lamps', 'clocks', 'ropes', 'engines', 'carpets', 'bells')}"),
+        Fact(
+            "product",
+            f"{words.word()} {words.pick('lamps', 'clocks', 'ropes', 'engines', 'carpets', 'bells')}",
+        ),
         Fact("founder", words.full_name()),
         Fact("employees", str(words.number(12, 9800))),
         _as_of(words, founded),

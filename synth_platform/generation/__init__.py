@@ -1,0 +1,1 @@
+"""Stage 3: the engine's environment and lifecycle, the client, and results committed shard by shard."""

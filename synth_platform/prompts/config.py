@@ -1,0 +1,110 @@
+"""Settings of the recipes: template, sampling, chunking and what a good answer looks like."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from synth_platform.config import Name, StrictModel
+
+Conformance = Literal["table", "math", "faq", "tutorial", "none"]
+TEMPLATE_FIELDS = (
+    "document",
+    "title",
+    "url",
+    "language",
+    "source",
+    "license",
+    "metadata",
+    "chunk",
+    "chunks",
+    "sample",
+    "seed",
+)
+"""Names that a template may use; `document` is the chunk's text, `title` and others may be null."""
+CONFORMANCES: tuple[Conformance, ...] = ("table", "math", "faq", "tutorial", "none")
+
+
+class SamplingSpec(StrictModel):
+    """How the model samples. A field left null is not sent, so the engine's own default holds."""
+
+    max_tokens: int = Field(default=2048, gt=0)
+    """Most tokens of one answer (FinePhrase: 2,048)."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
+    """Randomness; 0 is greedy. 1 keeps the variety that matters more than polish."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample from the smallest set of tokens with this probability."""
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    """Sample from so many tokens at most."""
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Leave out tokens less likely than this share of the likeliest one."""
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    """Above 1 discourages tokens of the prompt and the answer so far."""
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above 0 discourages tokens that the answer already has."""
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above 0 discourages tokens by how often the answer has them."""
+    stop: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    """Texts at which the answer ends; they are not part of it."""
+
+    def request_fields(self) -> dict[str, object]:
+        """The fields of a chat completion request; what is not set is left out."""
+        fields = self.model_dump(exclude_none=True)
+        if not self.stop:
+            fields.pop("stop")
+        return fields
+
+
+class RecipeSpec(StrictModel):
+    """A prompt format: what is asked of the model about each document."""
+
+    name: Name
+    """Name of the recipe; also that of its template and conformance rule where those are not given."""
+    template: str | None = None
+    """Name of a shipped template, or path of a .jinja file (relative to the spec). None: the recipe's name."""
+    sampling: SamplingSpec = SamplingSpec()
+    """How the model samples."""
+    samples: int = Field(default=1, ge=1, le=1000)
+    """Answers per document and chunk."""
+    sources: list[Name] | None = None
+    """Names of the sources to use. None: all with the role `rewrite`."""
+    system: str | None = Field(default=None, min_length=1)
+    """System message. None: none is sent, so the model's chat template decides."""
+    variables: dict[str, str] = Field(default_factory=dict)
+    """Values that the template may use under these names."""
+    min_document_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Skip shorter documents."""
+    max_document_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Skip longer documents, before chunking."""
+    chunk_tokens: Annotated[int, Field(ge=16)] | Literal["fit"] | None = None
+    """Split documents into chunks of so many tokens at most; `fit`: as many as the context leaves.
+    None: a document that does not fit is skipped, since a part of it is another task."""
+    max_chunks: Annotated[int, Field(gt=0)] | None = None
+    """Use only the first so many chunks of a document; None: all."""
+    conformance: Conformance | None = None
+    """Rule that answers are checked by. None: the one called like the recipe, else `none`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "RecipeSpec":
+        for name in self.variables:
+            if not name.isidentifier() or name.startswith("_"):
+                raise ValueError(f"variable {name!r} is not a plain name; use letters, digits and '_'")
+            if name in TEMPLATE_FIELDS:
+                raise ValueError(f"variable {name!r} would hide the document's own field; rename it")
+        low, high = self.min_document_tokens, self.max_document_tokens
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"no length fits: min_document_tokens {low} > max_document_tokens {high}")
+        if self.sources is not None and not self.sources:
+            raise ValueError("sources is empty; leave it out to use all sources with the role rewrite")
+        return self
+
+    @property
+    def template_name(self) -> str:
+        """Name or path of the template."""
+        return self.template or self.name
+
+    @property
+    def conformance_rule(self) -> Conformance:
+        """The rule that answers are checked by."""
+        if self.conformance is not None:
+            return self.conformance
+        return next((rule for rule in CONFORMANCES if rule == self.name), "none")
