@@ -87,9 +87,7 @@ class DatasetSpec(StrictModel):
             ("benchmark", [benchmark.name for benchmark in self.benchmarks]),
         ):
             if doubled := {name for name in names if names.count(name) > 1}:
-                raise ValueError(
-                    f"two {kind}s are called {sorted(doubled)[0]!r}; give each a name of its own"
-                )
+                raise ValueError(f"two {kind}s are called {sorted(doubled)[0]!r}; give each a name of its own")
         self._check_references()
         return self
 
@@ -106,9 +104,7 @@ class DatasetSpec(StrictModel):
                     f" role rewrite: {', '.join(sorted(rewritten)) or 'none'}"
                 )
         if rewritten and not self.recipes:
-            raise ValueError(
-                "sources are to be rewritten, but there is no recipe; add recipes or set roles: [mix_in]"
-            )
+            raise ValueError("sources are to be rewritten, but there is no recipe; add recipes or set roles: [mix_in]")
         for name in self.quality:
             if name not in recipes:
                 raise ValueError(f"quality names the recipe {name!r}, which does not exist")

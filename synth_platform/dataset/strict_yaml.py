@@ -95,13 +95,9 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text = node.value
         if node.style is None and text.lower() in _WORDS_LIKE_BOOLEANS:
-            raise self._error(
-                f"{text!r} reads as true or false", node, "write true or false, or put it in quotes"
-            )
+            raise self._error(f"{text!r} reads as true or false", node, "write true or false, or put it in quotes")
         if node.style is None and len(text) > 1 and text[0] == "0" and text.isdigit():
-            raise self._error(
-                f"{text!r} reads as an octal number", node, "drop the zeros, or put it in quotes"
-            )
+            raise self._error(f"{text!r} reads as an octal number", node, "drop the zeros, or put it in quotes")
         value: Hashable = self._scalars.construct_object(node)
         return value
 

@@ -25,6 +25,7 @@ _STOP_SECONDS = 15.0
 _TAIL_LINES = 25
 _TELL_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 _UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -58,7 +59,7 @@ def run_server(
     """
     _check_weights(spec)
     folder.mkdir(parents=True, exist_ok=True)
-    end_orphan(folder)
+    end_orphans(folder)
     port = _free_port()
     log = folder / f"vllm-{port}.log"
     command = [str(environment.python), "-m", "vllm.entrypoints.openai.api_server", *_arguments(spec, port)]
@@ -73,8 +74,10 @@ def run_server(
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
-    record = folder / "server.json"
-    record.write_text(json.dumps({"pid": process.pid, "started": _start_time(process.pid)}), "utf-8")
+    record = folder / f"server-{process.pid}.json"
+    owner = {"owner": os.getpid(), "owner_started": _start_time(os.getpid())}
+    server = {"pid": process.pid, "started": _start_time(process.pid)}
+    record.write_text(json.dumps(server | owner), "utf-8")
     try:
         endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", spec.model)
         _await_ready(process, endpoint, spec, log, tell)
@@ -86,19 +89,21 @@ def run_server(
         record.unlink(missing_ok=True)
 
 
-def end_orphan(folder: Path) -> bool:
-    """End a server that an earlier, killed run left behind; True if there was one."""
-    record = folder / "server.json"
-    try:
-        known = json.loads(record.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return False
-    alive = known.get("started") is not None and _start_time(known["pid"]) == known["started"]
-    if alive and not _parent_alive(known["pid"]):
-        _end_group(known["pid"])
+def end_orphans(folder: Path) -> int:
+    """End servers whose owner was killed; how many there were."""
+    ended = 0
+    for record in folder.glob("server-*.json"):
+        try:
+            known = json.loads(record.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            continue
+        if _same_process(known["owner"], known["owner_started"]):
+            continue
+        if _same_process(known["pid"], known["started"]):
+            _end_group(known["pid"])
+            ended += 1
         record.unlink(missing_ok=True)
-        return True
-    return False
+    return ended
 
 
 def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
@@ -205,7 +210,7 @@ def _free_port() -> int:
 
 def _die_with_parent() -> None:
     """In the child: have the kernel end it when the process that started it dies, however that happens."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end_group(pid: int) -> None:
@@ -236,9 +241,6 @@ def _start_time(pid: int) -> str | None:
         return None
 
 
-def _parent_alive(pid: int) -> bool:
-    """Whether the process still has the parent that started it, and not init, which adopts orphans."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) > 1
-    except (OSError, IndexError, ValueError):
-        return False
+def _same_process(pid: int, started: str | None) -> bool:
+    """Whether that very process is still alive; a pid alone may have been given away again."""
+    return started is not None and _start_time(pid) == started

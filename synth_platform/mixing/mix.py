@@ -70,9 +70,7 @@ def plan_mixture(available: Mapping[str, int], spec: MixtureSpec) -> list[Compon
             fix="lower mixture.tokens, raise mixture.max_epochs, change the weights, or generate more",
         )
     return [
-        ComponentPlan(
-            name, weights.get(name, 0.0), available[name], math.floor(total * shares.get(name, 0.0))
-        )
+        ComponentPlan(name, weights.get(name, 0.0), available[name], math.floor(total * shares.get(name, 0.0)))
         for name in sorted(available)
     ]
 
@@ -128,9 +126,7 @@ def mix(drawn: pl.DataFrame, read: Read) -> Iterator[pl.DataFrame]:
 
 
 def _fill(wanted: pl.DataFrame, read: Read) -> pl.DataFrame:
-    found = pl.concat(
-        [rows.join(wanted.select("row_id").unique(), on="row_id", how="semi") for rows in read()]
-    )
+    found = pl.concat([rows.join(wanted.select("row_id").unique(), on="row_id", how="semi") for rows in read()])
     rows = wanted.drop("tokens").join(found, on="row_id", how="left", validate="m:1").sort("key")
     ids = digest_texts(rows["row_id"].to_list(), rows["epoch"].cast(pl.String).to_list())
     return rows.with_columns(pl.Series("id", ids, dtype=pl.String)).select(MIXTURE.names())

@@ -19,9 +19,7 @@ MIXTURE = pl.Schema(
 )
 """``origin`` is ``synthetic`` or ``original``; ``id`` is the digest of the row's own id and its epoch."""
 
-EXCLUDED = pl.Schema(
-    {"row_id": pl.String(), "component": pl.String(), "tokens": pl.Int64(), "reason": pl.String()}
-)
+EXCLUDED = pl.Schema({"row_id": pl.String(), "component": pl.String(), "tokens": pl.Int64(), "reason": pl.String()})
 """Rows that were at hand and are in no epoch: ``contaminated:<benchmark>`` or ``over_budget``."""
 
 COMPONENT_ROWS = pl.Schema(

@@ -65,9 +65,7 @@ def gate_checks(
         specs=specs,
         description=f"Gates of {asset}.",
     )
-    def check(
-        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource
-    ) -> Iterator[dg.AssetCheckResult]:
+    def check(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.AssetCheckResult]:
         opened = workspace.open()
         partition = context.partition_key if partitioned and context.has_partition_key else None
         snapshot = opened.snapshots.head(asset, partition)
@@ -81,9 +79,7 @@ def gate_checks(
     return check
 
 
-def _result(
-    key: dg.AssetKey, snapshot: Snapshot, outcome: GateOutcome, judged: Judged
-) -> dg.AssetCheckResult:
+def _result(key: dg.AssetKey, snapshot: Snapshot, outcome: GateOutcome, judged: Judged) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {
         "snapshot": snapshot.manifest.snapshot_id,
         "bounds": _bounds(outcome.min, outcome.max),

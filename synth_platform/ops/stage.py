@@ -227,9 +227,7 @@ def _is_whole(snapshot: Snapshot) -> bool:
     return True
 
 
-def materialize_result(
-    outcome: Outcome, asset: str | None = None, **metadata: Any
-) -> dg.MaterializeResult[Any]:
+def materialize_result(outcome: Outcome, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[Any]:
     """Dagster's record of an outcome: data version, counts, schema, preview and the given metadata."""
     snapshot = outcome.snapshot
     manifest = snapshot.manifest
@@ -237,9 +235,7 @@ def materialize_result(
     table = manifest.tables[main]
     described = {
         "dagster/row_count": table.rows,
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(name, kind) for name, kind in table.columns.items()]
-        ),
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in table.columns.items()]),
         "snapshot": manifest.snapshot_id,
         "location": dg.MetadataValue.path(snapshot.location),
         "bytes": sum(entry.bytes for entry in manifest.tables.values()),

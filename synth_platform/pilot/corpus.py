@@ -153,9 +153,7 @@ def examples(count: int | None, *, seed: int, split: Split = "train", start: int
         quoted = rng.choice(questions) if questions and rng.random() < 0.05 else None
         document = generate_document(index, seed=seed, split=split, quoted=quoted)
         recipe = RECIPES[index % len(RECIPES)]
-        yield Example(
-            recipe, document, prompts[recipe].render(document=document.text), answer(recipe, document, rng)
-        )
+        yield Example(recipe, document, prompts[recipe].render(document=document.text), answer(recipe, document, rng))
         index += 1
 
 
@@ -186,9 +184,7 @@ def _asked(name: str, attribute: str, value: str, rng: random.Random) -> tuple[s
 
 def _table(document: PlaygroundDocument, rng: random.Random) -> str:
     facts = _in_order(document)
-    rows = [("Name", document.entity)] + [
-        (rng.choice(_LABELS[attribute]), value) for attribute, value in facts
-    ]
+    rows = [("Name", document.entity)] + [(rng.choice(_LABELS[attribute]), value) for attribute, value in facts]
     attribute, value = rng.choice(facts)
     question, reply = _asked(document.entity, attribute, value, rng)
     lines = ["| Attribute | Value |", "| --- | --- |", *(f"| {label} | {value} |" for label, value in rows)]

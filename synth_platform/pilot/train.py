@@ -94,9 +94,7 @@ def train(
         save: called every few minutes and at the end.
         pad: token id that fills short rows.
     """
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=schedule.peak_rate, betas=(0.9, 0.95), weight_decay=0.1
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.peak_rate, betas=(0.9, 0.95), weight_decay=0.1)
     record, started = Record(), time.monotonic()
     last_saved = last_told = started
     losses: list[float] = []
@@ -213,9 +211,7 @@ def tiny_sequences(tokenizer: Tokenizer, seed: int) -> Iterator[list[int]]:
     """Endless token sequences of the `synth-tiny` corpus."""
     stream = examples(None, seed=seed)
     while pool := list(islice(stream, 256)):
-        for encoded in tokenizer.encode_batch(
-            [chat_text(example.prompt, example.answer) for example in pool]
-        ):
+        for encoded in tokenizer.encode_batch([chat_text(example.prompt, example.answer) for example in pool]):
             yield encoded.ids
 
 
@@ -235,9 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     facts: dict[str, object] = {
         "command": "python -m synth_platform.pilot.train " + " ".join(arguments or sys.argv[1:]),
         "seed": options.seed,
-        "data_digest": digest(
-            [example.prompt + example.answer for example in examples(1000, seed=options.seed)]
-        ),
+        "data_digest": digest([example.prompt + example.answer for example in examples(1000, seed=options.seed)]),
         "parameters": model.num_parameters(),
         "torch": torch.__version__,
         "shape": asdict(shape),

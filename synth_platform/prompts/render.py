@@ -87,9 +87,7 @@ class Renderer:
             for sample in range(self.recipe.samples):
                 row = self._render_chunk(document, chunk.strip(), number, len(chunks), sample)
                 if row is None:
-                    skipped.append(
-                        self._skip(document, number, "too_long", f"does not fit {self.context_length}")
-                    )
+                    skipped.append(self._skip(document, number, "too_long", f"does not fit {self.context_length}"))
                 else:
                     prompts.append(row | {"neutralised": neutralised if number == 0 else 0})
 
@@ -131,9 +129,7 @@ class Renderer:
     def _template_digest(self) -> str:
         return digest(self.template.digest, self.recipe.system, self.recipe.variables)
 
-    def _fields(
-        self, document: dict[str, Any], chunk: str, number: int, chunks: int, sample: int
-    ) -> dict[str, Any]:
+    def _fields(self, document: dict[str, Any], chunk: str, number: int, chunks: int, sample: int) -> dict[str, Any]:
         names = ("url", "language", "source", "license")
         fields: dict[str, Any] = {name: document.get(name) or "" for name in names}
         fields |= {"metadata": json.loads(document.get("metadata") or "{}"), "document": chunk}

@@ -102,9 +102,7 @@ class Template:
             if isinstance(node, nodes.Expr | nodes.Stmt) and not isinstance(node, _ALLOWED):
                 raise self._error(f"a template may not use {type(node).__name__.lower()} expressions", node)
             if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
-                raise self._error(
-                    f"a template may not use the filter {node.name!r}", node, ", ".join(_FILTERS)
-                )
+                raise self._error(f"a template may not use the filter {node.name!r}", node, ", ".join(_FILTERS))
             if isinstance(node, nodes.Getattr | nodes.Name):
                 name = node.attr if isinstance(node, nodes.Getattr) else node.name
                 if name.startswith("_"):
@@ -169,9 +167,7 @@ class Template:
 def shipped_templates() -> list[str]:
     """Names of the templates that come with the package."""
     folder = files("synth_platform.prompts") / "templates"
-    return sorted(
-        entry.name.removesuffix(".jinja") for entry in folder.iterdir() if entry.name.endswith(".jinja")
-    )
+    return sorted(entry.name.removesuffix(".jinja") for entry in folder.iterdir() if entry.name.endswith(".jinja"))
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

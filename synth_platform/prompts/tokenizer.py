@@ -64,10 +64,7 @@ class ChatTokenizer:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens around it."""
-        return [
-            len(encoding.ids)
-            for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        ]
+        return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Character range of each token of a text."""
@@ -111,9 +108,7 @@ class ChatTokenizer:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
-        environment.filters["tojson"] = lambda value, **options: json.dumps(
-            value, ensure_ascii=False, **options
-        )
+        environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         return environment.from_string(self.template)
@@ -146,9 +141,7 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=["tokenizer*", "chat_template*", "special_tokens*"])
-        )
+        return Path(snapshot_download(name, allow_patterns=["tokenizer*", "chat_template*", "special_tokens*"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise SpecError(
             f"the tokenizer of {name!r} cannot be had from the hub: {str(error).splitlines()[0]}",

@@ -79,9 +79,7 @@ def accept(
         yield "rejected", rows.filter(~clean).select(REJECTED.names())
 
 
-def _add_reasons(
-    batch: pl.DataFrame, generations: Mapping[str, str], documents: Mapping[str, str]
-) -> pl.Series:
+def _add_reasons(batch: pl.DataFrame, generations: Mapping[str, str], documents: Mapping[str, str]) -> pl.Series:
     reasons: list[list[str]] = []
     columns = batch.select("generation_id", "document_id", "verdict", "reasons")
     for generation_id, document_id, verdict, found in columns.iter_rows():

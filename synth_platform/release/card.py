@@ -72,9 +72,7 @@ def render_card(facts: CardFacts, spec: ReleaseSpec) -> str:
             "",
             *_section("Mixture", _table(facts.shares)),
             *_section("Sources", _table(facts.sources)),
-            *_section(
-                "Generator", _table([{"what": key, "value": value} for key, value in facts.model.items()])
-            ),
+            *_section("Generator", _table([{"what": key, "value": value} for key, value in facts.model.items()])),
             *_section("Recipes", *_recipes(facts.recipes)),
             *_section("Gates", _table([_gate_row(gate) for gate in facts.gates])),
             *_section("Rejected rows", _table([{"reason": r, "rows": n} for r, n in facts.rejected.items()])),
@@ -99,9 +97,7 @@ def _header(facts: CardFacts, spec: ReleaseSpec, title: str) -> dict[str, Any]:
         "task_categories": ["text-generation"],
         "tags": ["synthetic", "pretraining"],
         "size_categories": [_size_category(facts.rows)],
-        "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": list(facts.files)}]}
-        ],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": list(facts.files)}]}],
     }
 
 

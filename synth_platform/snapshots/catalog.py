@@ -240,9 +240,7 @@ def _flatten(value: Any, path: str = "") -> dict[str, Any]:
 def _changed_settings(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     old, new = _flatten(before), _flatten(after)
     return {
-        path: (old.get(path), new.get(path))
-        for path in sorted(set(old) | set(new))
-        if old.get(path) != new.get(path)
+        path: (old.get(path), new.get(path)) for path in sorted(set(old) | set(new)) if old.get(path) != new.get(path)
     }
 
 

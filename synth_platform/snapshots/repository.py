@@ -47,9 +47,7 @@ class Identity:
     def fingerprint(self) -> str:
         """Digest of the identity; inputs count by content, not by where they lie."""
         inputs = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
-        return digest(
-            self.asset, self.partition, self.code_version, dict(self.settings), inputs, self.attempt
-        )
+        return digest(self.asset, self.partition, self.code_version, dict(self.settings), inputs, self.attempt)
 
     @property
     def snapshot_id(self) -> str:
@@ -96,9 +94,7 @@ class Snapshot:
         """Local, verified Parquet files of a table (the main one by default), in row order."""
         name = table or next(iter(self.manifest.tables))
         if name not in self.manifest.tables:
-            raise SnapshotError(
-                f"no table {name!r}", where=self.location, fix=f"it has {list(self.manifest.tables)}"
-            )
+            raise SnapshotError(f"no table {name!r}", where=self.location, fix=f"it has {list(self.manifest.tables)}")
         return [self._repository.verified(self.folder, part) for part in self.manifest.tables[name].parts]
 
     def scan(self, table: str | None = None) -> pl.LazyFrame:

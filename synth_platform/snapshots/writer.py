@@ -147,9 +147,7 @@ class SnapshotWriter:
         data = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
         if not self._snapshots.create_once(path, data):
             self._drop_parts()
-        snapshot = self._snapshots.open(
-            self.identity.asset, self.identity.partition, self.identity.snapshot_id
-        )
+        snapshot = self._snapshots.open(self.identity.asset, self.identity.partition, self.identity.snapshot_id)
         assert snapshot is not None
         self._sweep(snapshot)
         return snapshot
@@ -203,9 +201,7 @@ class SnapshotWriter:
         local = self._scratch / f"{uuid.uuid4().hex}.parquet"
         try:
             rows.rechunk().write_parquet(local, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
-            entry = PartEntry(
-                path=path, rows=rows.height, bytes=local.stat().st_size, digest=digest_file(local)
-            )
+            entry = PartEntry(path=path, rows=rows.height, bytes=local.stat().st_size, digest=digest_file(local))
             self._snapshots.store.move_in(f"{self.identity.folder}/{path}", local)
         except OSError as error:
             raise StorageError(

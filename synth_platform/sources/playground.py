@@ -111,9 +111,7 @@ def generate_document(
     )
 
 
-def benchmark_questions(
-    count: int = 240, seed: int = 0, split: Split = "benchmark"
-) -> list[BenchmarkQuestion]:
+def benchmark_questions(count: int = 240, seed: int = 0, split: Split = "benchmark") -> list[BenchmarkQuestion]:
     """Questions about invented people of a split of their own, each at least 16 words long."""
     return [_question(index, seed, split) for index in range(count)]
 
@@ -159,8 +157,7 @@ class _Words:
         rng = self._rng
         while True:
             parts = [
-                rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS)
-                for _ in range(rng.randint(*syllables))
+                rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(rng.randint(*syllables))
             ]
             word = "".join(parts)
             if split_of(word) == self._split:
