@@ -8,7 +8,7 @@ import dagster as dg
 
 from synth_platform.errors import SnapshotError
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import DatasetContext, group_name
+from synth_platform.ops.stage import DatasetContext, node_name
 from synth_platform.quality.gates import Gate, GateOutcome, evaluate
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
@@ -61,7 +61,7 @@ def gate_checks(
     ]
 
     @dg.multi_asset_check(
-        name=f"{group_name(asset.replace('/', '__'))}__gates",
+        name=f"{node_name(asset)}__gates",
         specs=specs,
         description=f"Gates of {asset}.",
     )

@@ -1,7 +1,8 @@
 """What every stage's wiring shares: run a stage against snapshots, tell its progress, describe the result."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,79 +124,124 @@ class Outcome:
     seconds: float
 
 
-def run_stage(
-    context: dg.AssetExecutionContext, resource: WorkspaceResource, dataset: DatasetContext, stage: Stage
-) -> Outcome:
-    """Make the stage's snapshot, or find it made already, and let it be the current version.
+BuildStage = Callable[[Workspace, str | None], Stage]
+"""Makes the stage for a workspace and partition: settings may depend on what lies in them."""
 
-    Raises:
-        dg.Failure: a gate before it is closed, or its work met a problem the user has to mend.
-    """
-    workspace = resource.open()
-    partition = context.partition_key if context.has_partition_key else None
-    started = time.monotonic()
-    inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition)
+Describe = Callable[[Workspace, Snapshot], Mapping[str, Any]]
+"""Metadata of a snapshot beside the usual: counts, plots, links."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A stage whose gates are open and whose identity is known; ``found`` if nothing is left to do."""
+
+    stage: Stage
+    identity: Identity
+    run: StageRun
+    found: Snapshot | None
+    started: float
+
+
+@contextmanager
+def failing_for_people() -> Iterator[None]:
+    """Turn problems the user has to mend into failures that show the message and are not retried."""
     try:
-        with listen(log_listener(context.log.info)):
-            snapshot, reused = _make(context, workspace, dataset, stage, inputs, partition)
-            workspace.snapshots.set_head(snapshot, context.run_id)
+        yield
     except SynthError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    return Outcome(snapshot, reused, time.monotonic() - started)
 
 
-def _make(
-    context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    dataset: DatasetContext,
-    stage: Stage,
-    inputs: Mapping[str, Snapshot],
-    partition: str | None,
-) -> tuple[Snapshot, bool]:
-    identity = _identity(context, workspace, dataset, stage, inputs, partition)
-    with track(stage.asset, unit="rows") as task:
-        if found := _whole(workspace, identity):
-            task.advance(found.manifest.rows, note="unchanged: the version made before is used")
-            return found, True
-        writer = SnapshotWriter(
-            workspace.snapshots,
-            identity,
-            stage.tables,
-            scratch=workspace.scratch,
-            run_id=context.run_id,
-            folder=stage.folder,
-            rows_per_part=stage.rows_per_part,
-        )
-        run = StageRun(
-            workspace=workspace,
-            partition=partition,
-            seed=dataset.cycle_seed(partition),
-            inputs=inputs,
-            writer=writer,
-            log=context.log.info,
-            run_id=context.run_id,
-        )
+def stage_asset(
+    dataset: DatasetContext, spec: dg.AssetSpec, build: BuildStage, describe: Describe, *, pool: str | None = None
+) -> dg.AssetsDefinition:
+    """The asset of a stage that makes one snapshot."""
+    asset = "/".join(spec.key.path)
+
+    @dg.multi_asset(name=node_name(asset), specs=[spec], pool=pool)
+    def make(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
+        with failing_for_people(), listen(log_listener(context.log.info)):
+            begun = begin_stage(context, workspace.open(), dataset, build)
+            if begun.found is None:
+                with track(asset) as task:
+                    begun.stage.work(begun.run)
+                    outcome = finish_stage(begun)
+                    task.advance(outcome.snapshot.manifest.rows)
+            else:
+                outcome = finish_stage(begun)
+            return materialize_result(outcome, describe(begun.run.workspace, outcome.snapshot))
+
+    return make
+
+
+def node_name(asset: str) -> str:
+    """Dagster's name for what makes or checks an asset."""
+    return group_name(asset.replace("/", "__"))
+
+
+def begin_stage(
+    context: dg.AssetExecutionContext, workspace: Workspace, dataset: DatasetContext, build: BuildStage
+) -> Begun:
+    """Ask the guard, settle the identity, look for a version made before, and open a writer.
+
+    Raises:
+        dg.Failure: a gate before the stage is closed.
+        SynthError: a setting or a source cannot be used.
+    """
+    partition = context.partition_key if context.has_partition_key else None
+    started = time.monotonic()
+    stage = build(workspace, partition)
+    inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition)
+    identity, found = _identify(context, workspace, dataset, stage, inputs, partition)
+    writer = SnapshotWriter(
+        workspace.snapshots,
+        identity,
+        stage.tables,
+        scratch=workspace.scratch,
+        run_id=context.run_id,
+        folder=stage.folder,
+        rows_per_part=stage.rows_per_part,
+    )
+    run = StageRun(
+        workspace=workspace,
+        partition=partition,
+        seed=dataset.cycle_seed(partition),
+        inputs=inputs,
+        writer=writer,
+        log=context.log.info,
+        run_id=context.run_id,
+    )
+    return Begun(stage, identity, run, found, started)
+
+
+def finish_stage(begun: Begun) -> Outcome:
+    """Commit what was written, or take what was found, and make it the current version."""
+    snapshots = begun.run.workspace.snapshots
+    snapshot = begun.found
+    if snapshot is None:
         try:
-            stage.work(run)
-            snapshot = writer.commit()
+            snapshot = begun.run.writer.commit()
         except SnapshotError:
             # Another writer of the same work may have been faster and swept the folder.
-            if (winner := _whole(workspace, identity)) is None:
+            snapshot = snapshots.open(begun.stage.asset, begun.run.partition, begun.identity.snapshot_id)
+            if snapshot is None:
                 raise
-            snapshot = winner
-        task.advance(snapshot.manifest.rows)
-        return snapshot, False
+    snapshots.set_head(snapshot, begun.run.run_id)
+    return Outcome(snapshot, begun.found is not None, time.monotonic() - begun.started)
 
 
-def _identity(
+def _identify(
     context: dg.AssetExecutionContext,
     workspace: Workspace,
     dataset: DatasetContext,
     stage: Stage,
     inputs: Mapping[str, Snapshot],
     partition: str | None,
-) -> Identity:
-    """Identity of what is to be made; a damaged version, or the user's wish, asks for another attempt."""
+) -> tuple[Identity, Snapshot | None]:
+    """Identity of what is to be made, and the version made before, if it is whole and may be used.
+
+    A damaged version, or the wish for a fresh one, asks for another attempt; a version that this very run
+    made (before a retry) is not made again.
+    """
     fresh = context.run.tags.get(FRESH_TAG) == "true"
     attempt = 0
     while True:
@@ -208,14 +254,11 @@ def _identity(
             attempt=attempt,
         )
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
-        made_by_this_run = found is not None and found.manifest.run_id == context.run_id
-        if found is None or (not fresh and _is_whole(found)) or made_by_this_run:
-            return identity
+        if found is None:
+            return identity, None
+        if _is_whole(found) and (not fresh or found.manifest.run_id == context.run_id):
+            return identity, found
         attempt += 1
-
-
-def _whole(workspace: Workspace, identity: Identity) -> Snapshot | None:
-    return workspace.snapshots.open(identity.asset, identity.partition, identity.snapshot_id)
 
 
 def _is_whole(snapshot: Snapshot) -> bool:
@@ -227,7 +270,9 @@ def _is_whole(snapshot: Snapshot) -> bool:
     return True
 
 
-def materialize_result(outcome: Outcome, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[Any]:
+def materialize_result(
+    outcome: Outcome, metadata: Mapping[str, Any], asset: str | None = None
+) -> dg.MaterializeResult[Any]:
     """Dagster's record of an outcome: data version, counts, schema, preview and the given metadata."""
     snapshot = outcome.snapshot
     manifest = snapshot.manifest

@@ -1,0 +1,90 @@
+"""Dagster assets of stage 2: one set of prompts per recipe."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import dagster as dg
+import polars as pl
+
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.plots import histogram
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.prompts.render import Renderer
+from synth_platform.prompts.schema import PROMPTS, SKIPPED
+from synth_platform.prompts.templates import Template
+from synth_platform.prompts.tokenizer import ChatTokenizer
+from synth_platform.snapshots import Snapshot
+from synth_platform.workspace import Workspace
+
+CODE_VERSION = "1"
+
+
+def prompts_asset(
+    dataset: DatasetContext,
+    recipe: RecipeSpec,
+    documents: Upstream,
+    *,
+    sources: Sequence[str],
+    model: str,
+    tokenizer: str | None,
+    context_length: int,
+) -> dg.AssetsDefinition:
+    """`<dataset>/prompts/<recipe>`: every chunk of every document to rewrite, as a prompt that fits the context."""
+    asset = dataset.asset("prompts", recipe.name)
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        template = Template.load(recipe.template_name, dataset.base)
+        template.check(recipe.variables)
+        counter = ChatTokenizer.load(model, tokenizer)
+
+        def work(run: StageRun) -> None:
+            renderer = Renderer(recipe, template, counter, context_length, run.seed)
+            batches = run.inputs[documents.asset].batches("documents")
+            for table, rows in renderer.build(_of_sources(batches, sources)):
+                run.writer.write(table, rows)
+                run.writer.count(**{table: rows.height})
+            run.writer.detail(template=template.text, template_name=template.name)
+
+        return Stage(
+            asset=asset,
+            code_version=CODE_VERSION,
+            settings={
+                "recipe": recipe.model_dump(mode="json", exclude={"conformance"}),
+                "sources": list(sources),
+                "template": template.digest,
+                "tokenizer": counter.digest,
+                "context_length": context_length,
+            },
+            upstreams=(documents,),
+            tables={"prompts": PROMPTS, "skipped": SKIPPED},
+            work=work,
+        )
+
+    spec = dataset.spec(
+        asset,
+        (documents,),
+        description=f"Prompts of the recipe `{recipe.name}`: template `{recipe.template_name}` over the documents of"
+        f" {', '.join(sources) or 'no source'}; prompt and answer always fit {context_length:,} tokens.",
+        kinds={"jinja", "parquet"},
+        code_version=CODE_VERSION,
+    )
+    return stage_asset(dataset, spec, build, _describe)
+
+
+def _of_sources(batches: Iterable[pl.DataFrame], sources: Sequence[str]) -> Iterator[pl.DataFrame]:
+    for batch in batches:
+        yield batch.filter(pl.col("source").is_in(list(sources)))
+
+
+def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
+    tokens = snapshot.scan("prompts").select("prompt_tokens").collect()["prompt_tokens"]
+    skipped = snapshot.scan("skipped").group_by("reason").len().sort("reason").collect()
+    template = str(snapshot.manifest.details.get("template", ""))
+    return {
+        "prompt_tokens": int(tokens.sum()),
+        "skipped_by_reason": dg.MetadataValue.json(dict(skipped.iter_rows())),
+        "template": dg.MetadataValue.md(f"~~~jinja\n{template}\n~~~"),
+        "plots": dg.MetadataValue.md(
+            histogram(tokens.to_list(), title="Prompt length", x="tokens", y="prompts")
+        ),
+    }

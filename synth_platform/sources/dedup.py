@@ -1,0 +1,166 @@
+"""Find exact and near duplicates of earlier rows, with a small, known amount of memory per row."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rensa import RMinHash
+
+from synth_platform.digest import digest_texts
+from synth_platform.sources.config import NearDedupSpec
+
+_WORDS = re.compile(r"\w+")
+_RECALL = 0.95
+_MOST_CANDIDATES = 64
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def hash_texts(texts: Sequence[str]) -> np.ndarray:
+    """64-bit hashes of texts: the first half of their digests."""
+    return np.array([int(digest[:16], 16) for digest in digest_texts(texts)], dtype=np.uint64)
+
+
+class HashMap:
+    """Numbers by hash, in sorted arrays that are merged as they grow: 12 bytes per entry."""
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(self, hashes: np.ndarray, numbers: np.ndarray) -> None:
+        """Add entries; a hash may have several numbers."""
+        if not len(hashes):
+            return
+        self._levels.append(_sorted(hashes, numbers.astype(np.uint32)))
+        while len(self._levels) > 1 and len(self._levels[-2][0]) <= 2 * len(self._levels[-1][0]):
+            late, early = self._levels.pop(), self._levels.pop()
+            self._levels.append(_sorted(*(np.concatenate(pair) for pair in zip(early, late, strict=True))))
+
+    def contains(self, hashes: np.ndarray) -> np.ndarray:
+        """Whether each hash is there."""
+        found = np.zeros(len(hashes), dtype=bool)
+        for keys, _ in self._levels:
+            places = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
+            found |= keys[places] == hashes
+        return found
+
+    def lookup(self, hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Place of a hash among the given ones, and the numbers found for it, where there are any."""
+        for keys, numbers in self._levels:
+            starts, stops = (np.searchsorted(keys, hashes, side) for side in ("left", "right"))
+            for place in np.flatnonzero(stops > starts):
+                yield int(place), numbers[starts[place] : stops[place]]
+
+
+def _sorted(hashes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(hashes, kind="stable")
+    return hashes[order], numbers[order]
+
+
+class ExactDuplicates:
+    """Tells whether a text was there before; 12 bytes of memory per different text."""
+
+    def __init__(self) -> None:
+        self._seen = HashMap()
+
+    def check(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text repeats an earlier one, of this or an earlier call."""
+        hashes = hash_texts(texts)
+        repeats = self._seen.contains(hashes)
+        _, firsts = np.unique(hashes, return_index=True)
+        again = np.ones(len(hashes), dtype=bool)
+        again[firsts] = False
+        repeats |= again
+        fresh = hashes[~repeats]
+        self._seen.add(fresh, np.zeros(len(fresh), dtype=np.uint32))
+        return repeats.tolist()
+
+
+class NearDuplicates:
+    """Tells how similar a text is to the most similar one kept before.
+
+    MinHash sketches are compared where they agree in a band. The sketches lie in a scratch file; memory is
+    12 bytes per band (18 bands by default) and kept document.
+    """
+
+    def __init__(self, spec: NearDedupSpec, scratch: Path) -> None:
+        self._spec = spec
+        self._rows, self._bands = _bands(spec)
+        self._index = HashMap()
+        self._kept = 0
+        self._path = scratch
+        self._file = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def close(self) -> None:
+        """Remove the scratch file."""
+        os.close(self._file)
+        self._path.unlink(missing_ok=True)
+
+    def check(self, texts: Sequence[str]) -> list[float | None]:
+        """Similarity of each near duplicate; None for a text that is kept."""
+        if not texts:
+            return []
+        sketches = self._sketch(texts)
+        keys = self._keys(sketches)
+        earlier: list[set[int]] = [set() for _ in texts]
+        for place, numbers in self._index.lookup(keys.ravel()):
+            earlier[place // self._bands].update(numbers[:_MOST_CANDIDATES].tolist())
+        here: dict[int, list[int]] = {}
+        result: list[float | None] = []
+        kept: list[tuple[int, int]] = []
+        for row, sketch in enumerate(sketches):
+            row_keys = keys[row].tolist()
+            candidates = earlier[row].union(*(here.get(key, ()) for key in row_keys))
+            similarity = max((self._similarity(sketch, number) for number in candidates), default=0.0)
+            result.append(similarity if similarity >= self._spec.threshold else None)
+            if result[-1] is None:
+                kept.append((row, self._keep(sketch)))
+                for key in row_keys:
+                    here.setdefault(key, []).append(kept[-1][1])
+        rows, numbers = (np.array(column, dtype=np.int64) for column in zip(*kept, strict=True)) if kept else ([], [])
+        self._index.add(keys[rows].ravel() if kept else np.array([]), np.repeat(numbers, self._bands))
+        return result
+
+    def _sketch(self, texts: Sequence[str]) -> np.ndarray:
+        tokens = (_shingles(text, self._spec.ngram) for text in texts)
+        return np.array(
+            RMinHash.digests_from_token_sets(tokens, self._spec.permutations, 42), dtype=np.uint32
+        )
+
+    def _keys(self, sketches: np.ndarray) -> np.ndarray:
+        """One 64-bit key per text and band."""
+        parts = sketches[:, : self._bands * self._rows].reshape(len(sketches), self._bands, self._rows)
+        keys = np.broadcast_to(np.arange(self._bands, dtype=np.uint64), parts.shape[:2]).copy()
+        with np.errstate(over="ignore"):
+            for column in range(self._rows):
+                keys = (keys ^ parts[:, :, column].astype(np.uint64)) * _MULTIPLIER
+                keys ^= keys >> np.uint64(29)
+        return keys
+
+    def _keep(self, sketch: np.ndarray) -> int:
+        os.pwrite(self._file, sketch.tobytes(), self._kept * sketch.nbytes)
+        self._kept += 1
+        return self._kept - 1
+
+    def _similarity(self, sketch: np.ndarray, number: int) -> float:
+        other = np.frombuffer(os.pread(self._file, sketch.nbytes, number * sketch.nbytes), dtype=np.uint32)
+        return float(np.mean(sketch == other))
+
+
+def _bands(spec: NearDedupSpec) -> tuple[int, int]:
+    """Rows per band and bands: as many rows (few candidates) as find a pair at the threshold in 95% of cases."""
+    for rows in range(spec.permutations, 0, -1):
+        bands = spec.permutations // rows
+        if 1 - (1 - spec.threshold**rows) ** bands >= _RECALL:
+            return rows, bands
+    return 1, spec.permutations
+
+
+def _shingles(text: str, n: int) -> Iterator[str]:
+    words = _WORDS.findall(text.lower())
+    if len(words) <= n:
+        yield " ".join(words) or text
+        return
+    for start in range(len(words) - n + 1):
+        yield " ".join(words[start : start + n])

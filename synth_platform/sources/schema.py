@@ -1,0 +1,45 @@
+"""Columns of documents, of skipped rows, and of rows on their way from one to the other."""
+
+import polars as pl
+
+DOCUMENTS = pl.Schema(
+    {
+        "id": pl.String(),
+        "text": pl.String(),
+        "source": pl.String(),
+        "url": pl.String(),
+        "license": pl.String(),
+        "language": pl.String(),
+        "tokens": pl.Int64(),
+        "metadata": pl.String(),
+    }
+)
+"""``id`` is ``<source>/<id in the source or digest of the text>``; ``metadata`` is the text of a JSON object."""
+
+SKIPPED = pl.Schema(
+    {
+        "document_id": pl.String(),
+        "source": pl.String(),
+        "location": pl.String(),
+        "reason": pl.String(),
+        "detail": pl.String(),
+    }
+)
+"""``document_id`` is null where the row could not be read; ``location`` is ``file:line`` or ``file row N``."""
+
+ROWS = pl.Schema(
+    {
+        "number": pl.Int64(),
+        "location": pl.String(),
+        "id": pl.String(),
+        "text": pl.String(),
+        "url": pl.String(),
+        "license": pl.String(),
+        "language": pl.String(),
+        "metadata": pl.String(),
+        "score": pl.Float64(),
+        "missing": pl.String(),
+    }
+)
+"""Rows as read: ``number`` counts the source's rows, ``id`` is the source's own (null: none), ``missing`` names
+the first required column that is empty."""
