@@ -83,7 +83,12 @@ def build_model(shape: Shape, tokenizer: Tokenizer, seed: int) -> LlamaForCausal
 
 
 def train(
-    model: LlamaForCausalLM, sequences: Iterable[list[int]], schedule: Schedule, save: "Save", pad: int
+    model: LlamaForCausalLM,
+    sequences: Iterable[list[int]],
+    schedule: Schedule,
+    save: "Save",
+    pad: int,
+    record: Record | None = None,
 ) -> Record:
     """Train on a stream of token sequences until the time is up; the loss counts every token.
 
@@ -93,9 +98,11 @@ def train(
         schedule: time, batch size, learning rate.
         save: called every few minutes and at the end.
         pad: token id that fills short rows.
+        record: what an earlier run on the same model measured; counting goes on from there.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.peak_rate, betas=(0.9, 0.95), weight_decay=0.1)
-    record, started = Record(), time.monotonic()
+    record = record or Record()
+    first_step, seconds_before, started = record.steps, record.seconds, time.monotonic()
     last_saved = last_told = started
     losses: list[float] = []
     model.train()
@@ -104,7 +111,7 @@ def train(
         if elapsed >= schedule.minutes * 60:
             break
         for group in optimizer.param_groups:
-            group["lr"] = _rate(schedule, record.steps, elapsed)
+            group["lr"] = _rate(schedule, record.steps - first_step, elapsed)
         with torch.autocast("cuda" if ids.is_cuda else "cpu", dtype=torch.bfloat16):
             logits = model(input_ids=ids, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
@@ -123,10 +130,10 @@ def train(
             _tell(record, schedule, now - started)
             losses, last_told = [], now
         if now - last_saved > schedule.checkpoint_minutes * 60:
-            record.seconds = now - started
+            record.seconds = seconds_before + now - started
             save(model, record)
             last_saved = now
-    record.seconds = time.monotonic() - started
+    record.seconds = seconds_before + time.monotonic() - started
     save(model, record)
     return record
 
@@ -207,12 +214,20 @@ def tiny_tokenizer(seed: int) -> Tokenizer:
     return train_tokenizer([*texts, *list(topics.values())[:40]])
 
 
-def tiny_sequences(tokenizer: Tokenizer, seed: int) -> Iterator[list[int]]:
-    """Endless token sequences of the `synth-tiny` corpus."""
-    stream = examples(None, seed=seed)
+def tiny_sequences(tokenizer: Tokenizer, seed: int, start: int = 0) -> Iterator[list[int]]:
+    """Endless token sequences of the `synth-tiny` corpus, from document ``start`` on."""
+    stream = examples(None, seed=seed, start=start)
     while pool := list(islice(stream, 256)):
         for encoded in tokenizer.encode_batch([chat_text(example.prompt, example.answer) for example in pool]):
             yield encoded.ids
+
+
+def load_saved(folder: Path) -> tuple[LlamaForCausalLM, Tokenizer, Record]:
+    """Model, tokenizer and record that `Save` wrote."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    kept = json.loads((folder / "training.json").read_text("utf-8"))
+    record = Record(**{name: kept[name] for name in Record.__dataclass_fields__})
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json")), record
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -221,13 +236,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", type=Path, help="folder of a model that this program saved; training goes on from it")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     shape, schedule = Shape(), Schedule(minutes=options.minutes, seed=options.seed)
-    tokenizer = tiny_tokenizer(options.seed)
-    model = build_model(shape, tokenizer, options.seed)
+    if options.resume:
+        model, tokenizer, record = load_saved(options.resume)
+    else:
+        tokenizer = tiny_tokenizer(options.seed)
+        model, record = build_model(shape, tokenizer, options.seed), Record()
     facts: dict[str, object] = {
         "command": "python -m synth_platform.pilot.train " + " ".join(arguments or sys.argv[1:]),
         "seed": options.seed,
@@ -239,7 +258,9 @@ def main(arguments: list[str] | None = None) -> None:
     }
     print(f"synth-tiny: {model.num_parameters():,} parameters, {options.minutes:g} minutes", flush=True)
     save = Save(options.out, tokenizer, facts)
-    train(model, tiny_sequences(tokenizer, options.seed), schedule, save, tokenizer.token_to_id(PAD))
+    unseen = record.steps * schedule.batch + schedule.batch * _POOL_BATCHES
+    sequences = tiny_sequences(tokenizer, options.seed, start=unseen if record.steps else 0)
+    train(model, sequences, schedule, save, tokenizer.token_to_id(PAD), record)
     print(f"done: {options.out}", flush=True)
 
 
