@@ -17,7 +17,6 @@ from synth_platform.generation.generate import (
     endpoints_of,
     engine_digest,
     generate,
-
     shard_count,
 )
 from synth_platform.generation.schema import GENERATIONS
@@ -223,5 +222,3 @@ def _describe(snapshot: Snapshot) -> dict[str, object]:
         "model": str(snapshot.manifest.details.get("model", "")),
         "plots": dg.MetadataValue.md(pictures),
     }
-
-

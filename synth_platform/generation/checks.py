@@ -6,12 +6,11 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.generation.schema import STATUSES
-from synth_platform.ops.gating import Judged, gate_checks
+from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.reconcile import reconcile
 from synth_platform.workspace import Workspace
 
 GATES = (
@@ -29,14 +28,13 @@ def generations_checks(dataset: DatasetContext, recipe: str, gates: Sequence[Gat
 
 
 def _profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
-    prompts = workspace.snapshots.require(snapshot.manifest.inputs[0])
-    matched = reconcile(prompts.scan("prompts"), snapshot.scan(), parent="id", child="prompt_id")
+    matched = books(workspace, snapshot)
     statuses: dict[str, int] = dict(snapshot.scan().group_by("status").agg(pl.len()).collect().iter_rows())
     rows = max(matched.children, 1)
     failed = statuses.get("failed", 0) + statuses.get("refused_by_engine", 0)
     return Judged(
         {
-            "unaccounted": matched.missing + matched.strays + matched.doubled,
+            "unaccounted": matched.unaccounted,
             "unknown_outcomes": sum(count for name, count in statuses.items() if name not in STATUSES),
             "failed_share": failed / rows,
             "truncated_share": statuses.get("truncated", 0) / rows,

@@ -42,7 +42,7 @@ def mixture_asset(
                 yield _from_documents(batch.filter(pl.col("source").is_in(list(mix_in))), hits)
 
         at_hand = _at_hand(read_all())
-        available = {name: 0 for name in (*accepted, *mix_in)} | {
+        available = dict.fromkeys((*accepted, *mix_in), 0) | {
             name: int(rows["tokens"].sum()) for name, rows in at_hand.items()
         }
         plans = plan_mixture(available, mixture)

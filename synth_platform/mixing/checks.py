@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from synth_platform.ops.gating import Judged, gate_checks
+from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated
@@ -34,22 +34,24 @@ def _profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
         rows.select(
             pl.len().alias("rows"),
             pl.col("id").n_unique().alias("ids"),
-            pl.coalesce("generation_id", "document_id").n_unique().alias("used"),
         )
         .collect()
         .row(0, named=True)
     )
-    counts = snapshot.manifest.counts
+    matched = books(workspace, snapshot)
     shares = _shares(rows)
     return Judged(
         {
             "contaminated_rows": _contaminated_rows(workspace, snapshot),
-            "unaccounted": abs(counts.get("available", -1) - totals["used"] - counts.get("excluded", 0)),
+            "unaccounted": matched.unaccounted,
             "doubled_ids": totals["rows"] - totals["ids"],
             "rows": totals["rows"],
             "largest_share_error": _share_error(snapshot, shares),
         },
-        {"weights_kept": bars(shares, title="Share of tokens by component", x="share")},
+        {
+            "accounting": matched.describe(),
+            "weights_kept": bars(shares, title="Share of tokens by component", x="share"),
+        },
     )
 
 

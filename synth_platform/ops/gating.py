@@ -11,6 +11,8 @@ from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import DatasetContext, node_name
 from synth_platform.quality.gates import Gate, GateOutcome, evaluate
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.accounting import account
+from synth_platform.snapshots.reconcile import Reconciliation
 from synth_platform.workspace import Workspace
 
 
@@ -25,6 +27,13 @@ class Judged:
 
     metrics: Mapping[str, float]
     notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def books(workspace: Workspace, snapshot: Snapshot) -> Reconciliation:
+    """The accounting of a snapshot that keeps books."""
+    matched = account(workspace.snapshots, snapshot)
+    assert matched is not None, f"{snapshot.manifest.asset} keeps no books"
+    return matched
 
 
 Profile = Callable[[Workspace, Snapshot], Judged]

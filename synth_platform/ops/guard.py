@@ -4,8 +4,9 @@ Dagster stops downstream assets after a failed blocking check within the same ru
 backfill or an automation goes ahead. Every stage therefore asks here first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
@@ -56,6 +57,42 @@ def open_inputs(
             allow_retries=False,
         )
     return inputs
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a check last said of an asset's partition."""
+
+    asset: str
+    gate: str
+    passed: bool
+    metadata: Mapping[str, Any]
+
+
+def judgements(
+    instance: dg.DagsterInstance, snapshots: Sequence[Snapshot], gates: Mapping[str, Sequence[str]]
+) -> list[Judgement]:
+    """The latest finished evaluation of each gate of some snapshots.
+
+    Args:
+        instance: holds the history.
+        snapshots: versions whose gates are asked for.
+        gates: names of the gates by asset.
+    """
+    found: list[Judgement] = []
+    for snapshot in snapshots:
+        m = snapshot.manifest
+        keys = [dg.AssetCheckKey(dg.AssetKey(m.asset.split("/")), name) for name in gates.get(m.asset, ())]
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            keys, partition_filter=PartitionKeyFilter(key=m.partition)
+        )
+        for key in keys:
+            record = records.get(key)
+            if record is None or record.evaluation is None:
+                continue
+            values = {name: value.value for name, value in record.evaluation.metadata.items()}
+            found.append(Judgement(m.asset, key.name, record.evaluation.passed, values))
+    return found
 
 
 def _closed_gates(

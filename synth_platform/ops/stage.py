@@ -88,6 +88,7 @@ class StageRun:
     writer: SnapshotWriter
     log: Callable[[str], None]
     run_id: str
+    instance: dg.DagsterInstance
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def begin_stage(
         dg.Failure: a gate before the stage is closed.
         SynthError: a setting or a source cannot be used.
     """
-    partition = context.partition_key if context.has_partition_key else None
+    partition = context.partition_key if dataset.partitions and context.has_partition_key else None
     started = time.monotonic()
     stage = build(workspace, partition)
     inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition)
@@ -209,6 +210,7 @@ def begin_stage(
         writer=writer,
         log=context.log.info,
         run_id=context.run_id,
+        instance=context.instance,
     )
     return Begun(stage, identity, run, found, started)
 

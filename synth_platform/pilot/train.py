@@ -236,7 +236,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", type=Path, help="folder of a model that this program saved; training goes on from it")
+    parser.add_argument(
+        "--resume", type=Path, help="folder of a model that this program saved; training goes on from it"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     options = parser.parse_args(arguments)
     if options.threads:

@@ -84,7 +84,5 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
         "prompt_tokens": int(tokens.sum()),
         "skipped_by_reason": dg.MetadataValue.json(dict(skipped.iter_rows())),
         "template": dg.MetadataValue.md(f"~~~jinja\n{template}\n~~~"),
-        "plots": dg.MetadataValue.md(
-            histogram(tokens.to_list(), title="Prompt length", x="tokens", y="prompts")
-        ),
+        "plots": dg.MetadataValue.md(histogram(tokens.to_list(), title="Prompt length", x="tokens", y="prompts")),
     }

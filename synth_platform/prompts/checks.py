@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from synth_platform.ops.gating import Judged, gate_checks
+from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.reconcile import reconcile
 from synth_platform.workspace import Workspace
 
 GATES = (
@@ -23,19 +22,16 @@ GATES = (
 
 
 def prompts_checks(
-    dataset: DatasetContext, recipe: RecipeSpec, gates: Sequence[Gate], *, sources: Sequence[str], context_length: int
+    dataset: DatasetContext, recipe: RecipeSpec, gates: Sequence[Gate], *, context_length: int
 ) -> dg.AssetChecksDefinition:
     """The gates of `<dataset>/prompts/<recipe>`."""
     limit = context_length - recipe.sampling.max_tokens
 
     def profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
-        documents = workspace.snapshots.require(snapshot.manifest.inputs[0])
-        wanted = documents.scan("documents").filter(pl.col("source").is_in(list(sources)))
-        prompts, skipped = snapshot.scan("prompts"), snapshot.scan("skipped")
-        made = pl.concat([prompts.select("document_id"), skipped.select("document_id")]).unique()
-        matched = reconcile(wanted.select("id"), made, parent="id", child="document_id")
+        matched = books(workspace, snapshot)
         rows = (
-            prompts.select(
+            snapshot.scan("prompts")
+            .select(
                 pl.len().alias("rows"),
                 pl.col("id").n_unique().alias("ids"),
                 (pl.col("prompt_tokens") > limit).sum().alias("over"),
@@ -46,7 +42,7 @@ def prompts_checks(
         )
         return Judged(
             {
-                "unaccounted": matched.missing + matched.strays,
+                "unaccounted": matched.unaccounted,
                 "doubled_ids": rows["rows"] - rows["ids"],
                 "over_context": rows["over"],
                 "prompts": rows["rows"],

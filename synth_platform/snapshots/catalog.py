@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from synth_platform.errors import SnapshotError
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.repository import Snapshot, Snapshots
 
 _KINDS = (
@@ -47,6 +48,18 @@ def kind_of(asset: str) -> str | None:
     """Stage of an asset key path: ``quickstart/prompts/table`` is ``prompts``."""
     parts = asset.split("/")
     return parts[1] if len(parts) > 1 and parts[1] in _KINDS else None
+
+
+def input_of(snapshot: Snapshot, kind: str) -> InputRef:
+    """The input of a snapshot that comes from a stage.
+
+    Raises:
+        SnapshotError: it has none.
+    """
+    for ref in snapshot.manifest.inputs:
+        if kind_of(ref.asset) == kind:
+            return ref
+    raise SnapshotError(f"made from no {kind}", where=snapshot.location)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,14 @@ class Reconciliation:
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property
+    def unaccounted(self) -> int:
+        """Rows that the books cannot explain."""
+        return self.missing + self.strays + self.doubled
+
+    @property
     def closes(self) -> bool:
         """Whether every key of the parent has exactly one row, and there are no others."""
-        return not (self.missing or self.strays or self.doubled)
+        return self.unaccounted == 0
 
     def describe(self) -> str:
         """The counts as Markdown."""

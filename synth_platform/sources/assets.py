@@ -91,4 +91,3 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
         "skipped_by_reason": dg.MetadataValue.json(dict(reasons.iter_rows())),
         "plots": dg.MetadataValue.md(pictures),
     }
-

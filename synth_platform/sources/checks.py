@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from synth_platform.ops.gating import Judged, gate_checks
+from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
@@ -36,14 +36,14 @@ def _profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
         .collect()
         .row(0, named=True)
     )
-    skipped = snapshot.scan("skipped").select(pl.len()).collect().item()
-    read = snapshot.manifest.counts.get("read", -1)
+    matched = books(workspace, snapshot)
     return Judged(
         {
-            "unaccounted": abs(read - documents["rows"] - skipped),
+            "unaccounted": matched.missing + matched.strays,
             "documents": documents["rows"],
             "doubled_ids": documents["rows"] - documents["ids"],
             "empty_texts": documents["empty"],
-            "selected_share": documents["rows"] / read if read > 0 else 0.0,
-        }
+            "selected_share": documents["rows"] / max(matched.parents, 1),
+        },
+        {"accounting": matched.describe()},
     )

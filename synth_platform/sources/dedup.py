@@ -124,9 +124,7 @@ class NearDuplicates:
 
     def _sketch(self, texts: Sequence[str]) -> np.ndarray:
         tokens = (_shingles(text, self._spec.ngram) for text in texts)
-        return np.array(
-            RMinHash.digests_from_token_sets(tokens, self._spec.permutations, 42), dtype=np.uint32
-        )
+        return np.array(RMinHash.digests_from_token_sets(tokens, self._spec.permutations, 42), dtype=np.uint32)
 
     def _keys(self, sketches: np.ndarray) -> np.ndarray:
         """One 64-bit key per text and band."""

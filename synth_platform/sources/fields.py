@@ -62,9 +62,7 @@ class FieldMap:
         """All columns that are of use."""
         return list(dict.fromkeys([*self.named, "url", "license", "language"]))
 
-    def map(
-        self, rows: Iterable[tuple[str, dict[str, Any] | BadRow]], start: int
-    ) -> tuple[pl.DataFrame, list[Skip]]:
+    def map(self, rows: Iterable[tuple[str, dict[str, Any] | BadRow]], start: int) -> tuple[pl.DataFrame, list[Skip]]:
         """Rows that have a text, and the others with the reason; ``start`` numbers the first row."""
         good: list[dict[str, Any]] = []
         bad: list[Skip] = []

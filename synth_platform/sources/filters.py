@@ -42,8 +42,7 @@ def score_range(spec: ScoreSpec) -> Filter:
 def with_language(rows: pl.DataFrame) -> pl.DataFrame:
     """Detect the language of rows that name none; `language_score` is the confidence, 1 for named ones."""
     found = [
-        (language, 1.0) if language else _detect(text)
-        for language, text in rows.select("language", "text").iter_rows()
+        (language, 1.0) if language else _detect(text) for language, text in rows.select("language", "text").iter_rows()
     ]
     return rows.with_columns(
         pl.Series("language", [language for language, _ in found], dtype=pl.String()),

@@ -54,9 +54,7 @@ def _word_rules(text: str, words: Sequence[str], spec: HeuristicsSpec) -> Iterat
         yield from _outside("sentences", len(_SENTENCE.findall(text)), spec.min_sentences, None)
 
 
-def _line_rules(
-    text: str, words: Sequence[str], lines: Sequence[str], spec: HeuristicsSpec
-) -> Iterator[Failure]:
+def _line_rules(text: str, words: Sequence[str], lines: Sequence[str], spec: HeuristicsSpec) -> Iterator[Failure]:
     count = max(len(lines), 1)
     bullets = sum(line.startswith(_BULLETS) for line in lines) / count
     yield from _outside("bullet_lines", bullets, None, spec.max_bullet_lines)
@@ -81,12 +79,12 @@ def _repetition_rules(text: str, lines: Sequence[str], spec: HeuristicsSpec) -> 
             spec.max_duplicate_paragraph_characters,
         ),
     ):
-        share, characters = _repeated(parts)
+        share, characters = repeated_parts(parts)
         yield from _outside(f"{name}s", share / max(len(parts), 1), None, most)
         yield from _outside(f"{name}_characters", characters / max(len(text), 1), None, most_characters)
 
 
-def _repeated(parts: Sequence[str]) -> tuple[int, int]:
+def repeated_parts(parts: Sequence[str]) -> tuple[int, int]:
     """How many parts repeat an earlier one, and their characters."""
     seen: set[str] = set()
     count = characters = 0
@@ -102,17 +100,15 @@ def _ngram_rules(text: str, words: Sequence[str], spec: HeuristicsSpec) -> Itera
     for n, most in sorted(spec.max_top_ngram_characters.items()):
         counts = Counter(zip(*(words[start:] for start in range(n)), strict=False))
         # Ties go to the longer n-gram, so that the order of the text does not matter.
-        times, length = max(
-            ((times, sum(map(len, gram)) + n - 1) for gram, times in counts.items()), default=(0, 0)
-        )
+        times, length = max(((times, sum(map(len, gram)) + n - 1) for gram, times in counts.items()), default=(0, 0))
         share = times * length / size if times > 1 else 0.0
         yield from _outside(f"top_{n}gram_characters", share, None, most)
-    for n, most in sorted(spec.max_duplicate_ngram_characters.items()):
-        share = _duplicate_ngram_characters(words, n) / size
+    for n, most in sorted(spec.maxduplicate_ngram_characters.items()):
+        share = duplicate_ngram_characters(words, n) / size
         yield from _outside(f"duplicate_{n}gram_characters", share, None, most)
 
 
-def _duplicate_ngram_characters(words: Sequence[str], n: int) -> int:
+def duplicate_ngram_characters(words: Sequence[str], n: int) -> int:
     """Characters in n-grams that occurred before, each word counted once."""
     seen: set[tuple[str, ...]] = set()
     characters, place = 0, 0

@@ -20,7 +20,7 @@ Split = Literal["train", "documents", "benchmark"]
 KINDS: tuple[Kind, ...] = ("person", "city", "company", "device")
 LICENSE = "CC0-1.0"
 
-_ONSETS = tuple("b br d dr f g gr h j k l m n p r s st t tr v w z".split())
+_ONSETS = tuple(["b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "w", "z"])
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 _CODAS = ("", "", "", "l", "m", "n", "r", "s", "th")
 _SPLIT_OF_BUCKET: tuple[Split, ...] = ("train",) * 6 + ("documents",) * 3 + ("benchmark",)

@@ -62,9 +62,7 @@ class Records:
 def suffixes_of(format: str) -> list[str]:
     """Names of files that count as data of a format when a folder is given; ``auto``: of any."""
     plain = [suffix for suffix, kind in _FORMATS.items() if format in ("auto", kind)]
-    return plain + [
-        suffix + packed for suffix in plain if _FORMATS[suffix] != "parquet" for packed in _COMPRESSIONS
-    ]
+    return plain + [suffix + packed for suffix in plain if _FORMATS[suffix] != "parquet" for packed in _COMPRESSIONS]
 
 
 def format_of(name: str, format: str = "auto") -> str:
@@ -84,9 +82,7 @@ def format_of(name: str, format: str = "auto") -> str:
     )
 
 
-def read_records(
-    file: SourceFile, format: str = "auto", columns: Sequence[str] | None = None
-) -> Iterator[Records]:
+def read_records(file: SourceFile, format: str = "auto", columns: Sequence[str] | None = None) -> Iterator[Records]:
     """Rows of a file in batches.
 
     Args:
@@ -298,9 +294,7 @@ def _csv_problem(problem: str, name: str, line: int, last_line: int) -> BadRow:
 def _read_parquet(file: SourceFile, columns: Sequence[str] | None) -> Iterator[Records]:
     number = 0
     with file.open() as raw:
-        parquet = pq.ParquetFile(
-            pa.PythonFile(raw, mode="r"), pre_buffer=False, page_checksum_verification=True
-        )
+        parquet = pq.ParquetFile(pa.PythonFile(raw, mode="r"), pre_buffer=False, page_checksum_verification=True)
         known = parquet.schema_arrow.names
         wanted = known if columns is None else [column for column in known if column in set(columns)]
         rows_at_once = _parquet_rows(parquet)

@@ -279,14 +279,14 @@ def _write_slowly(folder: Path) -> None:
     w.commit()
 
 
-def _one_part(folder: Path):  # noqa: ANN202
+def _one_part(folder: Path):
     w = writer(local(folder), folder)
     w.write("documents", rows(0, 100))
     snapshot = w.commit()
     return snapshot, snapshot.files()[0]
 
 
-def _reopen(folder: Path, snapshot_id: str):  # noqa: ANN202
+def _reopen(folder: Path, snapshot_id: str):
     snapshot = local(folder).open("ds/documents", None, snapshot_id)
     assert snapshot is not None
     return snapshot

@@ -1,0 +1,277 @@
+"""From a dataset spec to its graph: assets, checks, job and schedule, in the order of the pipeline."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_platform.contamination import assets as contamination_assets
+from synth_platform.contamination import checks as contamination_checks
+from synth_platform.contamination.config import BenchmarkSpec
+from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
+from synth_platform.errors import SpecError
+from synth_platform.generation import checks as generation_checks
+from synth_platform.generation.assets import generations_assets
+from synth_platform.mixing import checks as mixing_checks
+from synth_platform.mixing.assets import mixture_asset
+from synth_platform.ops.gating import blocking_names
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import DatasetContext, group_name
+from synth_platform.prompts import checks as prompt_checks
+from synth_platform.prompts.assets import prompts_asset
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.quality import checks as quality_checks
+from synth_platform.quality.assets import accepted_asset, quality_asset
+from synth_platform.quality.config import QualitySpec
+from synth_platform.quality.gates import Gate, apply_overrides
+from synth_platform.release import checks as release_checks
+from synth_platform.release.assets import release_asset
+from synth_platform.sources import checks as source_checks
+from synth_platform.sources.assets import documents_asset
+
+STAGE_GATES: Mapping[str, Sequence[Gate]] = {
+    "documents": source_checks.GATES,
+    "prompts": prompt_checks.GATES,
+    "generations": generation_checks.GATES,
+    "quality": quality_checks.QUALITY_GATES,
+    "index": contamination_checks.INDEX_GATES,
+    "contamination": contamination_checks.SCAN_GATES,
+    "accepted": quality_checks.ACCEPTED_GATES,
+    "mixture": mixing_checks.GATES,
+    "release": release_checks.GATES,
+}
+"""Gates by the stage names that `gates` of a spec uses."""
+
+_PARTITIONS = {
+    "hour": dg.HourlyPartitionsDefinition,
+    "day": dg.DailyPartitionsDefinition,
+    "week": dg.WeeklyPartitionsDefinition,
+    "month": dg.MonthlyPartitionsDefinition,
+}
+
+
+def job_name(dataset: str) -> str:
+    """Name of the job that materializes a whole dataset."""
+    return group_name(dataset)
+
+
+def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
+    """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
+
+    Args:
+        spec: the validated spec.
+        base: folder that relative paths start from.
+
+    Raises:
+        SpecError: a gate that does not exist is changed.
+    """
+    graph = _Graph(spec, base)
+    graph.build()
+    selection = dg.AssetSelection.assets(*graph.asset_keys(), *graph.benchmark_keys())
+    job: Any = dg.define_asset_job(
+        job_name(spec.name),
+        selection=selection,
+        description=f"Materializes {spec.name} from its sources to its release, with all checks.",
+        partitions_def=graph.context.partitions,
+        tags={"synth/dataset": spec.name},
+    )
+    schedules = [dg.build_schedule_from_partitioned_job(job, name=f"{job.name}_cycle")] if spec.cadence else []
+    return dg.Definitions(assets=graph.assets, asset_checks=graph.checks, jobs=[job], schedules=schedules)
+
+
+def dataset_gates(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
+    """Gates of each of the dataset's assets, with the spec's changes."""
+    graph = _Graph(spec, Path())
+    graph.build()
+    return dict(graph.gates)
+
+
+def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
+    """Assets and checks of all benchmarks that datasets name, each once.
+
+    Raises:
+        SpecError: two datasets mean different test sets by the same name.
+    """
+    known: dict[str, tuple[BenchmarkSpec, Path, str]] = {}
+    for spec, base in specs:
+        for benchmark in spec.benchmarks:
+            found, where, owner = known.setdefault(benchmark.name, (benchmark, base, spec.name))
+            same_place = all("://" in path or Path(path).is_absolute() for path in benchmark.paths) or where == base
+            if found != benchmark or not same_place:
+                raise SpecError(
+                    f"the datasets {owner!r} and {spec.name!r} mean different test sets by {benchmark.name!r}",
+                    fix="give one of them another name",
+                )
+    return dg.Definitions(
+        assets=[contamination_assets.benchmark_asset(benchmark, base) for benchmark, base, _ in known.values()],
+        asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
+    )
+
+
+def partitions_of(cadence: CadenceSpec | None) -> dg.TimeWindowPartitionsDefinition | None:
+    """The cycles of a cadence."""
+    if cadence is None:
+        return None
+    start = cadence.start + ("-00:00" if cadence.every == "hour" else "")
+    return _PARTITIONS[cadence.every](start_date=start, timezone=cadence.timezone)
+
+
+@dataclass
+class _Graph:
+    spec: DatasetSpec
+    base: Path
+    assets: list[dg.AssetsDefinition] = field(default_factory=list)
+    checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
+    gates: dict[str, Sequence[Gate]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self.context = DatasetContext(
+            spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence)
+        )
+        self.stage_gates = _with_overrides(spec)
+
+    def build(self) -> None:
+        """Add every stage, in the order of the pipeline."""
+        documents = self._documents()
+        index = self._index()
+        in_documents = self._document_contamination(documents, index)
+        accepted = self._recipes(documents, index, in_documents)
+        self._mixture_and_release(documents, in_documents, accepted)
+
+    def asset_keys(self) -> list[dg.AssetKey]:
+        return [key for asset in self.assets for key in asset.keys]
+
+    def benchmark_keys(self) -> list[dg.AssetKey]:
+        return [dg.AssetKey([contamination_assets.EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
+
+    def _add(self, stage: str, asset: dg.AssetsDefinition, checks: dg.AssetChecksDefinition) -> Upstream:
+        self.assets.append(asset)
+        self.checks.append(checks)
+        return self._upstream(stage, "/".join(asset.key.path))
+
+    def _upstream(self, stage: str, asset: str) -> Upstream:
+        self.gates[asset] = self.stage_gates[stage]
+        return Upstream(asset, blocking_names(self.stage_gates[stage]))
+
+    def _documents(self) -> Upstream:
+        spec = self.spec
+        asset = documents_asset(
+            self.context,
+            spec.sources,
+            model=spec.engine.model,
+            tokenizer=spec.engine.tokenizer,
+            reuse_documents=spec.cadence is None or spec.cadence.reuse_documents,
+        )
+        return self._add(
+            "documents", asset, source_checks.documents_checks(self.context, self.stage_gates["documents"])
+        )
+
+    def _index(self) -> Upstream:
+        blocking = blocking_names(contamination_checks.BENCHMARK_GATES)
+        benchmarks = [Upstream("/".join(key.path), blocking, partitioned=False) for key in self.benchmark_keys()]
+        asset = contamination_assets.index_asset(self.context, self.spec.contamination, benchmarks)
+        return self._add("index", asset, contamination_checks.index_checks(self.context, self.stage_gates["index"]))
+
+    def _document_contamination(self, documents: Upstream, index: Upstream) -> Upstream:
+        asset = contamination_assets.documents_contamination_asset(
+            self.context, self.spec.contamination, documents, index
+        )
+        return self._add("contamination", asset, self._contamination_checks("documents"))
+
+    def _contamination_checks(self, what: str) -> dg.AssetChecksDefinition:
+        return contamination_checks.contamination_checks(self.context, what, self.stage_gates["contamination"])
+
+    def _recipes(self, documents: Upstream, index: Upstream, in_documents: Upstream) -> dict[str, Upstream]:
+        prompts = {recipe.name: self._prompts(recipe, documents) for recipe in self.spec.recipes}
+        if prompts:
+            self.assets.append(
+                generations_assets(
+                    self.context, self.spec.recipes, self.spec.engine, prompts, shard_size=self.spec.shard_size
+                )
+            )
+        return {
+            recipe.name: self._judged(recipe, prompts[recipe.name], index, in_documents) for recipe in self.spec.recipes
+        }
+
+    def _prompts(self, recipe: RecipeSpec, documents: Upstream) -> Upstream:
+        spec = self.spec
+        sources = recipe.sources or [source.name for source in spec.sources if "rewrite" in source.roles]
+        asset = prompts_asset(
+            self.context,
+            recipe,
+            documents,
+            sources=sources,
+            model=spec.engine.model,
+            tokenizer=spec.engine.tokenizer,
+            context_length=spec.engine.context_length,
+        )
+        checks = prompt_checks.prompts_checks(
+            self.context,
+            recipe,
+            self.stage_gates["prompts"],
+            context_length=spec.engine.context_length,
+        )
+        return self._add("prompts", asset, checks)
+
+    def _judged(self, recipe: RecipeSpec, prompts: Upstream, index: Upstream, in_documents: Upstream) -> Upstream:
+        context, name = self.context, recipe.name
+        generations = self._upstream("generations", context.asset("generations", name))
+        self.checks.append(generation_checks.generations_checks(context, name, self.stage_gates["generations"]))
+        quality = self._add(
+            "quality",
+            quality_asset(context, recipe, self.spec.quality.get(name, QualitySpec()), prompts, generations),
+            quality_checks.quality_checks(context, name, self.stage_gates["quality"]),
+        )
+        contamination = self._add(
+            "contamination",
+            contamination_assets.recipe_contamination_asset(context, self.spec.contamination, name, generations, index),
+            self._contamination_checks(name),
+        )
+        asset = accepted_asset(
+            context,
+            recipe,
+            prompts=prompts,
+            generations=generations,
+            quality=quality,
+            contamination=contamination,
+            document_contamination=in_documents,
+        )
+        return self._add("accepted", asset, quality_checks.accepted_checks(context, name, self.stage_gates["accepted"]))
+
+    def _mixture_and_release(
+        self, documents: Upstream, in_documents: Upstream, accepted: Mapping[str, Upstream]
+    ) -> None:
+        spec, context = self.spec, self.context
+        mixture = self._add(
+            "mixture",
+            mixture_asset(
+                context,
+                spec.mixture,
+                documents=documents,
+                document_contamination=in_documents,
+                accepted=accepted,
+                mix_in=[source.name for source in spec.sources if "mix_in" in source.roles],
+            ),
+            mixing_checks.mixture_checks(context, self.stage_gates["mixture"]),
+        )
+        asset = release_asset(context, spec.release, mixture, description=spec.description, gates=dict(self.gates))
+        self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
+
+
+def _with_overrides(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
+    if unknown := sorted(set(spec.gates) - set(STAGE_GATES)):
+        raise SpecError(
+            f"gates names the stage {unknown[0]!r}, which does not exist",
+            where=f"dataset {spec.name}",
+            fix=f"use one of: {', '.join(STAGE_GATES)}",
+        )
+    changed: dict[str, Sequence[Gate]] = {}
+    for stage, gates in STAGE_GATES.items():
+        try:
+            changed[stage] = apply_overrides(gates, spec.gates.get(stage, {}))
+        except ValueError as error:
+            raise SpecError(f"gates.{stage}: {error}", where=f"dataset {spec.name}") from None
+    return changed

@@ -1,0 +1,51 @@
+"""What Dagster loads: the shipped datasets, the user's own in SYNTH_HOME, and the benchmarks they share."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
+from synth_platform.errors import SpecError
+from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.workspace import Workspace
+
+SHIPPED = Path(__file__).parent / "defs"
+
+
+def load_specs(folder: Path) -> dict[str, tuple[DatasetSpec, Path]]:
+    """Specs in the subfolders of a folder, with the folder of each, by dataset name."""
+    found: dict[str, tuple[DatasetSpec, Path]] = {}
+    for path in sorted(folder.glob(f"*/{SPEC_FILE}")):
+        spec = load_spec(path)
+        if spec.name in found:
+            raise SpecError(
+                f"two datasets are called {spec.name!r}", where=f"{path} and {found[spec.name][1] / SPEC_FILE}"
+            )
+        found[spec.name] = (spec, path.parent)
+    return found
+
+
+def executor() -> dg.ExecutorDefinition:
+    """Steps in processes of their own; a fork server has the heavy imports ready."""
+    return dg.multiprocess_executor.configured(
+        {"start_method": {"forkserver": {"preload_modules": ["synth_platform.definitions"]}}}
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All datasets of this deployment."""
+    workspace = Workspace.from_env()
+    shipped, own = load_specs(SHIPPED), load_specs(workspace.datasets)
+    if doubled := sorted(set(shipped) & set(own)):
+        raise SpecError(
+            f"the dataset {doubled[0]!r} is shipped with the platform; a dataset of your own needs another name",
+            where=str(own[doubled[0]][1] / SPEC_FILE),
+        )
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(path_within_project=Path(__file__).parent),
+        *(dataset_definitions(spec, base) for spec, base in own.values()),
+        benchmark_definitions([*shipped.values(), *own.values()]),
+        dg.Definitions(resources={"workspace": WorkspaceResource.from_env()}, executor=executor()),
+    )

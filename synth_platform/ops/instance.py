@@ -1,0 +1,29 @@
+"""The Dagster instance of a workspace."""
+
+import os
+from importlib.resources import files
+
+import dagster as dg
+
+from synth_platform.workspace import Workspace
+
+
+def prepare_instance(workspace: Workspace) -> None:
+    """Make the instance's folder with the platform's settings, and have this process and its children use it.
+
+    Settings that are there already are the user's and stay.
+    """
+    home = workspace.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text((files("synth_platform.ops") / "dagster.yaml").read_text("utf-8"), "utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["SYNTH_HOME"] = str(workspace.home)
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def open_instance(workspace: Workspace) -> dg.DagsterInstance:
+    """The instance, made where it is not there yet."""
+    prepare_instance(workspace)
+    return dg.DagsterInstance.from_config(str(workspace.dagster_home))

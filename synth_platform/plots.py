@@ -1,0 +1,70 @@
+"""Small pictures for metadata and cards: Markdown images with the PNG inside, legible on light and dark pages."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOR = "#3b82f6"
+_GREY = "#71717a"
+_MOST_BARS = 16
+
+
+def histogram(values: Sequence[float], *, title: str, x: str, y: str = "rows") -> str:
+    """How values are spread; the median is marked."""
+    if not values:
+        return f"*{title}: nothing to show*"
+    figure, axes = _figure(2.6)
+    axes.hist(values, bins=min(40, max(5, len(set(values)))), color=_COLOR)
+    middle = sorted(values)[len(values) // 2]
+    axes.axvline(middle, color=_GREY, linestyle="--", linewidth=1)
+    axes.set(title=f"{title} (median {middle:,.4g})", xlabel=x, ylabel=y)
+    return _markdown(figure, title)
+
+
+def bars(values: Mapping[str, float], *, title: str, x: str) -> str:
+    """One horizontal bar per name, each with its number."""
+    if not values:
+        return f"*{title}: nothing to show*"
+    shown = dict(list(values.items())[:_MOST_BARS])
+    figure, axes = _figure(0.9 + 0.28 * len(shown))
+    drawn = axes.barh(list(shown), list(shown.values()), color=_COLOR)
+    axes.bar_label(drawn, labels=[f"{value:,.4g}" for value in shown.values()], padding=3, fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    more = f", first {_MOST_BARS} of {len(values)}" if len(values) > len(shown) else ""
+    axes.set(title=title + more, xlabel=x)
+    return _markdown(figure, title)
+
+
+def line(points: Sequence[tuple[float, float]], *, title: str, x: str, y: str) -> str:
+    """A curve through points."""
+    if not points:
+        return f"*{title}: nothing to show*"
+    figure, axes = _figure(2.6)
+    axes.plot([point[0] for point in points], [point[1] for point in points], color=_COLOR, linewidth=1.5)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    return _markdown(figure, title)
+
+
+def _figure(height: float) -> "tuple[Figure, Axes]":
+    # Imported late: half a second that only stages which draw should pay. No pyplot: its state is global.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, height), dpi=88, layout="constrained", facecolor="white")
+    axes: Any = figure.subplots()
+    axes.title.set_fontsize(10)
+    axes.tick_params(labelsize=8)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _markdown(figure: "Figure", title: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

@@ -1,0 +1,149 @@
+"""Dagster assets of stage 4: the judged generations, and those that were accepted."""
+
+import dagster as dg
+import polars as pl
+
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.plots import bars, histogram
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.quality.accept import ACCEPTED, REJECTED, accept, contaminated
+from synth_platform.quality.assess import assess
+from synth_platform.quality.config import QualitySpec
+from synth_platform.quality.schema import QUALITY
+from synth_platform.snapshots import Snapshot
+from synth_platform.workspace import Workspace
+
+CODE_VERSION = "1"
+
+
+def quality_asset(
+    dataset: DatasetContext, recipe: RecipeSpec, quality: QualitySpec, prompts: Upstream, generations: Upstream
+) -> dg.AssetsDefinition:
+    """`<dataset>/quality/<recipe>`: metrics, verdict and reasons for each generation."""
+    asset = dataset.asset("quality", recipe.name)
+
+    def work(run: StageRun) -> None:
+        made = run.inputs[generations.asset]
+        judged = assess(
+            run.inputs[prompts.asset].batches("prompts"),
+            made.batches(),
+            quality,
+            conformance=recipe.conformance_rule,
+            total=made.manifest.rows,
+        )
+        for rows in judged:
+            run.writer.write("quality", rows)
+            run.writer.count(
+                accepted=rows.filter(pl.col("verdict") == "accepted").height,
+                rejected=rows.filter(pl.col("verdict") != "accepted").height,
+                facts_correct=int(rows["facts_correct"].sum()),
+                facts_wrong=int(rows["facts_wrong"].sum()),
+            )
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        return Stage(
+            asset=asset,
+            code_version=CODE_VERSION,
+            settings={"quality": quality.model_dump(mode="json"), "conformance": recipe.conformance_rule},
+            upstreams=(prompts, generations),
+            tables={"quality": QUALITY},
+            work=work,
+        )
+
+    spec = dataset.spec(
+        asset,
+        (prompts, generations),
+        description=f"Each generation of `{recipe.name}` judged: format `{recipe.conformance_rule}`, repetition, copying,"
+        " refusals, chatter, and exact facts where the source knows them.",
+        kinds={"polars", "parquet"},
+        code_version=CODE_VERSION,
+    )
+    return stage_asset(dataset, spec, build, _describe_quality)
+
+
+def accepted_asset(
+    dataset: DatasetContext,
+    recipe: RecipeSpec,
+    *,
+    prompts: Upstream,
+    generations: Upstream,
+    quality: Upstream,
+    contamination: Upstream,
+    document_contamination: Upstream,
+) -> dg.AssetsDefinition:
+    """`<dataset>/accepted/<recipe>`: the rows that passed everything; the others are kept in `rejected`."""
+    asset = dataset.asset("accepted", recipe.name)
+    upstreams = (prompts, generations, quality, contamination, document_contamination)
+
+    def work(run: StageRun) -> None:
+        rows = accept(
+            run.inputs[prompts.asset].batches("prompts"),
+            run.inputs[generations.asset].batches(),
+            run.inputs[quality.asset].batches(),
+            contaminated_generations=contaminated(run.inputs[contamination.asset].batches()),
+            contaminated_documents=contaminated(run.inputs[document_contamination.asset].batches()),
+        )
+        for table, batch in rows:
+            run.writer.write(table, batch)
+            run.writer.count(**{table: batch.height, "generations": batch.height})
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        return Stage(
+            asset=asset,
+            code_version=CODE_VERSION,
+            settings={},
+            upstreams=upstreams,
+            tables={"accepted": ACCEPTED, "rejected": REJECTED},
+            work=work,
+        )
+
+    spec = dataset.spec(
+        asset,
+        upstreams,
+        description=f"Generations of `{recipe.name}` that passed quality and contamination. What was rejected is kept"
+        " beside it with all its reasons.",
+        kinds={"polars", "parquet"},
+        code_version=CODE_VERSION,
+    )
+    return stage_asset(dataset, spec, build, _describe_accepted)
+
+
+def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
+    counts = snapshot.manifest.counts
+    reasons = _by_reason(snapshot.scan())
+    lengths = snapshot.scan().select("length_ratio").drop_nulls().collect()["length_ratio"].to_list()
+    described: dict[str, object] = {
+        "acceptance": counts.get("accepted", 0) / max(snapshot.manifest.rows, 1),
+        "rejected_by_reason": dg.MetadataValue.json(reasons),
+        "plots": dg.MetadataValue.md(
+            bars(reasons, title="Rejected rows by reason", x="rows")
+            + "\n\n"
+            + histogram(lengths, title="Length of answer over length of source", x="ratio", y="generations")
+        ),
+    }
+    stated = counts.get("facts_correct", 0) + counts.get("facts_wrong", 0)
+    if stated:
+        described["fact_accuracy"] = counts["facts_correct"] / stated
+    return described
+
+
+def _describe_accepted(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
+    reasons = _by_reason(snapshot.scan("rejected"))
+    return {
+        "tokens": int(snapshot.scan("accepted").select(pl.col("tokens").sum()).collect().item() or 0),
+        "rejected_by_reason": dg.MetadataValue.json(reasons),
+        "plots": dg.MetadataValue.md(bars(reasons, title="Rejected rows by reason", x="rows")),
+    }
+
+
+def _by_reason(rows: pl.LazyFrame) -> dict[str, int]:
+    counted = (
+        rows.select(pl.col("reasons").explode().alias("reason"))
+        .drop_nulls()
+        .group_by("reason")
+        .len()
+        .sort(["len", "reason"], descending=[True, False])
+        .collect()
+    )
+    return dict(counted.iter_rows())

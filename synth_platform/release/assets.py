@@ -1,0 +1,103 @@
+"""Dagster asset of stage 7: the published dataset."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from synth_platform.ops.guard import Judgement, Upstream, judgements
+from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.plots import bars
+from synth_platform.quality.gates import Gate
+from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
+from synth_platform.release.card import GateResult, render_card
+from synth_platform.release.config import ReleaseSpec
+from synth_platform.release.provenance import gather_facts, provenance_json
+from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import ancestors
+from synth_platform.workspace import Workspace
+
+CODE_VERSION = "1"
+CARD = "README.md"
+PROVENANCE = "provenance.json"
+
+
+def release_asset(
+    dataset: DatasetContext,
+    release: ReleaseSpec,
+    mixture: Upstream,
+    *,
+    description: str,
+    gates: Mapping[str, Sequence[Gate]],
+) -> dg.AssetsDefinition:
+    """`<dataset>/release`: Parquet files, dataset card and provenance in the layout of the hub.
+
+    Args:
+        dataset: the dataset.
+        release: what the card says.
+        mixture: what is published.
+        description: what the dataset is for.
+        gates: gates of every asset that a release can come from, for the card.
+    """
+    asset = dataset.asset("release")
+    names = {key: [gate.name for gate in of_asset] for key, of_asset in gates.items()}
+    blocking = {(key, gate.name) for key, some in gates.items() for gate in some if gate.severity == "critical"}
+
+    def work(run: StageRun) -> None:
+        mixed = run.inputs[mixture.asset]
+        for rows in release_rows(mixed.batches("mixture")):
+            run.writer.write(TABLE, rows)
+        lineage = ancestors(run.workspace.snapshots, [mixed])
+        judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names)]
+        facts = gather_facts(dataset.name, description, lineage, judged)
+        run.writer.add_file(CARD, render_card(facts, release).encode())
+        run.writer.add_file(PROVENANCE, provenance_json(lineage))
+        run.writer.count(tokens=facts.tokens)
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        return Stage(
+            asset=asset,
+            code_version=CODE_VERSION,
+            settings={
+                "release": release.model_dump(mode="json"),
+                "description": description,
+                "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
+            },
+            upstreams=(mixture,),
+            tables={TABLE: TRAIN},
+            work=work,
+            folder=DATA_FOLDER,
+            rows_per_part=release.rows_per_file,
+        )
+
+    spec = dataset.spec(
+        asset,
+        (mixture,),
+        description="The published dataset: Parquet files that `datasets.load_dataset` reads, a dataset card with"
+        " provenance, recipes, gates and limits, and the manifests it was made from.",
+        kinds={"parquet", "huggingface"},
+        code_version=CODE_VERSION,
+    )
+    return stage_asset(dataset, spec, build, _describe)
+
+
+def _result(judged: Judgement, blocking: set[tuple[str, str]]) -> GateResult:
+    observed = judged.metadata.get("observed")
+    return GateResult(
+        asset=judged.asset,
+        gate=judged.gate,
+        passed=judged.passed,
+        blocking=(judged.asset, judged.gate) in blocking,
+        observed=f"{observed:.4g}" if isinstance(observed, int | float) else str(judged.metadata.get("error", "")),
+        bounds=str(judged.metadata.get("bounds", "")),
+    )
+
+
+def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
+    shares = component_shares(snapshot.scan(TABLE))
+    tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
+    card = snapshot.read_file(CARD).decode()
+    return {
+        "tokens": sum(tokens.values()),
+        "card": dg.MetadataValue.md(card.partition("\n---\n")[2]),
+        "plots": dg.MetadataValue.md(bars(tokens, title="Tokens by component", x="tokens")),
+    }

@@ -1,0 +1,124 @@
+"""What a release proves about itself, read from the snapshots it was made from."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from synth_platform.contamination.report import hits_by_benchmark
+from synth_platform.release.build import component_shares
+from synth_platform.release.card import CardFacts, GateResult
+from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import kind_of
+
+FILES_PATTERN = "data/part-train-*.parquet"
+
+
+def gather_facts(dataset: str, description: str, lineage: Sequence[Snapshot], gates: Sequence[GateResult]) -> CardFacts:
+    """Everything that the card states.
+
+    Args:
+        dataset: name of the dataset.
+        description: what it is for, in its owner's words.
+        lineage: the mixture and all of its ancestors.
+        gates: how the gates on them judged.
+    """
+    mixture = _of(lineage, "mixture")[0]
+    shares = component_shares(mixture.scan("mixture"))
+    return CardFacts(
+        dataset=dataset,
+        description=description,
+        cycle=mixture.manifest.partition,
+        rows=mixture.manifest.rows,
+        tokens=sum(int(str(share["tokens"])) for share in shares),
+        shares=shares,
+        sources=[row for documents in _of(lineage, "documents") for row in _sources(documents)],
+        recipes={
+            prompts.manifest.asset.split("/")[-1]: str(prompts.manifest.details.get("template", ""))
+            for prompts in _of(lineage, "prompts")
+        },
+        model=_model(_of(lineage, "generations")),
+        rejected=_rejected(_of(lineage, "accepted")),
+        benchmarks=_benchmarks(lineage),
+        gates=gates,
+        lineage=[
+            {"asset": m.asset, "snapshot": m.snapshot_id, "digest": m.digest}
+            for m in sorted((snapshot.manifest for snapshot in lineage), key=lambda m: m.asset)
+        ],
+        files=[FILES_PATTERN],
+    )
+
+
+def provenance_json(lineage: Iterable[Snapshot]) -> bytes:
+    """The manifests of all ancestors, without what differs between runs that made the same."""
+    kept = [
+        snapshot.manifest.model_dump(
+            mode="json", include={"asset", "partition", "snapshot_id", "digest", "settings", "counts", "inputs"}
+        )
+        for snapshot in sorted(lineage, key=lambda snapshot: snapshot.manifest.asset)
+    ]
+    return json.dumps(kept, indent=1, ensure_ascii=False, sort_keys=True).encode()
+
+
+def _of(lineage: Iterable[Snapshot], kind: str) -> list[Snapshot]:
+    chosen = [snapshot for snapshot in lineage if kind_of(snapshot.manifest.asset) == kind]
+    return sorted(chosen, key=lambda snapshot: snapshot.manifest.asset)
+
+
+def _sources(documents: Snapshot) -> list[Mapping[str, Any]]:
+    selected = dict(documents.scan("documents").group_by("source").len().collect().iter_rows())
+    skipped = dict(documents.scan("skipped").group_by("source").len().collect().iter_rows())
+    licenses = dict(
+        documents.scan("documents")
+        .group_by("source")
+        .agg(pl.col("license").fill_null("not stated").unique().sort().str.join(", "))
+        .collect()
+        .iter_rows()
+    )
+    return [
+        {
+            "source": source["name"],
+            "type": source["type"],
+            "documents": selected.get(source["name"], 0),
+            "skipped": skipped.get(source["name"], 0),
+            "license": licenses.get(source["name"], ""),
+        }
+        for source in documents.manifest.settings["sources"]
+    ]
+
+
+def _model(generations: Sequence[Snapshot]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for snapshot in generations:
+        settings = snapshot.manifest.settings
+        recipe = snapshot.manifest.asset.split("/")[-1]
+        facts |= {"model": settings["model"], "engine digest": settings["engine"]}
+        sampling = {name: value for name, value in settings["sampling"].items() if value not in (None, [])}
+        facts[f"sampling of {recipe}"] = json.dumps(sampling, sort_keys=True)
+    return facts
+
+
+def _rejected(accepted: Sequence[Snapshot]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for snapshot in accepted:
+        counted = snapshot.scan("rejected").select(pl.col("reasons").explode(empty_as_null=True)).drop_nulls().collect()
+        for reason in counted["reasons"]:
+            totals[reason] = totals.get(reason, 0) + 1
+    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _benchmarks(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:
+    index = [snapshot for snapshot in lineage if "ngrams" in snapshot.manifest.tables]
+    items = {name: count for one in index for name, count in one.scan("items").group_by("eval").len().collect().rows()}
+    found: dict[str, dict[str, int]] = {name: {"documents": 0, "generations": 0} for name in items}
+    for snapshot in lineage:
+        if "contamination" not in snapshot.manifest.tables:
+            continue
+        what = "documents" if snapshot.manifest.asset.endswith("/contamination/documents") else "generations"
+        for name, hits in hits_by_benchmark(snapshot.scan("contamination")).items():
+            found.setdefault(name, {"documents": 0, "generations": 0})[what] += hits
+    return [
+        {"benchmark": name, "items": items.get(name, 0), **{f"contaminated {what}": n for what, n in hits.items()}}
+        for name, hits in sorted(found.items())
+    ]

@@ -1,0 +1,196 @@
+"""What the terminal shows: progress while work goes on, tables when it is done."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Table
+
+from synth_platform.progress import Listener, Task, listen
+from synth_platform.snapshots.catalog import Diff, Trace
+from synth_platform.snapshots.verify import Report
+from synth_platform.summary import Summary
+from synth_platform.workspace import Workspace
+
+_PLAIN_SECONDS = 10.0
+_TEXT_CHARACTERS = 600
+_MOST_REASONS = 12
+_MOST_ROWS = 200
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[None]:
+    """Show all work done inside the block: bars in a terminal, a line now and then elsewhere."""
+    if not console.is_terminal:
+        with listen(_plain(console)):
+            yield
+        return
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        console=console,
+        transient=True,
+    )
+    with bars, listen(_bars(bars, console)):
+        yield
+
+
+def _plain(console: Console) -> Listener:
+    started: dict[int, float] = {}
+
+    def hear(task: Task, finished: bool) -> None:
+        now = time.monotonic()
+        if finished or now - started.setdefault(id(task), now) >= _PLAIN_SECONDS:
+            started[id(task)] = now
+            console.print(f"  {escape(task.describe())}")
+
+    return hear
+
+
+def _bars(bars: Progress, console: Console) -> Listener:
+    shown: dict[int, TaskID] = {}
+
+    def hear(task: Task, finished: bool) -> None:
+        rate = escape(" · ".join(task.describe().split(" · ")[1:]))
+        if id(task) not in shown:
+            shown[id(task)] = bars.add_task(task.stage, total=task.total, rate=rate)
+        bars.update(shown[id(task)], completed=task.done, total=task.total, rate=rate)
+        if finished:
+            bars.remove_task(shown.pop(id(task)))
+            console.print(f"  [green]✓[/green] {escape(task.describe())}")
+
+    return hear
+
+
+def show_summary(console: Console, summary: Summary, workspace: Workspace) -> None:
+    """The closing summary of a run."""
+    console.print()
+    stages = Table("stage", "rows", "tokens", title=_title(summary), title_justify="left")
+    for kind, counts in summary.stages.items():
+        stages.add_row(kind, f"{counts.rows:,}", f"{counts.tokens:,}")
+    _right(stages, 1, 2)
+    console.print(stages)
+    if summary.acceptance:
+        recipes = Table("recipe", "accepted by quality", "facts right")
+        for recipe, share in summary.acceptance.items():
+            accuracy = summary.fact_accuracy.get(recipe)
+            recipes.add_row(recipe, f"{share:.1%}", "not known" if accuracy is None else f"{accuracy:.1%}")
+        _right(recipes, 1, 2)
+        console.print(recipes)
+    for title, counts in (("rejected for", summary.rejected), ("documents skipped for", summary.skipped)):
+        if counts:
+            reasons = Table(title, "rows")
+            for reason, count in list(counts.items())[:_MOST_REASONS]:
+                reasons.add_row(escape(reason), f"{count:,}")
+            _right(reasons, 1)
+            console.print(reasons)
+    found = summary.contamination
+    console.print(
+        f"contamination: {found.get('documents', 0):,} documents and {found.get('generations', 0):,} generations contain"
+        f" test items; {found['found']:,} of {found['planted']:,} planted ones found; {found['released']:,} released"
+    )
+    gates = summary.gates
+    console.print(f"gates: {gates['passed']:,} passed, {gates['failed']:,} failed, {gates['warned']:,} warned")
+    for mark, lines in (("[red]closed[/red]", summary.closed_gates), ("[yellow]warned[/yellow]", summary.warnings)):
+        for line in lines:
+            console.print(f"  {mark} {escape(line)}")
+    for problem in summary.problems:
+        console.print(f"[red]problem:[/red] {escape(problem)}")
+    _show_next(console, summary, workspace)
+
+
+def _title(summary: Summary) -> str:
+    cycle = f", cycle {summary.partition}" if summary.partition else ""
+    return f"{summary.dataset}{cycle}: {'done' if summary.ok else 'NOT RELEASED'} in {summary.seconds:,.0f} s"
+
+
+def _show_next(console: Console, summary: Summary, workspace: Workspace) -> None:
+    home = f" --home {workspace.home}"
+    if summary.release:
+        console.print(f"\nrelease: {escape(summary.release['path'])}")
+        console.print(
+            f"  {summary.release['rows']:,} rows, {summary.release['tokens']:,} tokens, digest {summary.release['digest']}"
+        )
+        console.print(f"next: read its README.md; look at graph and checks with  synth ui{home}")
+        console.print(f"      follow a row with  synth trace ROW_ID{home}  or prove it again with  synth verify{home}")
+    else:
+        console.print(
+            "\nnothing was released. What was made is kept; after mending the cause the same command goes on."
+        )
+        console.print(f"next: look at the failing checks with  synth ui{home}")
+
+
+def show_rows(console: Console, rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
+    """A table of like rows."""
+    if not rows:
+        console.print(nothing)
+        return
+    table = Table(*rows[0])
+    for row in rows[-_MOST_ROWS:]:
+        table.add_row(
+            *(
+                escape("" if value is None else f"{value:,}" if isinstance(value, int) else str(value))
+                for value in row.values()
+            )
+        )
+    console.print(table)
+
+
+def show_trace(console: Console, trace: Trace) -> None:
+    """A row's way, from its document on."""
+    for title, row in (("document", trace.document), ("prompt", trace.prompt), ("generation", trace.generation)):
+        if row:
+            console.print(f"[bold]{title}[/bold]")
+            for name, value in row.items():
+                if value is not None:
+                    console.print(f"  {name}: {escape(_cut(value))}")
+    for verdict in trace.verdicts:
+        shown = {name: value for name, value in verdict.items() if value not in (None, [])}
+        console.print(
+            f"[bold]verdict[/bold] {escape(', '.join(f'{name} {_cut(value)}' for name, value in shown.items()))}"
+        )
+    for kind, ids in trace.descendants.items():
+        console.print(f"[bold]{kind} made of it[/bold]: {len(ids):,}  {escape(', '.join(ids[:10]))}")
+    console.print("[bold]versions[/bold]")
+    for asset, snapshot in sorted(trace.snapshots.items()):
+        console.print(f"  {asset}: {snapshot}")
+
+
+def show_diff(console: Console, diff: Diff) -> None:
+    """What changed between two versions."""
+    console.print(f"[bold]{diff.asset}[/bold] {diff.before} → {diff.after}")
+    console.print(f"  rows {diff.rows[0]:,} → {diff.rows[1]:,}, tokens {diff.tokens[0]:,} → {diff.tokens[1]:,}")
+    console.print(f"  {diff.added:,} added, {diff.removed:,} removed, {diff.changed:,} changed")
+    for name, ids in diff.examples.items():
+        console.print(f"  {name}, for example: {', '.join(ids)}")
+    for name, (old, new) in diff.settings.items():
+        console.print(f"  setting {escape(name)}: {escape(_cut(old))} → {escape(_cut(new))}")
+    for name, (old, new) in diff.inputs.items():
+        console.print(f"  input {escape(name)}: {old} → {new}")
+
+
+def show_report(console: Console, report: Report) -> None:
+    """What a verification found."""
+    console.print(
+        f"{report.versions:,} versions, {report.files:,} files, {report.rows:,} rows,"
+        f" {report.bytes / 1e6:,.1f} MB: {len(report.problems) or 'no'} problems"
+    )
+    for problem in report.problems:
+        console.print(f"  [red]✗[/red] {escape(problem)}")
+
+
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _TEXT_CHARACTERS else text[:_TEXT_CHARACTERS] + "…"
+
+
+def _right(table: Table, *columns: int) -> None:
+    for column in columns:
+        table.columns[column].justify = "right"
