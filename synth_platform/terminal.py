@@ -93,8 +93,9 @@ def show_summary(console: Console, summary: Summary, workspace: Workspace) -> No
             console.print(reasons)
     found = summary.contamination
     console.print(
-        f"contamination: {found.get('documents', 0):,} documents and {found.get('generations', 0):,} generations contain"
-        f" test items; {found['found']:,} of {found['planted']:,} planted ones found; {found['released']:,} released"
+        f"contamination: {found.get('documents', 0):,} documents and {found.get('generations', 0):,} generations"
+        f" contain test items; {found['found']:,} of {found['planted']:,} planted ones found;"
+        f" {found['released']:,} released"
     )
     gates = summary.gates
     console.print(f"gates: {gates['passed']:,} passed, {gates['failed']:,} failed, {gates['warned']:,} warned")
@@ -116,7 +117,8 @@ def _show_next(console: Console, summary: Summary, workspace: Workspace) -> None
     if summary.release:
         console.print(f"\nrelease: {escape(summary.release['path'])}")
         console.print(
-            f"  {summary.release['rows']:,} rows, {summary.release['tokens']:,} tokens, digest {summary.release['digest']}"
+            f"  {summary.release['rows']:,} rows, {summary.release['tokens']:,} tokens,"
+            f" digest {summary.release['digest']}"
         )
         console.print(f"next: read its README.md; look at graph and checks with  synth ui{home}")
         console.print(f"      follow a row with  synth trace ROW_ID{home}  or prove it again with  synth verify{home}")

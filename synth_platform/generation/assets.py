@@ -58,8 +58,8 @@ def generations_assets(
         dataset.spec(
             asset,
             (prompts[recipe.name],),
-            description=f"What `{engine.model}` answered to the prompts of `{recipe.name}`: one row per prompt, whatever"
-            f" became of it. Committed in shards of {shard_size}; a run that was stopped goes on where it was.",
+            description=f"What `{engine.model}` answered to the prompts of `{recipe.name}`: one row per prompt,"
+            f" whatever became of it. Committed in shards of {shard_size}; a stopped run goes on where it was.",
             kinds={"vllm", "parquet"},
             code_version=CODE_VERSION,
             skippable=True,

@@ -9,10 +9,70 @@ from synth_platform.config import StrictModel
 # Arguments of `vllm serve` that a spec may set. What the platform sets itself (model, host, port, names) and
 # what would change who may reach the server are left out.
 VLLM_ARGUMENTS = frozenset(
-    ["async_scheduling", "block_size", "calculate_kv_scales", "cascade_attention", "compilation_config", "cpu_offload_gb", "data_parallel_size", "disable_custom_all_reduce", "distributed_executor_backend", "dtype", "enable_chunked_prefill", "enable_expert_parallel", "enable_prefix_caching", "enforce_eager", "generation_config", "gpu_memory_utilization", "hf_overrides", "kv_cache_dtype", "kv_cache_memory_bytes", "limit_mm_per_prompt", "load_format", "logits_processors", "long_prefill_token_threshold", "max_cudagraph_capture_size", "max_logprobs", "max_num_batched_tokens", "max_num_seqs", "max_parallel_loading_workers", "num_gpu_blocks_override", "override_generation_config", "pipeline_parallel_size", "prefix_caching_hash_algo", "quantization", "reasoning_parser", "revision", "rope_scaling", "rope_theta", "scheduling_policy", "seed", "speculative_config", "swap_space", "tensor_parallel_size", "tokenizer_mode", "tokenizer_revision", "trust_remote_code"]
+    [
+        "async_scheduling",
+        "block_size",
+        "calculate_kv_scales",
+        "cascade_attention",
+        "compilation_config",
+        "cpu_offload_gb",
+        "data_parallel_size",
+        "disable_custom_all_reduce",
+        "distributed_executor_backend",
+        "dtype",
+        "enable_chunked_prefill",
+        "enable_expert_parallel",
+        "enable_prefix_caching",
+        "enforce_eager",
+        "generation_config",
+        "gpu_memory_utilization",
+        "hf_overrides",
+        "kv_cache_dtype",
+        "kv_cache_memory_bytes",
+        "limit_mm_per_prompt",
+        "load_format",
+        "logits_processors",
+        "long_prefill_token_threshold",
+        "max_cudagraph_capture_size",
+        "max_logprobs",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "max_parallel_loading_workers",
+        "num_gpu_blocks_override",
+        "override_generation_config",
+        "pipeline_parallel_size",
+        "prefix_caching_hash_algo",
+        "quantization",
+        "reasoning_parser",
+        "revision",
+        "rope_scaling",
+        "rope_theta",
+        "scheduling_policy",
+        "seed",
+        "speculative_config",
+        "swap_space",
+        "tensor_parallel_size",
+        "tokenizer_mode",
+        "tokenizer_revision",
+        "trust_remote_code",
+    ]
 )
 OUTPUT_NEUTRAL_ARGUMENTS = frozenset(
-    ["async_scheduling", "block_size", "cpu_offload_gb", "disable_custom_all_reduce", "enable_chunked_prefill", "enable_prefix_caching", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs", "max_parallel_loading_workers", "num_gpu_blocks_override", "swap_space"]
+    [
+        "async_scheduling",
+        "block_size",
+        "cpu_offload_gb",
+        "disable_custom_all_reduce",
+        "enable_chunked_prefill",
+        "enable_prefix_caching",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "max_parallel_loading_workers",
+        "num_gpu_blocks_override",
+        "swap_space",
+    ]
 )
 """Arguments that change how fast the engine is, not what it writes: they are not part of its digest."""
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from queue import Queue
 from threading import Thread
 
-import torch
+import torch  # pyright: ignore[reportMissingImports]  (extra `pilot`)
 from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM  # pyright: ignore[reportMissingImports]
 
 from synth_platform.digest import digest
 from synth_platform.pilot.corpus import examples
@@ -262,7 +262,9 @@ def main(arguments: list[str] | None = None) -> None:
     save = Save(options.out, tokenizer, facts)
     unseen = record.steps * schedule.batch + schedule.batch * _POOL_BATCHES
     sequences = tiny_sequences(tokenizer, options.seed, start=unseen if record.steps else 0)
-    train(model, sequences, schedule, save, tokenizer.token_to_id(PAD), record)
+    pad = tokenizer.token_to_id(PAD)
+    assert pad is not None
+    train(model, sequences, schedule, save, pad, record)
     print(f"done: {options.out}", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 Count = Callable[[Sequence[str]], list[int]]
 Offsets = Callable[[str], list[tuple[int, int]]]
@@ -34,7 +35,7 @@ def _split(text: str, max_tokens: int, count: Count, offsets: Offsets, level: in
         return _cut(text, max_tokens, count, offsets)
     ends = [match.end() for match in _BREAKS[level].finditer(text)]
     borders = sorted({0, *ends, len(text)})
-    parts = [text[start:stop] for start, stop in zip(borders, borders[1:], strict=False)]
+    parts = [text[start:stop] for start, stop in pairwise(borders)]
     pieces: list[str] = []
     for part, tokens in zip(parts, count(parts), strict=True):
         pieces += [part] if tokens <= max_tokens else _split(part, max_tokens, count, offsets, level + 1)

@@ -107,4 +107,5 @@ class RecipeSpec(StrictModel):
         """The rule that answers are checked by."""
         if self.conformance is not None:
             return self.conformance
-        return next((rule for rule in CONFORMANCES if rule == self.name), "none")
+        own: Conformance | None = next((rule for rule in CONFORMANCES if rule == self.name), None)
+        return own or "none"

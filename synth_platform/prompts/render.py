@@ -66,7 +66,8 @@ class Renderer:
                 where=f"recipes.{self.recipe.name}.sampling.max_tokens",
                 fix="lower max_tokens, shorten the template, or raise engine.context_length",
             )
-        return min(room, self.recipe.chunk_tokens or room)
+        chunk = self.recipe.chunk_tokens
+        return min(room, chunk) if isinstance(chunk, int) else room
 
     def _render_document(
         self,

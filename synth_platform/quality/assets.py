@@ -54,8 +54,8 @@ def quality_asset(
     spec = dataset.spec(
         asset,
         (prompts, generations),
-        description=f"Each generation of `{recipe.name}` judged: format `{recipe.conformance_rule}`, repetition, copying,"
-        " refusals, chatter, and exact facts where the source knows them.",
+        description=f"Each generation of `{recipe.name}` judged: format `{recipe.conformance_rule}`, repetition,"
+        " copying, refusals, chatter, and exact facts where the source knows them.",
         kinds={"polars", "parquet"},
         code_version=CODE_VERSION,
     )

@@ -9,12 +9,13 @@ _COPY_WORDS = 8
 _ECHO_WORDS = 12
 _WORDS = re.compile(r"\w+")
 _REFUSAL = re.compile(
-    r"^\W*(i['’]?m (very )?sorry|i am (very )?sorry|sorry,|i (can['’]?t|cannot|can not|am unable|am not able)|unfortunately,? i"
-    r"|i apologi[sz]e|as an? (ai|artificial|language))|\bas an ai( language)? model\b|\bi (cannot|can['’]t) (assist|help|comply)\b",
+    r"^\W*(i['\u2019]?m (very )?sorry|i am (very )?sorry|sorry,|i (can['\u2019]?t|cannot|can not|am unable|am not able)"
+    r"|unfortunately,? i|i apologi[sz]e|as an? (ai|artificial|language))"
+    r"|\bas an ai( language)? model\b|\bi (cannot|can['\u2019]t) (assist|help|comply)\b",
     re.IGNORECASE,
 )
 _CHATTER_START = re.compile(
-    r"^\W*(sure|certainly|of course|absolutely|okay|great question|here(['’]s| is| are) (a|an|the|your|my)\b.{0,80}:)",
+    r"^\W*(sure|certainly|of course|absolutely|okay|great question|here(['\u2019]s| is| are) (a|an|the|your|my)\b.{0,80}:)",
     re.IGNORECASE,
 )
 _CHATTER_END = re.compile(
@@ -24,7 +25,8 @@ _CHATTER_END = re.compile(
 )
 _CONTROL = re.compile(r"<\|[a-z_]{2,30}\|>|\[/?INST\]|<<SYS>>|</?s>|<(start|end)_of_turn>", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
-    r"\[(insert|your|add|enter|name of|date|placeholder)[^\]\n]{0,40}\]|\blorem ipsum\b|\{\{.{0,40}\}\}|\bTODO:|<insert[^>\n]{0,40}>",
+    r"\[(insert|your|add|enter|name of|date|placeholder)[^\]\n]{0,40}\]|\blorem ipsum\b|\{\{.{0,40}\}\}|\bTODO:"
+    r"|<insert[^>\n]{0,40}>",
     re.IGNORECASE,
 )
 

@@ -57,7 +57,9 @@ _INSIDE_NAME = re.compile(r"(?<=[a-z0-9,] )[A-Z][a-z]+")
 _WORD = re.compile(r"\w+")
 _LIST_MARKER = re.compile(r"^\s*\d+[.)]\s+", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_NUMBER_WORDS = {word: n for n, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 1)}
+_NUMBER_WORDS = {
+    word: n for n, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 1)
+}
 
 
 @dataclass(frozen=True)

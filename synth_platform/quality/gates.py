@@ -87,11 +87,13 @@ def evaluate(metrics: Mapping[str, float], gates: Sequence[Gate]) -> list[GateOu
 
 def failing_rows(rows: pl.DataFrame, column: str, low: float | None, high: float | None) -> list[int]:
     """Positions of the rows that an expectation on a column finds fault with; nulls are not judged."""
-    import great_expectations.expectations as gxe
+    from great_expectations.expectations import (  # pyright: ignore[reportPrivateImportUsage]
+        ExpectColumnValuesToBeBetween,
+    )
 
     result = _validate(
         rows.select(column).to_pandas(),
-        [gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)],
+        [ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)],
         "COMPLETE",
     )[0]
     return [int(position) for position in result.result.get("unexpected_index_list") or []]
@@ -99,11 +101,13 @@ def failing_rows(rows: pl.DataFrame, column: str, low: float | None, high: float
 
 def _judge(values: Mapping[str, float | None], gates: Sequence[Gate]) -> dict[str, tuple[bool, str]]:
     """By gate name: whether it passed, and the error if the expectation crashed."""
-    import great_expectations.expectations as gxe
+    from great_expectations.expectations import (  # pyright: ignore[reportPrivateImportUsage]
+        ExpectColumnValuesToBeBetween,
+    )
 
     frame = pd.DataFrame([{gate.metric: values[gate.metric] for gate in gates}])
     expectations = [
-        gxe.ExpectColumnValuesToBeBetween(
+        ExpectColumnValuesToBeBetween(
             column=gate.metric, min_value=gate.min, max_value=gate.max, meta={"gate": gate.name}
         )
         for gate in gates

@@ -71,4 +71,5 @@ def reconcile(parents: pl.LazyFrame, children: pl.LazyFrame, *, parent: str, chi
         for (kind, table), number in zip(tables.items(), numbers[2:], strict=True)
         if number
     }
-    return Reconciliation(*numbers, examples)
+    went_in, came_out, lost, unknown, twice = numbers
+    return Reconciliation(went_in, came_out, lost, unknown, twice, examples)

@@ -8,7 +8,7 @@ from synth_platform.sources.config import HeuristicsSpec
 
 Failure = tuple[str, str]
 _STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
-_BULLETS = ("-", "*", "•", "‣", "▪", "●", "◦", "·", "–")
+_BULLETS = ("-", "*", "•", "‣", "▪", "●", "◦", "·", "\u2013")
 _ELLIPSES = ("...", "…")
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…")  # noqa: RUF001 (full-width marks are meant)
 _CLOSING = "\"'”’»)]}*_`"  # noqa: RUF001
@@ -103,7 +103,7 @@ def _ngram_rules(text: str, words: Sequence[str], spec: HeuristicsSpec) -> Itera
         times, length = max(((times, sum(map(len, gram)) + n - 1) for gram, times in counts.items()), default=(0, 0))
         share = times * length / size if times > 1 else 0.0
         yield from _outside(f"top_{n}gram_characters", share, None, most)
-    for n, most in sorted(spec.maxduplicate_ngram_characters.items()):
+    for n, most in sorted(spec.max_duplicate_ngram_characters.items()):
         share = duplicate_ngram_characters(words, n) / size
         yield from _outside(f"duplicate_{n}gram_characters", share, None, most)
 

@@ -199,7 +199,7 @@ def _find_on_hub(path: str, suffixes: Sequence[str]) -> list[SourceFile]:
         hub = HfFileSystem(endpoint=os.environ.get("HF_ENDPOINT"), skip_instance_cache=True)
         inner = path.removeprefix("hf://").rstrip("/")
         if _WILDCARD.search(inner):
-            entries = hub.glob(inner, detail=True)
+            entries: Any = hub.glob(inner, detail=True)
         elif hub.isdir(inner):
             entries = hub.find(inner, detail=True)
             entries = {

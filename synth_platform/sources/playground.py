@@ -20,10 +20,14 @@ Split = Literal["train", "documents", "benchmark"]
 KINDS: tuple[Kind, ...] = ("person", "city", "company", "device")
 LICENSE = "CC0-1.0"
 
-_ONSETS = tuple(["b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "w", "z"])
+_ONSETS = (
+    *("b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m"),
+    *("n", "p", "r", "s", "st", "t", "tr", "v", "w", "z"),
+)
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 _CODAS = ("", "", "", "l", "m", "n", "r", "s", "th")
-_SPLIT_OF_BUCKET: tuple[Split, ...] = ("train",) * 6 + ("documents",) * 3 + ("benchmark",)
+_SHARES: tuple[tuple[Split, int], ...] = (("train", 6), ("documents", 3), ("benchmark", 1))
+_SPLIT_OF_BUCKET = [split for split, share in _SHARES for _ in range(share)]
 
 
 @dataclass(frozen=True)
