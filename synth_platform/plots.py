@@ -41,14 +41,12 @@ def bars(values: Mapping[str, float], *, title: str, x: str) -> str:
     return _markdown(figure, title)
 
 
-def line(points: Sequence[tuple[float, float]], *, title: str, x: str, y: str) -> str:
-    """A curve through points."""
-    if not points:
-        return f"*{title}: nothing to show*"
+def line_png(points: Sequence[tuple[float, float]], *, title: str, x: str, y: str) -> bytes:
+    """A curve through points, as a PNG file."""
     figure, axes = _figure(2.6)
     axes.plot([point[0] for point in points], [point[1] for point in points], color=_COLOR, linewidth=1.5)
     axes.set(title=title, xlabel=x, ylabel=y)
-    return _markdown(figure, title)
+    return _png(figure)
 
 
 def _figure(height: float) -> "tuple[Figure, Axes]":
@@ -65,6 +63,10 @@ def _figure(height: float) -> "tuple[Figure, Axes]":
 
 
 def _markdown(figure: "Figure", title: str) -> str:
+    return f"![{title}](data:image/png;base64,{base64.b64encode(_png(figure)).decode()})"
+
+
+def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return buffer.getvalue()

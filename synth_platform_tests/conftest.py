@@ -75,3 +75,15 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     else:
         path.write_text(text, "utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small tokenizer in the Hugging Face layout."""
+    from synth_platform.pilot.corpus import examples
+    from synth_platform.pilot.tokenizer import chat_text, save_tokenizer, train_tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    texts = [chat_text(example.prompt, example.answer) for example in examples(200, seed=0)]
+    save_tokenizer(train_tokenizer(texts), folder, 2048)
+    return folder

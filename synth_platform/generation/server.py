@@ -18,6 +18,7 @@ import httpx
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import VllmEngine
 from synth_platform.generation.environment import EngineEnvironment
+from synth_platform.processes import is_alive, start_time
 from synth_platform.prompts.tokenizer import model_folder
 
 _POLL_SECONDS = 0.5
@@ -75,8 +76,8 @@ def run_server(
             preexec_fn=_die_with_parent,
         )
     record = folder / f"server-{process.pid}.json"
-    owner = {"owner": os.getpid(), "owner_started": _start_time(os.getpid())}
-    server = {"pid": process.pid, "started": _start_time(process.pid)}
+    owner = {"owner": os.getpid(), "owner_started": start_time(os.getpid())}
+    server = {"pid": process.pid, "started": start_time(process.pid)}
     record.write_text(json.dumps(server | owner), "utf-8")
     try:
         endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", spec.model)
@@ -97,9 +98,9 @@ def end_orphans(folder: Path) -> int:
             known = json.loads(record.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             continue
-        if _same_process(known["owner"], known["owner_started"]):
+        if is_alive(known["owner"], known["owner_started"]):
             continue
-        if _same_process(known["pid"], known["started"]):
+        if is_alive(known["pid"], known["started"]):
             _end_group(known["pid"])
             ended += 1
         record.unlink(missing_ok=True)
@@ -231,16 +232,3 @@ def _group_alive(pid: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _start_time(pid: int) -> str | None:
-    """Start time of a process in clock ticks since boot: with the pid it names a process for good."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return None
-
-
-def _same_process(pid: int, started: str | None) -> bool:
-    """Whether that very process is still alive; a pid alone may have been given away again."""
-    return started is not None and _start_time(pid) == started

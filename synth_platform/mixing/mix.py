@@ -47,7 +47,13 @@ def plan_mixture(available: Mapping[str, int], spec: MixtureSpec) -> list[Compon
         SpecError: a weight names an unknown component, a weighted component has no tokens, or the budget
             needs more epochs than allowed.
     """
-    weights = dict(spec.weights) or dict.fromkeys(available, 1.0)
+    weights = dict(spec.weights) or {name: 1.0 for name, tokens in available.items() if tokens}
+    if not weights:
+        raise SpecError(
+            "there is nothing to mix: no recipe has accepted rows, and no mix-in source has documents",
+            where="mixture",
+            fix="look at why the rows were rejected",
+        )
     if unknown := sorted(set(weights) - set(available)):
         raise SpecError(
             f"invalid mixture: no recipe or mix-in source is called {unknown[0]!r}",

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from synth_platform.errors import SnapshotError
+from synth_platform.ops.guard import JUDGED_VERSION, version_of
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import DatasetContext, node_name
 from synth_platform.quality.gates import Gate, GateOutcome, evaluate
@@ -90,7 +91,7 @@ def gate_checks(
 
 def _result(key: dg.AssetKey, snapshot: Snapshot, outcome: GateOutcome, judged: Judged) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {
-        "snapshot": snapshot.manifest.snapshot_id,
+        JUDGED_VERSION: version_of(snapshot),
         "bounds": _bounds(outcome.min, outcome.max),
     }
     if outcome.observed is not None:

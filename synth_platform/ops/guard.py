@@ -14,6 +14,14 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from synth_platform.snapshots import Snapshot, Snapshots
 
+JUDGED_VERSION = "version"
+"""Metadata of a check: which version of the asset it judged."""
+
+
+def version_of(snapshot: Snapshot) -> str:
+    """A version's name that no other content can have."""
+    return f"{snapshot.manifest.snapshot_id} {snapshot.manifest.digest}"
+
 
 @dataclass(frozen=True)
 class Upstream:
@@ -106,24 +114,24 @@ def _closed_gates(
         yield f"{upstream.asset}: version {snapshot.manifest.snapshot_id} is not the one last materialized"
         return
     for name in upstream.gates:
-        if reason := _why_closed(instance, dg.AssetCheckKey(key, name), partition, latest.storage_id):
+        if reason := _why_closed(instance, dg.AssetCheckKey(key, name), snapshot):
             yield f"{upstream.asset}: gate {name!r} {reason}"
 
 
-def _why_closed(
-    instance: dg.DagsterInstance, key: dg.AssetCheckKey, partition: str | None, storage_id: int
-) -> str | None:
+def _why_closed(instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot) -> str | None:
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        [key], partition_filter=PartitionKeyFilter(key=partition)
+        [key], partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
     )
     record = records.get(key)
     if record is None:
         return "never ran"
     if record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
         return "did not finish"
-    target = record.evaluation.target_materialization_data
-    if target is None or target.storage_id != storage_id:
-        return "judged an older version"
+    # Checks write down which version they judged. Dagster's own note of the target materialization is lost
+    # for unpartitioned assets in partitioned runs.
+    judged = record.evaluation.metadata.get(JUDGED_VERSION)
+    if judged is None or judged.value != version_of(snapshot):
+        return "judged another version"
     return None if record.evaluation.passed else "failed"
 
 

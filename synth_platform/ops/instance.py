@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import dagster as dg
 
+from synth_platform.ops.sweep import sweep
 from synth_platform.workspace import Workspace
 
 
@@ -24,6 +25,8 @@ def prepare_instance(workspace: Workspace) -> None:
 
 
 def open_instance(workspace: Workspace) -> dg.DagsterInstance:
-    """The instance, made where it is not there yet."""
+    """The instance, made where it is not there yet, and swept of runs whose process is gone."""
     prepare_instance(workspace)
-    return dg.DagsterInstance.from_config(str(workspace.dagster_home))
+    instance = dg.DagsterInstance.from_config(str(workspace.dagster_home))
+    sweep(instance)
+    return instance

@@ -12,6 +12,7 @@ from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import FRESH_TAG
+from synth_platform.ops.sweep import PROCESS_TAG, this_process
 from synth_platform.workspace import Workspace
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -72,7 +73,7 @@ def run_dataset(
         instance=instance,
         partition_key=partition,
         raise_on_error=False,
-        tags={FRESH_TAG: "true"} if fresh else {},
+        tags={PROCESS_TAG: this_process(), **({FRESH_TAG: "true"} if fresh else {})},
     )
     return Launched(result.run_id, result.success, list(_problems(result)))
 

@@ -27,6 +27,7 @@ from synth_platform.pilot.tokenizer import END, PAD, START, chat_text, save_toke
 CONTEXT_LENGTH = 2048
 _POOL_BATCHES = 16
 _IGNORE = -100
+_RECORD = "training.json"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Schedule:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Sequence:
+    """One example: token ids, and the place from which on the loss counts them."""
+
+    ids: list[int]
+    learn_from: int = 0
+
+
 @dataclass
 class Record:
     """What a training run measured."""
@@ -61,6 +70,8 @@ class Record:
     seconds: float = 0.0
     curve: list[tuple[int, float]] = field(default_factory=list)
     """Tokens seen and mean loss since the point before."""
+    commands: list[str] = field(default_factory=list)
+    """Every command that trained the model, in order."""
 
 
 def build_model(shape: Shape, tokenizer: Tokenizer, seed: int) -> LlamaForCausalLM:
@@ -84,17 +95,17 @@ def build_model(shape: Shape, tokenizer: Tokenizer, seed: int) -> LlamaForCausal
 
 def train(
     model: LlamaForCausalLM,
-    sequences: Iterable[list[int]],
+    sequences: Iterable[Sequence],
     schedule: Schedule,
     save: "Save",
     pad: int,
     record: Record | None = None,
 ) -> Record:
-    """Train on a stream of token sequences until the time is up; the loss counts every token.
+    """Train on a stream of token sequences until the time is up.
 
     Args:
         model: changed in place.
-        sequences: token ids, one example each; an endless stream.
+        sequences: an endless stream of examples.
         schedule: time, batch size, learning rate.
         save: called every few minutes and at the end.
         pad: token id that fills short rows.
@@ -122,7 +133,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         record.steps += 1
-        record.tokens += int((labels != _IGNORE).sum())
+        record.tokens += int((ids != pad).sum())
         losses.append(loss.item())
         now = time.monotonic()
         if now - last_told > 10:
@@ -152,7 +163,7 @@ class Save:
         model.config.dtype = torch.bfloat16
         model.save_pretrained(aside, state_dict=weights)
         save_tokenizer(self._tokenizer, aside, CONTEXT_LENGTH)
-        (aside / "training.json").write_text(json.dumps({**self._facts, **asdict(record)}, indent=1), "utf-8")
+        (aside / _RECORD).write_text(json.dumps({**self._facts, **asdict(record)}, indent=1), "utf-8")
         self._out.mkdir(parents=True, exist_ok=True)
         for file in aside.iterdir():
             file.replace(self._out / file.name)
@@ -166,19 +177,23 @@ def _rate(schedule: Schedule, step: int, elapsed: float) -> float:
 
 
 def _batches(
-    sequences: Iterable[list[int]], schedule: Schedule, pad: int
+    sequences: Iterable[Sequence], schedule: Schedule, pad: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of sequences of like length, so that little is padding."""
     rng, stream = random.Random(schedule.seed), iter(sequences)
     while pool := list(islice(stream, schedule.batch * _POOL_BATCHES)):
-        pool.sort(key=len)
+        pool.sort(key=lambda sequence: len(sequence.ids))
         groups = [pool[at : at + schedule.batch] for at in range(0, len(pool), schedule.batch)]
         rng.shuffle(groups)
         for group in groups:
-            longest = max(map(len, group))
-            ids = torch.tensor([row + [pad] * (longest - len(row)) for row in group])
-            labels = torch.tensor([row + [_IGNORE] * (longest - len(row)) for row in group])
+            longest = max(len(sequence.ids) for sequence in group)
+            ids = torch.tensor([row.ids + [pad] * (longest - len(row.ids)) for row in group])
+            labels = torch.tensor([_labels(row, longest) for row in group])
             yield ids, labels
+
+
+def _labels(row: Sequence, longest: int) -> list[int]:
+    return [_IGNORE] * row.learn_from + row.ids[row.learn_from :] + [_IGNORE] * (longest - len(row.ids))
 
 
 def _ahead(
@@ -214,19 +229,25 @@ def tiny_tokenizer(seed: int) -> Tokenizer:
     return train_tokenizer([*texts, *list(topics.values())[:40]])
 
 
-def tiny_sequences(tokenizer: Tokenizer, seed: int, start: int = 0) -> Iterator[list[int]]:
-    """Endless token sequences of the `synth-tiny` corpus, from document ``start`` on."""
+def tiny_sequences(tokenizer: Tokenizer, seed: int, start: int = 0, answers_only: bool = False) -> Iterator[Sequence]:
+    """Endless examples of the `synth-tiny` corpus, from document ``start`` on.
+
+    Documents are mostly random words that nothing can predict. They teach a new model to copy; one that can
+    copy learns faster from the answers alone.
+    """
+    turn = tokenizer.token_to_id(START)
     stream = examples(None, seed=seed, start=start)
     while pool := list(islice(stream, 256)):
         for encoded in tokenizer.encode_batch([chat_text(example.prompt, example.answer) for example in pool]):
-            yield encoded.ids
+            ids = encoded.ids
+            yield Sequence(ids, len(ids) - 1 - ids[::-1].index(turn) if answers_only else 0)
 
 
 def load_saved(folder: Path) -> tuple[LlamaForCausalLM, Tokenizer, Record]:
     """Model, tokenizer and record that `Save` wrote."""
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    kept = json.loads((folder / "training.json").read_text("utf-8"))
-    record = Record(**{name: kept[name] for name in Record.__dataclass_fields__})
+    kept = json.loads((folder / _RECORD).read_text("utf-8"))
+    record = Record(**{name: kept[name] for name in Record.__dataclass_fields__ if name in kept})
     return model, Tokenizer.from_file(str(folder / "tokenizer.json")), record
 
 
@@ -239,18 +260,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--resume", type=Path, help="folder of a model that this program saved; training goes on from it"
     )
+    parser.add_argument("--answers-only", action="store_true", help="count the loss on answers only")
+    parser.add_argument("--peak-rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    shape, schedule = Shape(), Schedule(minutes=options.minutes, seed=options.seed)
+    shape, schedule = Shape(), Schedule(options.minutes, peak_rate=options.peak_rate, seed=options.seed)
     if options.resume:
         model, tokenizer, record = load_saved(options.resume)
     else:
         tokenizer = tiny_tokenizer(options.seed)
         model, record = build_model(shape, tokenizer, options.seed), Record()
+    record.commands.append("python -m synth_platform.pilot.train " + " ".join(arguments or sys.argv[1:]))
     facts: dict[str, object] = {
-        "command": "python -m synth_platform.pilot.train " + " ".join(arguments or sys.argv[1:]),
         "seed": options.seed,
         "data_digest": digest([example.prompt + example.answer for example in examples(1000, seed=options.seed)]),
         "parameters": model.num_parameters(),
@@ -261,7 +284,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"synth-tiny: {model.num_parameters():,} parameters, {options.minutes:g} minutes", flush=True)
     save = Save(options.out, tokenizer, facts)
     unseen = record.steps * schedule.batch + schedule.batch * _POOL_BATCHES
-    sequences = tiny_sequences(tokenizer, options.seed, start=unseen if record.steps else 0)
+    sequences = tiny_sequences(
+        tokenizer, options.seed, start=unseen if record.steps else 0, answers_only=options.answers_only
+    )
     pad = tokenizer.token_to_id(PAD)
     assert pad is not None
     train(model, sequences, schedule, save, pad, record)

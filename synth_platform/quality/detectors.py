@@ -9,8 +9,8 @@ _COPY_WORDS = 8
 _ECHO_WORDS = 12
 _WORDS = re.compile(r"\w+")
 _REFUSAL = re.compile(
-    r"^\W*(i['\u2019]?m (very )?sorry|i am (very )?sorry|sorry,|i (can['\u2019]?t|cannot|can not|am unable|am not able)"
-    r"|unfortunately,? i|i apologi[sz]e|as an? (ai|artificial|language))"
+    r"^\W*(i['\u2019]?m (very )?sorry|i am (very )?sorry|sorry,"
+    r"|i (can['\u2019]?t|cannot|can not|am unable|am not able)|unfortunately,? i|i apologi[sz]e|as an? (ai|artificial|language))"
     r"|\bas an ai( language)? model\b|\bi (cannot|can['\u2019]t) (assist|help|comply)\b",
     re.IGNORECASE,
 )

@@ -12,7 +12,7 @@ from synth_platform.release.card import CardFacts, GateResult
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import kind_of
 
-FILES_PATTERN = "data/part-train-*.parquet"
+FILES_PATTERN = "data/train-*.parquet"
 
 
 def gather_facts(dataset: str, description: str, lineage: Sequence[Snapshot], gates: Sequence[GateResult]) -> CardFacts:

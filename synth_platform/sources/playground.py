@@ -27,7 +27,7 @@ _ONSETS = (
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 _CODAS = ("", "", "", "l", "m", "n", "r", "s", "th")
 _SHARES: tuple[tuple[Split, int], ...] = (("train", 6), ("documents", 3), ("benchmark", 1))
-_SPLIT_OF_BUCKET = [split for split, share in _SHARES for _ in range(share)]
+_SPLIT_OF_BUCKET: list[Split] = [split for split, share in _SHARES for _ in range(share)]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""What the tests of whole runs share: a small dataset, perfect answers for it, and a mock engine."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from synth_platform.dataset.spec import COMPONENT_TYPE
+from synth_platform.digest import digest_int
+from synth_platform.pilot.corpus import RECIPES, answer
+from synth_platform.prompts.templates import Template
+from synth_platform.sources.playground import iter_documents
+from synth_platform_tests.conftest import free_port
+
+SEED = 3
+
+
+@dataclass
+class Engine:
+    """A running mock engine."""
+
+    url: str
+    ledger: Path
+    process: subprocess.Popen[bytes]
+
+    def requests(self) -> list[str]:
+        """Digest of the prompt of each request so far."""
+        return self.ledger.read_text().split() if self.ledger.exists() else []
+
+
+@contextmanager
+def mock_engine(folder: Path, answers: dict[str, str] | None = None, **faults: Any) -> Iterator[Engine]:
+    """Run a mock engine while the block lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, ledger = free_port(), folder / f"ledger-{time.monotonic_ns()}.txt"
+    known = folder / "answers.json"
+    known.write_text(json.dumps(answers or {}), "utf-8")
+    command = [sys.executable, "-m", "synth_platform_tests.generation.mock_server", "--port", str(port)]
+    command += ["--answers", str(known), "--ledger", str(ledger), "--faults", json.dumps(faults)]
+    process = subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1])
+    try:
+        url = f"http://127.0.0.1:{port}/v1"
+        _wait_for(url, process)
+        yield Engine(url, ledger, process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            httpx.get(f"{url}/models", timeout=1.0)
+        except httpx.HTTPError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the mock engine did not start")
+
+
+def perfect_answers(documents: int, planted: int = 0, seed: int = SEED) -> dict[str, str]:
+    """A right answer to each prompt that the dataset's recipes make of the playground's documents."""
+    known: dict[str, str] = {}
+    own_seed = digest_int(seed, "playground")
+    for recipe in RECIPES:
+        template = Template.load(recipe, Path())
+        for document in iter_documents(documents, seed=own_seed, planted=planted):
+            prompt = template.text.replace("{{ document }}", document.text).strip()
+            known[prompt] = answer(recipe, document, random.Random(f"{recipe}{document.index}"))
+    return known
+
+
+def dataset(url: str, tokenizer: Path, **changes: Any) -> dict[str, Any]:
+    """Attributes of a small dataset; ``changes`` replace keys, and None removes them."""
+    attributes: dict[str, Any] = {
+        "name": "small",
+        "seed": SEED,
+        "sources": [
+            {"type": "playground", "documents": 24, "planted": 2},
+            {"type": "python-docs", "roles": ["mix_in"], "select": {"sample": {"documents": 12}}},
+        ],
+        "recipes": [{"name": name, "sampling": {"max_tokens": 400}} for name in RECIPES],
+        "engine": {
+            "type": "endpoint",
+            "urls": [url],
+            "model": "mock",
+            "tokenizer": str(tokenizer),
+            "context_length": 2048,
+            "concurrency": 8,
+            "attempts": 3,
+        },
+        "shard_size": 8,
+        "benchmarks": [{"name": "playground", "builtin": "playground"}],
+    }
+    return {key: value for key, value in {**attributes, **changes}.items() if value is not None}
+
+
+def write_spec(folder: Path, attributes: dict[str, Any]) -> Path:
+    """A `defs.yaml` with these attributes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "defs.yaml"
+    path.write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": attributes}, sort_keys=False), "utf-8")
+    return path
+
+
+def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> subprocess.Popen[str]:
+    """Run `synth` in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from synth_platform.cli import main; main()", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SYNTH_HOME": str(home), **environment},
+    )
+    if wait:
+        process.out, process.err = process.communicate(timeout=300)  # type: ignore[attr-defined]
+    return process
