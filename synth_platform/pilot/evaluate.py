@@ -97,17 +97,20 @@ tags: [synthetic-data, test-model]
 
 # synth-tiny
 
-A Llama of {training["parameters"]:,} parameters, trained from scratch to rewrite documents of the `playground` source under the
-four shipped recipes. It makes the first run of the platform possible without a model hub and without a GPU, and still is a real
-language model behind a real vLLM server. It is of no use for any other text.
+A Llama of {training["parameters"]:,} parameters, trained from scratch to rewrite documents of the
+`playground` source under the four shipped recipes. It makes the first run of the platform possible without a
+model hub and without a GPU, and still is a real language model behind a real vLLM server. It is of no use for
+any other text.
 
 ## Training
 
-{training["tokens"]:,} tokens in {training["steps"]:,} steps and {training["seconds"] / 60:.0f} minutes on two CPU cores, seed
-{training["seed"]}, torch {training["torch"]}; digest of the first 1,000 examples: `{training["data_digest"]}`. Shape:
-{json.dumps(training["shape"])}. Every value in the documents is invented at random, so the model can only learn to copy; no invented
-word of the documents that it is scored and used on occurs in training. Commands, in order (the last one counts the loss on the
-answers only, so its losses are not comparable with those before):
+{training["tokens"]:,} tokens in {training["steps"]:,} steps and {training["seconds"] / 60:.0f} minutes on two
+CPU cores, seed {training["seed"]}, torch {training["torch"]}; digest of the first 1,000 examples:
+`{training["data_digest"]}`. Shape: {json.dumps(training["shape"])}.
+
+Every value in the documents is invented at random, so the model can only learn to copy; no invented word of
+the documents that it is scored and used on occurs in training. Commands, in order (with `--answers-only` the
+loss counts the answers only, so it is not comparable with that of the runs before):
 
 ```
 {commands}
@@ -117,7 +120,8 @@ answers only, so its losses are not comparable with those before):
 
 ## Scores
 
-Greedy answers to {documents} documents of the split `documents`, judged by the platform's own format rules and fact check:
+Greedy answers to {documents} documents of the split `documents`, judged by the platform's own format rules and
+fact check:
 
 | recipe | answers | right format | right statements | right format and no wrong statement |
 |---|---|---|---|---|

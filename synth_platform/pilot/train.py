@@ -113,7 +113,8 @@ def train(
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.peak_rate, betas=(0.9, 0.95), weight_decay=0.1)
     record = record or Record()
-    first_step, seconds_before, started = record.steps, record.seconds, time.monotonic()
+    first_step, first_token, seconds_before = record.steps, record.tokens, record.seconds
+    started = time.monotonic()
     last_saved = last_told = started
     losses: list[float] = []
     model.train()
@@ -138,7 +139,7 @@ def train(
         now = time.monotonic()
         if now - last_told > 10:
             record.curve.append((record.tokens, sum(losses) / len(losses)))
-            _tell(record, schedule, now - started)
+            _tell(record, schedule, now - started, first_token)
             losses, last_told = [], now
         if now - last_saved > schedule.checkpoint_minutes * 60:
             record.seconds = seconds_before + now - started
@@ -212,11 +213,11 @@ def _ahead(
         yield batch
 
 
-def _tell(record: Record, schedule: Schedule, elapsed: float) -> None:
+def _tell(record: Record, schedule: Schedule, elapsed: float, first_token: int) -> None:
     left = max(schedule.minutes * 60 - elapsed, 0)
     print(
         f"{elapsed / 60:5.1f} min · step {record.steps:,} · {record.tokens:,} tokens ·"
-        f" {record.tokens / elapsed:,.0f} tokens/s · loss {record.curve[-1][1]:.4f} · {left / 60:.1f} min left",
+        f" {(record.tokens - first_token) / elapsed:,.0f} tokens/s · loss {record.curve[-1][1]:.4f} · {left / 60:.1f} min left",
         flush=True,
     )
 

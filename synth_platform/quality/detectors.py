@@ -9,13 +9,14 @@ _COPY_WORDS = 8
 _ECHO_WORDS = 12
 _WORDS = re.compile(r"\w+")
 _REFUSAL = re.compile(
-    r"^\W*(i['\u2019]?m (very )?sorry|i am (very )?sorry|sorry,"
-    r"|i (can['\u2019]?t|cannot|can not|am unable|am not able)|unfortunately,? i|i apologi[sz]e|as an? (ai|artificial|language))"
+    r"^\W*(i['\u2019]?m (very )?sorry|i am (very )?sorry|sorry,|unfortunately,? i|i apologi[sz]e"
+    r"|i (can['\u2019]?t|cannot|can not|am unable|am not able)|as an? (ai|artificial|language))"
     r"|\bas an ai( language)? model\b|\bi (cannot|can['\u2019]t) (assist|help|comply)\b",
     re.IGNORECASE,
 )
 _CHATTER_START = re.compile(
-    r"^\W*(sure|certainly|of course|absolutely|okay|great question|here(['\u2019]s| is| are) (a|an|the|your|my)\b.{0,80}:)",
+    r"^\W*(sure|certainly|of course|absolutely|okay|great question"
+    r"|here(['\u2019]s| is| are) (a|an|the|your|my)\b.{0,80}:)",
     re.IGNORECASE,
 )
 _CHATTER_END = re.compile(
