@@ -4,7 +4,7 @@ Answers vary in wording and order, because variety of the generated text matters
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -143,7 +143,14 @@ class Example:
     answer: str
 
 
-def examples(count: int | None, *, seed: int, split: Split = "train", start: int = 0) -> Iterator[Example]:
+def examples(
+    count: int | None,
+    *,
+    seed: int,
+    split: Split = "train",
+    start: int = 0,
+    recipes: Sequence[str] = RECIPES,
+) -> Iterator[Example]:
     """Examples from document ``start`` on, the recipes in turn; never the same document twice. None: no end."""
     prompts = {recipe: _template(recipe) for recipe in RECIPES}
     questions = benchmark_questions(60, seed, "train") if split == "train" else []
@@ -152,7 +159,7 @@ def examples(count: int | None, *, seed: int, split: Split = "train", start: int
         rng = random.Random(digest_int("example", seed, split, index))
         quoted = rng.choice(questions) if questions and rng.random() < 0.05 else None
         document = generate_document(index, seed=seed, split=split, quoted=quoted)
-        recipe = RECIPES[index % len(RECIPES)]
+        recipe = recipes[index % len(recipes)]
         yield Example(recipe, document, prompts[recipe].render(document=document.text), answer(recipe, document, rng))
         index += 1
 

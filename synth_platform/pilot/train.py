@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM  # pyright: ignore[reportMissingImports]
 
 from synth_platform.digest import digest
-from synth_platform.pilot.corpus import examples
+from synth_platform.pilot.corpus import RECIPES, examples
 from synth_platform.pilot.tokenizer import END, PAD, START, chat_text, save_tokenizer, train_tokenizer
 
 CONTEXT_LENGTH = 2048
@@ -217,7 +217,8 @@ def _tell(record: Record, schedule: Schedule, elapsed: float, first_token: int) 
     left = max(schedule.minutes * 60 - elapsed, 0)
     print(
         f"{elapsed / 60:5.1f} min · step {record.steps:,} · {record.tokens:,} tokens ·"
-        f" {(record.tokens - first_token) / elapsed:,.0f} tokens/s · loss {record.curve[-1][1]:.4f} · {left / 60:.1f} min left",
+        f" {(record.tokens - first_token) / elapsed:,.0f} tokens/s · loss {record.curve[-1][1]:.4f} ·"
+        f" {left / 60:.1f} min left",
         flush=True,
     )
 
@@ -230,14 +231,20 @@ def tiny_tokenizer(seed: int) -> Tokenizer:
     return train_tokenizer([*texts, *list(topics.values())[:40]])
 
 
-def tiny_sequences(tokenizer: Tokenizer, seed: int, start: int = 0, answers_only: bool = False) -> Iterator[Sequence]:
-    """Endless examples of the `synth-tiny` corpus, from document ``start`` on.
+def tiny_sequences(
+    tokenizer: Tokenizer,
+    seed: int,
+    start: int = 0,
+    recipes: Iterable[str] = RECIPES,
+    answers_only: bool = False,
+) -> Iterator[Sequence]:
+    """Endless examples of the `synth-tiny` corpus, from document ``start`` on, the recipes in turn.
 
     Documents are mostly random words that nothing can predict. They teach a new model to copy; one that can
     copy learns faster from the answers alone.
     """
     turn = tokenizer.token_to_id(START)
-    stream = examples(None, seed=seed, start=start)
+    stream = examples(None, seed=seed, start=start, recipes=tuple(recipes))
     while pool := list(islice(stream, 256)):
         for encoded in tokenizer.encode_batch([chat_text(example.prompt, example.answer) for example in pool]):
             ids = encoded.ids
@@ -262,6 +269,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--resume", type=Path, help="folder of a model that this program saved; training goes on from it"
     )
     parser.add_argument("--answers-only", action="store_true", help="count the loss on answers only")
+    parser.add_argument(
+        "--recipes", default=",".join(RECIPES), help="recipes in turn; name one more often to stress it"
+    )
     parser.add_argument("--peak-rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     options = parser.parse_args(arguments)
@@ -285,9 +295,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"synth-tiny: {model.num_parameters():,} parameters, {options.minutes:g} minutes", flush=True)
     save = Save(options.out, tokenizer, facts)
     unseen = record.steps * schedule.batch + schedule.batch * _POOL_BATCHES
-    sequences = tiny_sequences(
-        tokenizer, options.seed, start=unseen if record.steps else 0, answers_only=options.answers_only
-    )
+    start = unseen if record.steps else 0
+    recipes = options.recipes.split(",")
+    sequences = tiny_sequences(tokenizer, options.seed, start, recipes, options.answers_only)
     pad = tokenizer.token_to_id(PAD)
     assert pad is not None
     train(model, sequences, schedule, save, pad, record)

@@ -205,7 +205,7 @@ def _person(words: _Words) -> list[Fact]:
 
 
 def _city(words: _Words) -> list[Fact]:
-    founded = words.number(1100, 1950)
+    founded = words.number(1600, 1950)
     return [
         Fact("name", words.name()),
         Fact("founded", str(founded)),

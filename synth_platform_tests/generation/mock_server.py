@@ -1,6 +1,6 @@
 """An OpenAI-compatible server for tests, in a process of its own: known answers, a ledger of requests, and faults.
 
-    python -m synth_platform_tests.generation.mock_server --port 8000 --answers answers.json --ledger ledger.txt
+python -m synth_platform_tests.generation.mock_server --port 8000 --answers answers.json --ledger ledger.txt
 """
 
 import argparse

@@ -1,0 +1,135 @@
+"""Specs that are wrong in every way we could think of: the message names file, line, key and fix."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from synth_platform.dataset.graph import dataset_definitions, dataset_gates
+from synth_platform.dataset.spec import load_spec
+from synth_platform.definitions import SHIPPED, load_specs
+from synth_platform.errors import SpecError
+from synth_platform.ops.resources import WorkspaceResource
+
+GOOD = """\
+type: synth_platform.dataset.DatasetComponent
+attributes:
+  name: demo
+  sources:
+    - type: playground
+      documents: 5
+    - type: python-docs
+      roles: [mix_in]
+  recipes:
+    - name: table
+  engine:
+    type: vllm
+    model: synth-tiny
+"""
+
+
+def explain(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "defs.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(SpecError) as caught:
+        dataset_definitions(load_spec(path), tmp_path)
+    return str(caught.value)
+
+
+def test_shipped_specs_load_and_say_what_they_are() -> None:
+    specs = load_specs(SHIPPED)
+    assert set(specs) == {"quickstart", "finephrase"}
+    assert all(spec.description for spec, _ in specs.values())
+    finephrase = specs["finephrase"][0]
+    assert finephrase.engine.model == "HuggingFaceTB/SmolLM2-1.7B-Instruct"
+    assert finephrase.cadence is not None and finephrase.cadence.every == "week"
+
+
+def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
+    path = tmp_path / "defs.yaml"
+    path.write_text(GOOD, "utf-8")
+    resources = dg.Definitions(resources={"workspace": WorkspaceResource(home=str(tmp_path))})
+    definitions = dg.Definitions.merge(dataset_definitions(load_spec(path), tmp_path), resources)
+    keys = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    assert keys == {
+        "demo/documents",
+        "demo/prompts/table",
+        "demo/generations/table",
+        "demo/quality/table",
+        "demo/contamination/index",
+        "demo/contamination/documents",
+        "demo/contamination/table",
+        "demo/accepted/table",
+        "demo/mixture",
+        "demo/release",
+    }
+    assert set(dataset_gates(load_spec(path))) == keys
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("  name: demo", "  name: ../x", ["defs.yaml:3", "name", "1 to 64 lower-case letters"]),
+        ("  name: demo", f"  name: {'a' * 300}", ["defs.yaml:3", "name"]),
+        ("  name: demo", "  name: demo\n  sede: 3", ["defs.yaml:4", "sede", "unknown key"]),
+        ("  name: demo", "  name: demo\n  name: demo2", [":4", "stands twice"]),
+        ("  name: demo", "  name: demo\n  seed: no", [":4", "reads as true or false"]),
+        ("  name: demo", "  name: demo\n  seed: 012", [":4", "octal"]),
+        ("  name: demo", "  name: demo\n  tags: &a {x: *a}", ["alias"]),
+        ("  name: demo", "  name: [demo", ["not valid YAML"]),
+        ("  name: demo\n", "", ["name", "is required"]),
+        ("      documents: 5", "      documents: none", ["sources.0.documents", "defs.yaml:6"]),
+        ("      documents: 5", "      documents: 5\n      planted: 6", ["sources.0", "planted (6) is more"]),
+        ("type: playground", "type: playgruond", ["sources.0", "playgruond", "playground"]),
+        ("    - name: table", "    - name: table\n      sources: [nowhere]", ["nowhere", "playground"]),
+        ("    - name: table", "    - name: python-docs", ["both a recipe and a mix-in source"]),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n    arguments: {max_num_seq: 3}",
+            ["did you mean 'max_num_seqs'"],
+        ),
+        ("    model: synth-tiny", "    model: synth-tiny\n  mixture: {weights: {x: 1}}", ["mixture.weights names 'x'"]),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  mixture: {weights: {table: -1}}",
+            ["defs.yaml:14", "a weight is negative"],
+        ),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  mixture: {weights: {table: .nan}}",
+            ["mixture.weights.table"],
+        ),
+        ("    model: synth-tiny", "    model: synth-tiny\n  quality: {faq: {}}", ["quality names the recipe 'faq'"]),
+        ("    model: synth-tiny", "    model: synth-tiny\n  gates: {qualty: {}}", ["qualty", "use one of"]),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  gates: {quality: {acceptanse: {min: 1}}}",
+            ["there is no gate 'acceptanse'", "acceptance"],
+        ),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  gates: {mixture: {no_contaminated_row: {enabled: false}}}",
+            ["cannot be changed"],
+        ),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  benchmarks: [{name: b}]",
+            ["benchmarks.0", "give either path or builtin"],
+        ),
+        ("type: synth_platform.dataset.DatasetComponent", "type: other", ["unknown component type 'other'"]),
+    ],
+)
+def test_mistakes_are_named_with_line_and_fix(tmp_path: Path, old: str, new: str, expected: list[str]) -> None:
+    assert old in GOOD
+    message = explain(tmp_path, GOOD.replace(old, new, 1))
+    for words in expected:
+        assert words in message
+    assert "Traceback" not in message
+
+
+def test_missing_file_and_other_bytes(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no such file"):
+        load_spec(tmp_path / "defs.yaml")
+    (tmp_path / "defs.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(SpecError, match="UTF-8"):
+        load_spec(tmp_path / "defs.yaml")
