@@ -128,12 +128,12 @@ def ui(
 ) -> None:
     """Start Dagster's web interface and daemon on the same home."""
     workspace = _workspace(home)
-    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.instance import WORKSPACE_FILE, open_instance
 
     with open_instance(workspace):
         pass  # one process makes the database before several open it
     _console(False).print(f"Dagster on http://127.0.0.1:{port} for {workspace.home} (stop with Ctrl+C)")
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "synth_platform.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace.dagster_home / WORKSPACE_FILE)]
     os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])
 
 

@@ -115,11 +115,12 @@ def write_spec(folder: Path, attributes: dict[str, Any]) -> Path:
 
 
 def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> subprocess.Popen[str]:
-    """Run `synth` in a process of its own."""
+    """Run `synth` in a process of its own; one that is not waited for says nothing."""
+    output = subprocess.PIPE if wait else subprocess.DEVNULL
     process = subprocess.Popen(
         [sys.executable, "-c", "from synth_platform.cli import main; main()", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         text=True,
         env={**os.environ, "SYNTH_HOME": str(home), **environment},
     )

@@ -17,7 +17,7 @@ from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers,
 pytestmark = pytest.mark.ui
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _CHROMIUM += ["--disable-component-update", "--disable-sync"]
-LOCATION = "synth_platform.definitions"
+LOCATION = "synth_platform"
 
 
 @pytest.fixture
@@ -47,9 +47,8 @@ def test_a_dataset_is_made_from_the_interface(interface: str, tmp_path: Path) ->
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=_CHROMIUM)
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.goto(f"{interface}/locations/{LOCATION}/asset-groups/small/lineage")
-        page.get_by_text("release", exact=True).first.wait_for(timeout=60_000)
-        page.get_by_role("button", name="Materialize all").click()
+        page.goto(f"{interface}/locations/{LOCATION}/jobs/small")
+        page.get_by_role("button", name="Materialize all").click(timeout=60_000)
         _await(lambda: _status(interface) is not None, 60, "no run was launched")
         page.screenshot(path=shots / "running.png")
         _await(lambda: _status(interface) not in (None, "QUEUED", "STARTING", "STARTED", "NOT_STARTED"), 400, "no end")

@@ -99,7 +99,8 @@ def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Defin
         for benchmark in spec.benchmarks:
             found, where, owner = known.setdefault(benchmark.name, (benchmark, base, spec.name))
             same_place = all("://" in path or Path(path).is_absolute() for path in benchmark.paths) or where == base
-            if found != benchmark or not same_place:
+            same_items = found.model_copy(update={"description": benchmark.description}) == benchmark
+            if not same_items or not same_place:
                 raise SpecError(
                     f"the datasets {owner!r} and {spec.name!r} mean different test sets by {benchmark.name!r}",
                     fix="give one of them another name",

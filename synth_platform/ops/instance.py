@@ -8,6 +8,8 @@ import dagster as dg
 from synth_platform.ops.sweep import sweep
 from synth_platform.workspace import Workspace
 
+WORKSPACE_FILE = "workspace.yaml"
+
 
 def prepare_instance(workspace: Workspace) -> None:
     """Make the instance's folder with the platform's settings, and have this process and its children use it.
@@ -16,9 +18,9 @@ def prepare_instance(workspace: Workspace) -> None:
     """
     home = workspace.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text((files("synth_platform.ops") / "dagster.yaml").read_text("utf-8"), "utf-8")
+    for name in ("dagster.yaml", WORKSPACE_FILE):
+        if not (home / name).exists():
+            (home / name).write_text((files("synth_platform.ops") / name).read_text("utf-8"), "utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["SYNTH_HOME"] = str(workspace.home)
     os.environ.setdefault("DO_NOT_TRACK", "1")

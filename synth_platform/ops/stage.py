@@ -16,6 +16,7 @@ from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.catalog import kind_of
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
@@ -54,13 +55,16 @@ class DatasetContext:
         code_version: str,
         **options: Any,
     ) -> dg.AssetSpec:
-        """The asset's spec with the dataset's group, owners, tags and partitions."""
+        """The asset's spec with the dataset's group, owners, tags and partitions.
+
+        The stage is among the kinds, because the interface shows only the last part of a key on each box.
+        """
         return dg.AssetSpec(
             key=asset.split("/"),
             deps=[self._dep(upstream) for upstream in upstreams],
             description=description,
             group_name=group_name(self.name),
-            kinds=kinds,
+            kinds={kind_of(asset) or self.name, *kinds},
             owners=list(self.owners),
             tags=dict(self.tags),
             partitions_def=self.partitions,
