@@ -92,6 +92,7 @@ def _refuse_doubled_ids(spec: BenchmarkSpec, items: list[dict[str, Any]], seen: 
         if item["id"] in seen:
             raise SourceError(
                 f"two items of the benchmark {spec.name!r} have the id {item['id']!r}",
+                where=", ".join(spec.paths),
                 fix="set columns.id to a unique column, or to one that does not exist: then digests are used",
             )
         seen.add(item["id"])
