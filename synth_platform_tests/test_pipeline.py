@@ -293,5 +293,5 @@ def test_real_book_against_real_benchmarks(
     documents = head(workspace, "documents").manifest.rows
     rejected = head(workspace, "accepted/table").scan("rejected").collect()
     assert rejected.height == documents > 100
-    assert all(reasons for reasons in rejected["reasons"])
+    assert rejected["reasons"].list.len().min() >= 1
     assert verify(workspace.snapshots, heads(workspace)).problems == []

@@ -77,6 +77,9 @@ class Renderer:
         skipped: list[dict[str, Any]],
     ) -> None:
         text, neutralised = self._neutralise(document["text"])
+        if reason := self._unfit(self.tokenizer.count([text])[0], room):
+            skipped.append(self._skip(document, None, *reason))
+            return
         chunks = chunk_text(text, room, self.tokenizer.count, self.tokenizer.offsets)
         for number, chunk in enumerate(chunks):
             if self.recipe.max_chunks is not None and number >= self.recipe.max_chunks:
@@ -91,6 +94,17 @@ class Renderer:
                     skipped.append(self._skip(document, number, "too_long", f"does not fit {self.context_length}"))
                 else:
                     prompts.append(row | {"neutralised": neutralised if number == 0 else 0})
+
+    def _unfit(self, tokens: int, room: int) -> tuple[str, str] | None:
+        """Why a document of so many tokens is not used as a whole, as reason and detail."""
+        low, high = self.recipe.min_document_tokens, self.recipe.max_document_tokens
+        if low is not None and tokens < low:
+            return "too_short", f"{tokens} < {low} tokens"
+        if high is not None and tokens > high:
+            return "too_long", f"{tokens} > {high} tokens"
+        if self.recipe.chunk_tokens is None and tokens > room:
+            return "too_long", f"{tokens} tokens, {room} fit; set chunk_tokens to split it"
+        return None
 
     def _render_chunk(
         self, document: dict[str, Any], chunk: str, number: int, chunks: int, sample: int
@@ -150,7 +164,7 @@ class Renderer:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text, count
 
-    def _skip(self, document: dict[str, Any], chunk: int, reason: str, detail: str) -> dict[str, Any]:
+    def _skip(self, document: dict[str, Any], chunk: int | None, reason: str, detail: str) -> dict[str, Any]:
         return {
             "document_id": document["id"],
             "recipe": self.recipe.name,
