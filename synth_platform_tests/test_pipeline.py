@@ -201,10 +201,11 @@ def test_killed_generation_goes_on_without_asking_again(tokenizer_folder: Path, 
         assert head(one, asset).manifest.digest == head(other, asset).manifest.digest
 
 
+@pytest.mark.parametrize("fault", [{"status": 503}, {"malformed": True}])
 def test_engine_that_stumbles_is_asked_again(
-    workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path
+    workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path, fault: dict
 ) -> None:
-    with mock_engine(tmp_path, perfect_answers(24, planted=2), status=503, times=1) as engine:
+    with mock_engine(tmp_path, perfect_answers(24, planted=2), times=1, **fault) as engine:
         assert run(workspace, instance, write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder))).success
         assert len(engine.requests()) == 2 * 96
     rows = head(workspace, "generations/table").scan().collect()

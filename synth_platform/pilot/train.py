@@ -244,6 +244,7 @@ def tiny_sequences(
     copy learns faster from the answers alone.
     """
     turn = tokenizer.token_to_id(START)
+    assert turn is not None
     stream = examples(None, seed=seed, start=start, recipes=tuple(recipes))
     while pool := list(islice(stream, 256)):
         for encoded in tokenizer.encode_batch([chat_text(example.prompt, example.answer) for example in pool]):

@@ -45,6 +45,19 @@ def test_shipped_specs_load_and_say_what_they_are() -> None:
     assert finephrase.cadence is not None and finephrase.cadence.every == "week"
 
 
+def test_what_dagster_loads_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synth_platform.definitions import defs
+
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path))
+    (tmp_path / "datasets" / "demo").mkdir(parents=True)
+    (tmp_path / "datasets" / "demo" / "defs.yaml").write_text(GOOD, "utf-8")
+    repository = defs().get_repository_def()
+    assert {"quickstart", "finephrase", "demo"} <= {job.name for job in repository.get_all_jobs()}
+    assert [schedule.name for schedule in repository.schedule_defs] == ["finephrase_cycle"]
+    keys = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
+    assert {"evals/playground", "evals/gsm8k", "quickstart/release", "demo/release"} <= keys
+
+
 def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
     path = tmp_path / "defs.yaml"
     path.write_text(GOOD, "utf-8")

@@ -1,0 +1,42 @@
+"""The layout that the folders promise: Dagster only in the wiring, imports in one direction."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import synth_platform
+
+ROOT = Path(synth_platform.__file__).parent
+STAGES = ("sources", "prompts", "generation", "quality", "contamination", "mixing", "release")
+WIRING = ("assets.py", "checks.py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_only_the_wiring_of_a_stage_imports_dagster() -> None:
+    for folder in (*STAGES, "snapshots", "pilot"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name not in WIRING:
+                foreign = [name for name in imports(path) if name.split(".")[0] == "dagster" or ".ops." in name]
+                assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def test_no_stage_imports_another_stages_wiring() -> None:
+    for stage in STAGES:
+        for path in (ROOT / stage).glob("*.py"):
+            for name in imports(path):
+                parts = name.split(".")
+                other = parts[0] == "synth_platform" and parts[1] in STAGES and parts[1] != stage
+                assert not (other and f"{parts[2]}.py" in WIRING), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_snapshots_know_nothing_of_the_stages() -> None:
+    for path in (ROOT / "snapshots").glob("*.py"):
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("synth_platform.")}
+        assert used <= {"snapshots", "config", "digest", "errors", "progress"}, f"{path.name} imports {used}"
