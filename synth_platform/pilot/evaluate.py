@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch  # pyright: ignore[reportMissingImports]  (extra `pilot`)
+import torch  # pyright: ignore[reportMissingImports]
 from transformers import LlamaForCausalLM  # pyright: ignore[reportMissingImports]
 
 from synth_platform.pilot.corpus import RECIPES, Example, examples

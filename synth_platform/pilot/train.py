@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Queue
 from threading import Thread
 
-import torch  # pyright: ignore[reportMissingImports]  (extra `pilot`)
+import torch  # pyright: ignore[reportMissingImports]
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM  # pyright: ignore[reportMissingImports]
 
@@ -284,7 +284,9 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         tokenizer = tiny_tokenizer(options.seed)
         model, record = build_model(shape, tokenizer, options.seed), Record()
-    record.commands.append("python -m synth_platform.pilot.train " + " ".join(arguments or sys.argv[1:]))
+    # Folders by their name only: where they lay on one machine says nothing to others.
+    words = [Path(word).name if "/" in word else word for word in arguments or sys.argv[1:]]
+    record.commands.append("python -m synth_platform.pilot.train " + " ".join(words))
     facts: dict[str, object] = {
         "seed": options.seed,
         "data_digest": digest([example.prompt + example.answer for example in examples(1000, seed=options.seed)]),

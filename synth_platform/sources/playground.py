@@ -212,7 +212,7 @@ def _city(words: _Words) -> list[Fact]:
         Fact("region", words.name()),
         Fact("river", words.name()),
         Fact("mayor", words.full_name()),
-        Fact("population", str(words.number(1200, 980000))),
+        Fact("population", str(words.number(1200, 9800))),
         _as_of(words, founded),
     ]
 
