@@ -110,7 +110,8 @@ CPU cores, seed {training["seed"]}, torch {training["torch"]}; digest of the fir
 
 Every value in the documents is invented at random, so the model can only learn to copy; no invented word of
 the documents that it is scored and used on occurs in training. Commands, in order (with `--answers-only` the
-loss counts the answers only, so it is not comparable with that of the runs before):
+loss counts the answers only, so it is not comparable with that of the runs before; a run may have been stopped
+before its time, tokens and minutes above are what was spent):
 
 ```
 {commands}
