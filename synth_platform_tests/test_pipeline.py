@@ -97,6 +97,18 @@ def test_release_reads_as_the_hub_lays_datasets_out(
     assert {entry["asset"] for entry in provenance} > {"small/documents", "evals/playground", "small/mixture"}
 
 
+def test_snapshots_on_s3_work_like_local_ones(
+    s3_root: str, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path / "home", s3_root)
+    monkeypatch.setenv("SYNTH_DATA", s3_root)
+    with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine, open_instance(workspace) as instance:
+        ended = run(workspace, instance, write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder)))
+    assert ended.success, ended.problems
+    assert head(workspace, "release").location.startswith("s3://")
+    assert verify(workspace.snapshots, heads(workspace)).problems == []
+
+
 def test_same_inputs_give_the_same_bytes_elsewhere(tokenizer_folder: Path, tmp_path: Path) -> None:
     digests = []
     with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine:
