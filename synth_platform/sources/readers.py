@@ -195,7 +195,7 @@ def _read_jsonl(stream: BinaryIO, name: str) -> Iterator[Records]:
     for line in _lines(stream, place):
         if line is not None and not line.strip():
             continue
-        if place.line == 1 and line is not None and line.strip() in (b"[", b"[{"):
+        if place.line == 1 and line is not None and line.lstrip().startswith(b"["):
             raise SourceError(
                 "the file is one JSON array, not JSON lines",
                 where=name,
