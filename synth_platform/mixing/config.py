@@ -9,7 +9,8 @@ class MixtureSpec(StrictModel):
     """How the training mixture is put together."""
 
     weights: dict[Name, float] = Field(default_factory=dict)
-    """Share of the tokens by recipe or mix-in source; any positive scale. Empty: all weigh the same."""
+    """Share of the tokens by recipe or mix-in source; any positive scale. Empty: all that is at hand
+    is used."""
     tokens: int | None = Field(default=None, gt=0)
     """Size in tokens. None: as large as the weights and `max_epochs` allow."""
     max_epochs: float = Field(default=1.0, gt=0, le=100)

@@ -17,6 +17,9 @@ from synth_platform.mixing.schema import MIXTURE
 
 _BUCKET_TOKENS = 16_000_000
 
+_ROUNDING = 1e-6
+"""Of a token: so that shares that are no binary fractions do not cost a whole one."""
+
 Read = Callable[[], Iterable[pl.DataFrame]]
 """Gives a component's rows (columns COMPONENT_ROWS), each time from the start."""
 
@@ -47,7 +50,7 @@ def plan_mixture(available: Mapping[str, int], spec: MixtureSpec) -> list[Compon
         SpecError: a weight names an unknown component, a weighted component has no tokens, or the budget
             needs more epochs than allowed.
     """
-    weights = dict(spec.weights) or {name: 1.0 for name, tokens in available.items() if tokens}
+    weights = dict(spec.weights) or {name: float(tokens) for name, tokens in available.items() if tokens}
     if not weights:
         raise SpecError(
             "there is nothing to mix: no recipe has accepted rows, and no mix-in source has documents",
@@ -67,7 +70,7 @@ def plan_mixture(available: Mapping[str, int], spec: MixtureSpec) -> list[Compon
             where="mixture.weights",
             fix="look at why its rows were rejected, or set its weight to 0",
         )
-    possible = min(math.floor(available[name] * spec.max_epochs / share) for name, share in shares.items())
+    possible = min(math.floor(available[name] * spec.max_epochs / share + _ROUNDING) for name, share in shares.items())
     total = spec.tokens if spec.tokens is not None else possible
     if total > possible:
         raise SpecError(
@@ -76,7 +79,9 @@ def plan_mixture(available: Mapping[str, int], spec: MixtureSpec) -> list[Compon
             fix="lower mixture.tokens, raise mixture.max_epochs, change the weights, or generate more",
         )
     return [
-        ComponentPlan(name, weights.get(name, 0.0), available[name], math.floor(total * shares.get(name, 0.0)))
+        ComponentPlan(
+            name, weights.get(name, 0.0), available[name], math.floor(total * shares.get(name, 0.0) + _ROUNDING)
+        )
         for name in sorted(available)
     ]
 
