@@ -8,10 +8,9 @@ import polars as pl
 from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
-from synth_platform.quality.accept import contaminated
+from synth_platform.quality.accept import contaminated_among_ancestors
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.catalog import ancestors, kind_of
 from synth_platform.workspace import Workspace
 
 GATES = (
@@ -60,15 +59,12 @@ def _contaminated_rows(workspace: Workspace, snapshot: Snapshot) -> int:
 
     Counted anew from the verdicts, not taken from what earlier stages left out.
     """
-    bad: set[str] = set()
-    for ancestor in ancestors(workspace.snapshots, [snapshot]):
-        if kind_of(ancestor.manifest.asset) == "contamination" and "contamination" in ancestor.manifest.tables:
-            bad |= set(contaminated(ancestor.batches("contamination")))
+    bad = contaminated_among_ancestors(workspace.snapshots, snapshot)
     found = 0
     for batch in snapshot.batches("mixture", columns=["generation_id", "document_id"]):
         # Original rows have no generation: null must not hide a hit through the document.
-        generation = pl.col("generation_id").fill_null("").is_in(list(bad))
-        found += batch.filter(generation | pl.col("document_id").is_in(list(bad))).height
+        generation = pl.col("generation_id").fill_null("").is_in(bad)
+        found += batch.filter(generation | pl.col("document_id").is_in(bad)).height
     return found
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
+from synth_platform.quality.rows import with_prompts
+from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.catalog import ancestors, kind_of
 from synth_platform.snapshots.frames import in_step
 
 ACCEPTED = pl.Schema(
@@ -46,6 +49,15 @@ def contaminated(hits: Iterable[pl.DataFrame]) -> dict[str, str]:
     return found
 
 
+def contaminated_among_ancestors(snapshots: Snapshots, snapshot: Snapshot) -> list[str]:
+    """Ids of all documents and generations that any verdict among a snapshot's ancestors speaks against."""
+    bad: set[str] = set()
+    for ancestor in ancestors(snapshots, [snapshot]):
+        if kind_of(ancestor.manifest.asset) == "contamination" and "contamination" in ancestor.manifest.tables:
+            bad |= set(contaminated(ancestor.batches("contamination")))
+    return sorted(bad)
+
+
 def accept(
     prompts: Iterable[pl.DataFrame],
     generations: Iterable[pl.DataFrame],
@@ -62,12 +74,7 @@ def accept(
     Raises:
         SnapshotError: the three tables do not hold the same rows.
     """
-    made = in_step(
-        (batch.rename({"id": "prompt_id"}) for batch in prompts),
-        (batch.rename({"id": "generation_id"}).drop("prompt_tokens") for batch in generations),
-        left_on="prompt_id",
-        right_on="prompt_id",
-    )
+    made = with_prompts(prompts, generations)
     judged = in_step(made, quality, left_on="generation_id", right_on="generation_id")
     for batch in judged:
         rows = batch.with_columns(

@@ -11,8 +11,8 @@ from synth_platform.quality import detectors
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.conformance import RULES
 from synth_platform.quality.facts import check_facts
+from synth_platform.quality.rows import with_prompts
 from synth_platform.quality.schema import QUALITY
-from synth_platform.snapshots.frames import in_step
 
 
 def assess(
@@ -35,12 +35,7 @@ def assess(
     Raises:
         SnapshotError: prompts and generations do not hold the same rows.
     """
-    made = in_step(
-        (batch.rename({"id": "prompt_id"}) for batch in prompts),
-        (batch.rename({"id": "generation_id"}).drop("prompt_tokens") for batch in generations),
-        left_on="prompt_id",
-        right_on="prompt_id",
-    )
+    made = with_prompts(prompts, generations)
     with track("quality", total) as task:
         for batch in made:
             rows = [assess_row(row, spec, conformance) for row in batch.iter_rows(named=True)]

@@ -8,10 +8,10 @@ import polars as pl
 from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
-from synth_platform.quality.accept import contaminated
+from synth_platform.quality.accept import contaminated_among_ancestors
 from synth_platform.quality.gates import Gate, failing_rows
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.catalog import ancestors, input_of, kind_of
+from synth_platform.snapshots.catalog import input_of
 from synth_platform.workspace import Workspace
 
 QUALITY_GATES = (
@@ -106,13 +106,8 @@ def _profile_accepted(workspace: Workspace, snapshot: Snapshot) -> Judged:
 
 def _contaminated_rows(workspace: Workspace, snapshot: Snapshot) -> int:
     """Accepted rows that a contamination verdict speaks against, counted anew from the verdicts."""
-    bad: set[str] = set()
-    for ancestor in ancestors(workspace.snapshots, [snapshot]):
-        if kind_of(ancestor.manifest.asset) == "contamination" and "contamination" in ancestor.manifest.tables:
-            bad |= set(contaminated(ancestor.batches("contamination")))
-    rows = snapshot.scan("accepted").filter(
-        pl.col("generation_id").is_in(list(bad)) | pl.col("document_id").is_in(list(bad))
-    )
+    bad = contaminated_among_ancestors(workspace.snapshots, snapshot)
+    rows = snapshot.scan("accepted").filter(pl.col("generation_id").is_in(bad) | pl.col("document_id").is_in(bad))
     return rows.select(pl.len()).collect().item()
 
 
