@@ -41,6 +41,19 @@ def bars(values: Mapping[str, float], *, title: str, x: str) -> str:
     return _markdown(figure, title)
 
 
+def lines(curves: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str) -> str:
+    """A curve per name, through its points."""
+    if not any(curves.values()):
+        return f"*{title}: nothing to show*"
+    figure, axes = _figure(2.6)
+    for (name, points), color in zip(curves.items(), (_COLOR, _GREY, "#10b981", "#f59e0b"), strict=False):
+        axes.plot([at for at, _ in points], [value for _, value in points], color=color, linewidth=1.5, label=name)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8, frameon=False)
+    return _markdown(figure, title)
+
+
 def line_png(points: Sequence[tuple[float, float]], *, title: str, x: str, y: str) -> bytes:
     """A curve through points, as a PNG file."""
     figure, axes = _figure(2.6)

@@ -15,6 +15,8 @@ class Task:
     total: int | None
     unit: str
     done: int = 0
+    kept: int = 0
+    """Of those done, how many were so before; no part of the rate."""
     tokens: int = 0
     note: str = ""
     started: float = field(default_factory=time.monotonic)
@@ -27,6 +29,11 @@ class Task:
             self.note = note
         _tell(self, finished=False)
 
+    def set(self, done: int, *, kept: int, tokens: int, note: str) -> None:
+        """Replace the counts and tell the listeners."""
+        self.done, self.kept, self.tokens, self.note = done, kept, tokens, note
+        _tell(self, finished=False)
+
     @property
     def seconds(self) -> float:
         """Seconds since the work began."""
@@ -35,14 +42,15 @@ class Task:
     @property
     def seconds_left(self) -> float | None:
         """Estimated seconds to the end, at the rate so far; None while unknown."""
-        if not self.total or not self.done:
+        new = self.done - self.kept
+        if not self.total or not new:
             return None
-        return self.seconds / self.done * max(self.total - self.done, 0)
+        return self.seconds / new * max(self.total - self.done, 0)
 
     def describe(self) -> str:
         """One line: counts, rate, tokens per second and time left."""
         total = f"/{self.total:,}" if self.total is not None else ""
-        parts = [f"{self.stage}: {self.done:,}{total} {self.unit}", f"{self.done / self.seconds:,.1f}/s"]
+        parts = [f"{self.stage}: {self.done:,}{total} {self.unit}", f"{(self.done - self.kept) / self.seconds:,.1f}/s"]
         if self.tokens:
             parts.append(f"{self.tokens / self.seconds:,.0f} tokens/s")
         if self.seconds_left is not None and self.done < (self.total or 0):

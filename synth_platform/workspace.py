@@ -53,6 +53,11 @@ class Workspace:
         return self.home / "logs"
 
     @property
+    def status(self) -> Path:
+        """What each dataset's engine is doing, or last did."""
+        return self.home / "status"
+
+    @property
     def scratch(self) -> Path:
         """Files that only a running stage needs."""
         return self.home / "scratch"

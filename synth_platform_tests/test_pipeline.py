@@ -18,6 +18,7 @@ from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.catalog import Catalog, ancestors
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
+from synth_platform_tests.generation.mock_server import Fault
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
 
 DETERMINISTIC = ("documents", "prompts/table", "contamination/documents", "contamination/index", "mixture")
@@ -186,7 +187,7 @@ def test_a_later_run_cannot_pass_a_closed_gate(
 def test_killed_generation_goes_on_without_asking_again(tokenizer_folder: Path, tmp_path: Path) -> None:
     answers = perfect_answers(24, planted=2)
     home, undisturbed = tmp_path / "home", tmp_path / "undisturbed"
-    with mock_engine(tmp_path, answers, delay=0.15) as engine:
+    with mock_engine(tmp_path, answers, latency=0.15) as engine:
         attributes = dataset(engine.url, tokenizer_folder)
         attributes["engine"]["concurrency"] = 4
         path = write_spec(tmp_path / "spec", attributes)
@@ -202,8 +203,8 @@ def test_killed_generation_goes_on_without_asking_again(tokenizer_folder: Path, 
         second = synth("materialize", str(path), "--json", home=home)
         assert second.returncode == 0, second.err
         asked_again = [key for key in engine.requests()[len(before) :] if key in set(before)]
-        # Only shards that were under way may be asked for again: two times the concurrency, and the shard begun.
-        assert len(asked_again) <= 24, f"{len(asked_again)} prompts were asked again"
+        # Only what was in flight may be asked for again.
+        assert len(asked_again) <= 4, f"{len(asked_again)} prompts were asked again"
         assert len(set(engine.requests())) == 96
         assert synth("materialize", str(path), home=undisturbed).returncode == 0
 
@@ -213,32 +214,32 @@ def test_killed_generation_goes_on_without_asking_again(tokenizer_folder: Path, 
         assert head(one, asset).manifest.digest == head(other, asset).manifest.digest
 
 
-@pytest.mark.parametrize("fault", [{"status": 503}, {"malformed": True}])
+@pytest.mark.parametrize("kind", ["500", "malformed"])
 def test_engine_that_stumbles_is_asked_again(
-    workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path, fault: dict
+    workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path, kind: str
 ) -> None:
-    with mock_engine(tmp_path, perfect_answers(24, planted=2), times=1, **fault) as engine:
+    with mock_engine(tmp_path, perfect_answers(24, planted=2), Fault(kind, times=1)) as engine:
         assert run(workspace, instance, write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder))).success
         assert len(engine.requests()) == 2 * 96
     rows = head(workspace, "generations/table").scan().collect()
-    assert set(rows["status"]) == {"ok"} and set(rows["attempts"]) == {2}
+    assert set(rows["status"]) == {"ok"}
 
 
 def test_dying_engine_ends_the_run_and_keeps_what_is_done(
     workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
     answers = perfect_answers(24, planted=2)
-    with mock_engine(tmp_path, answers, die_after=50) as engine:
+    with mock_engine(tmp_path, answers, Fault("die", after=50)) as engine:
         attributes = dataset(engine.url, tokenizer_folder)
         ended = run(workspace, instance, write_spec(tmp_path / "spec", attributes))
     assert not ended.success
-    assert any("the engine cannot be reached" in problem and "run again" in problem for problem in ended.problems)
+    assert any("no engine has answered" in problem and "run again" in problem for problem in ended.problems)
     assert workspace.snapshots.head("small/generations/table", None) is None
 
     with mock_engine(tmp_path, answers) as engine:
         attributes["engine"]["urls"] = [engine.url]
         assert run(workspace, instance, write_spec(tmp_path / "spec", attributes)).success
-        assert len(engine.requests()) <= 96 - 8, "a committed shard was generated anew"
+        assert len(engine.requests()) <= 96 - 49 + 8, "more was asked again than what was in flight"
 
 
 def test_prompts_the_engine_refuses_are_rows_with_its_words(
@@ -246,7 +247,7 @@ def test_prompts_the_engine_refuses_are_rows_with_its_words(
 ) -> None:
     answers = perfect_answers(24, planted=2)
     word = next(iter(answers)).split()[-3]
-    with mock_engine(tmp_path, answers, refuse=word) as engine:
+    with mock_engine(tmp_path, answers, Fault("400", containing=word)) as engine:
         loose = {"generations": {"failed_share": {"max": 1.0}}}
         attributes = dataset(engine.url, tokenizer_folder, gates=loose)
         assert run(workspace, instance, write_spec(tmp_path / "spec", attributes)).success

@@ -13,7 +13,7 @@ from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
-from synth_platform.generation.assets import generations_assets
+from synth_platform.generation.assets import GenerationSettings, generations_assets
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.gating import blocking_names
@@ -190,7 +190,10 @@ class _Graph:
         if prompts:
             self.assets.append(
                 generations_assets(
-                    self.context, self.spec.recipes, self.spec.engine, prompts, shard_size=self.spec.shard_size
+                    self.context,
+                    self.spec.recipes,
+                    GenerationSettings(self.spec.engine, self.spec.budget, self.spec.shard_size),
+                    prompts,
                 )
             )
         return {

@@ -10,7 +10,7 @@ from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.dataset.strict_yaml import Document, read_yaml
 from synth_platform.errors import SpecError
-from synth_platform.generation.config import EngineSpec
+from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.mixing.config import MixtureSpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
@@ -55,7 +55,9 @@ class DatasetSpec(StrictModel):
     engine: EngineSpec
     """What generates."""
     shard_size: int = Field(default=128, ge=1, le=100_000)
-    """Prompts per shard: what a crash can cost at most."""
+    """Prompts that are committed together."""
+    budget: BudgetSpec = BudgetSpec()
+    """What one version of the generations may cost."""
     quality: dict[Name, QualitySpec] = Field(default_factory=dict)
     """Thresholds by recipe; recipes not named here use the defaults of their format."""
     benchmarks: list[BenchmarkSpec] = Field(default_factory=list)
@@ -105,6 +107,8 @@ class DatasetSpec(StrictModel):
                 )
         if rewritten and not self.recipes:
             raise ValueError("sources are to be rewritten, but there is no recipe; add recipes or set roles: [mix_in]")
+        if self.budget.cost is not None and not self.engine.price_per_hour:
+            raise ValueError("budget.cost needs engine.price_per_hour")
         for name in self.quality:
             if name not in recipes:
                 raise ValueError(f"quality names the recipe {name!r}, which does not exist")

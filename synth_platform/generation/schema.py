@@ -14,12 +14,9 @@ GENERATIONS = pl.Schema(
         "engine_digest": pl.String(),
         "status": pl.String(),
         "error": pl.String(),
-        "attempts": pl.Int32(),
-        "seconds": pl.Float64(),
+        "requests": pl.List(pl.String()),
     }
 )
-"""``status`` is one of STATUSES; ``error`` holds the engine's words where there are any."""
-
-STATUSES = ("ok", "truncated", "empty", "refused_by_engine", "failed")
-"""Outcomes of a prompt: a whole answer; one cut at max_tokens; one without text; refused as it stands (4xx);
-no answer after all retries."""
+"""``status`` is one of `outcome.STATUSES`; ``error`` holds the engine's words where there are any; ``requests`` are
+the keys of all requests that made the row. Nothing here depends on when or how often something was tried, so that a
+disturbed run gives the bytes of an undisturbed one."""

@@ -1,93 +1,135 @@
-"""A vLLM server of our own: started on a free port, watched until ready, stopped for certain."""
+"""One vLLM server of our own: started on a free port, watched until ready, stopped for certain."""
 
 import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from synth_platform.errors import EngineError
+from synth_platform.generation.client import Endpoint, free_port
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import EngineEnvironment
+from synth_platform.generation.environment import SERVER_MODULE, EngineEnvironment, clean_variables
 from synth_platform.processes import is_alive, start_time
-from synth_platform.prompts.tokenizer import model_folder
+from synth_platform.prompts.tokenizer import hub_revision, model_folder
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 15.0
 _TAIL_LINES = 25
 _TELL_SECONDS = 5.0
+_MEMORY_LINES = 200
+_OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|MemoryError|Cannot allocate memory|No available memory", re.I)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 _UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where to send requests."""
-
-    url: str
-    """Base address, ending in /v1."""
-    model: str
-    key: str | None = None
-
-
-@contextlib.contextmanager
-def run_server(
-    spec: VllmEngine, environment: EngineEnvironment, folder: Path, tell: Callable[[str], None]
-) -> Iterator[Endpoint]:
-    """Start a server, give its address once a completion came back, and stop it at the end.
+class VllmServer:
+    """A server process and its log.
 
     The server dies with this process, even if that is killed; should the kernel have missed it, the next
-    start finds it by its recorded pid and start time and ends it.
+    start in the same folder finds it by its recorded pid and start time and ends it.
 
     Args:
         spec: model and arguments.
         environment: the engine's environment.
         folder: for the log and the record of the running server.
-        tell: hears how far the start is.
-
-    Raises:
-        EngineError: the model is refused, or the server died or was not ready in time; with the log's end.
+        name: for people, and of the log.
+        variables: environment variables of this server alone, such as its GPUs.
+        tell: hears how far a start is.
     """
-    _check_weights(spec)
-    folder.mkdir(parents=True, exist_ok=True)
-    end_orphans(folder)
-    port = _free_port()
-    log = folder / f"vllm-{port}.log"
-    command = [str(environment.python), "-m", "vllm.entrypoints.openai.api_server", *_arguments(spec, port)]
-    tell(f"engine: starting {environment.package} {environment.version} with {spec.model} (log: {log})")
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=_variables(spec, environment),
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
+
+    def __init__(
+        self,
+        spec: VllmEngine,
+        environment: EngineEnvironment,
+        folder: Path,
+        *,
+        name: str = "vllm",
+        variables: Mapping[str, str] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self._spec, self._environment, self._folder = spec, environment, folder
+        self._variables, self._tell = dict(variables or {}), tell
+        self._process: subprocess.Popen[bytes] | None = None
+        self._record: Path | None = None
+        self._starts = 0
+        self.log = folder / f"{name}.log"
+        self.endpoint = Endpoint("http://127.0.0.1:0/v1", spec.model)
+
+    def launch(self, changes: Mapping[str, Any] | None = None) -> None:
+        """Start the process. The thread that calls must live as long as the server: the kernel ends it with it.
+
+        Args:
+            changes: arguments other than the spec's, for this start.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        self.endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", self._spec.model)
+        spec = self._spec.model_copy(update={"arguments": {**self._spec.arguments, **(changes or {})}})
+        command = [str(self._environment.python), "-m", SERVER_MODULE, *_arguments(spec, port)]
+        self._tell(
+            f"engine: starting {self.name} ({self._environment.package} {self._environment.version},"
+            f" {spec.model}; log: {self.log})"
         )
-    record = folder / f"server-{process.pid}.json"
-    owner = {"owner": os.getpid(), "owner_started": start_time(os.getpid())}
-    server = {"pid": process.pid, "started": start_time(process.pid)}
-    record.write_text(json.dumps(server | owner), "utf-8")
-    try:
-        endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", spec.model)
-        _await_ready(process, endpoint, spec, log, tell)
-        yield endpoint
-    finally:
-        _end_group(process.pid)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-        record.unlink(missing_ok=True)
+        self._starts += 1
+        with self.log.open("a" if self._starts > 1 else "w") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=_variables(spec, self._environment) | self._variables,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self._write_record(self._process.pid)
+
+    def await_ready(self) -> None:
+        """Wait until a completion came back.
+
+        Raises:
+            EngineError: it died or was not ready in time; with the log's end.
+        """
+        assert self._process is not None
+        _await_ready(self._process, self.endpoint, self._spec, self.log, self._tell)
+
+    def stop(self) -> None:
+        """End it and all it started."""
+        if self._process is not None:
+            _end_group(self._process.pid)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+        if self._record is not None:
+            self._record.unlink(missing_ok=True)
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether the end of its log says so."""
+        return _OUT_OF_MEMORY.search(log_tail(self.log, _MEMORY_LINES)) is not None
+
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def was_killed(self) -> bool:
+        """Whether somebody ended it from outside: no request makes a server send itself such a signal."""
+        code = self.exit_code()
+        return code is not None and -code in _SIGNALS_FROM_OUTSIDE
+
+    def _write_record(self, pid: int) -> None:
+        self._record = self._folder / f"server-{pid}.json"
+        owner = {"owner": os.getpid(), "owner_started": start_time(os.getpid())}
+        self._record.write_text(json.dumps({"pid": pid, "started": start_time(pid), **owner}), "utf-8")
 
 
 def end_orphans(folder: Path) -> int:
@@ -111,6 +153,26 @@ def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
     """The end of a log, indented."""
     text = log.read_text("utf-8", errors="replace") if log.exists() else ""
     return "\n".join("    " + line[:300] for line in text.splitlines()[-lines:])
+
+
+def check_weights(spec: VllmEngine) -> None:
+    """Refuse what could run code when loaded, unless it is asked for by name.
+
+    Raises:
+        EngineError: the folder has no .safetensors weights.
+    """
+    folder = model_folder(spec.model)
+    if folder is not None and "load_format" not in spec.arguments:
+        names = [path.name for path in folder.iterdir()]
+        if not any(name.endswith(".safetensors") for name in names):
+            unsafe = next((name for name in names if name.endswith(_UNSAFE_WEIGHTS)), None)
+            raise EngineError(
+                f"the model's weights are in {unsafe}, which can run code when loaded"
+                if unsafe
+                else "the model has no .safetensors weights",
+                where=str(folder),
+                fix="convert it to safetensors, or set engine.arguments.load_format if you trust it",
+            )
 
 
 def _await_ready(
@@ -153,14 +215,15 @@ def _answers(client: httpx.Client, endpoint: Endpoint) -> bool:
 
 
 def _arguments(spec: VllmEngine, port: int) -> list[str]:
-    model = model_folder(spec.model)
+    folder = model_folder(spec.model)
+    revision = None if folder else hub_revision(spec.model, spec.revision) or spec.revision
     arguments: dict[str, Any] = {
-        "model": str(model or spec.model),
+        "model": str(folder or spec.model),
         "served_model_name": spec.model,
         "host": "127.0.0.1",
         "port": port,
         "max_model_len": spec.context_length,
-        **({"revision": spec.revision} if spec.revision else {}),
+        **({"revision": revision} if revision else {}),
         **({"tokenizer": str(model_folder(spec.tokenizer) or spec.tokenizer)} if spec.tokenizer else {}),
         **spec.arguments,
     }
@@ -171,42 +234,19 @@ def _arguments(spec: VllmEngine, port: int) -> list[str]:
             flags.append(flag if value else "--no-" + name.replace("_", "-"))
         elif isinstance(value, dict | list):
             flags += [flag, json.dumps(value)]
-        else:
+        elif value is not None:
             flags += [flag, str(value)]
     return flags
 
 
 def _variables(spec: VllmEngine, environment: EngineEnvironment) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    variables = kept | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    variables = clean_variables() | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if model_folder(spec.model) is not None:
         variables["HF_HUB_OFFLINE"] = "1"
     if environment.kind == "cpu":
         variables.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     path = f"{environment.python.parent}:{variables.get('PATH', '')}"
     return variables | {"PATH": path} | spec.environment
-
-
-def _check_weights(spec: VllmEngine) -> None:
-    """Refuse what could run code when loaded, unless it is asked for by name."""
-    folder = model_folder(spec.model)
-    if folder is not None and "load_format" not in spec.arguments:
-        names = [path.name for path in folder.iterdir()]
-        if not any(name.endswith(".safetensors") for name in names):
-            unsafe = next((name for name in names if name.endswith(_UNSAFE_WEIGHTS)), None)
-            raise EngineError(
-                f"the model's weights are in {unsafe}, which can run code when loaded"
-                if unsafe
-                else "the model has no .safetensors weights",
-                where=str(folder),
-                fix="convert it to safetensors, or set engine.arguments.load_format if you trust it",
-            )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _die_with_parent() -> None:

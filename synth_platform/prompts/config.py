@@ -1,12 +1,15 @@
 """Settings of the recipes: template, sampling, chunking and what a good answer looks like."""
 
-from typing import Annotated, Literal
+from importlib import import_module
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import validator_for
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from synth_platform.config import Name, StrictModel
 
-Conformance = Literal["table", "math", "faq", "tutorial", "none"]
+Conformance = Literal["table", "math", "faq", "tutorial", "json", "none"]
 TEMPLATE_FIELDS = (
     "document",
     "title",
@@ -21,7 +24,7 @@ TEMPLATE_FIELDS = (
     "seed",
 )
 """Names that a template may use; `document` is the chunk's text, `title` and others may be null."""
-CONFORMANCES: tuple[Conformance, ...] = ("table", "math", "faq", "tutorial", "none")
+CONFORMANCES: tuple[Conformance, ...] = ("table", "math", "faq", "tutorial", "json", "none")
 
 
 class SamplingSpec(StrictModel):
@@ -80,8 +83,26 @@ class RecipeSpec(StrictModel):
     None: a document that does not fit is skipped, since a part of it is another task."""
     max_chunks: Annotated[int, Field(gt=0)] | None = None
     """Use only the first so many chunks of a document; None: all."""
+    answer_schema: dict[str, Any] | None = None
+    """JSON schema that the engine holds every answer to (structured output): the schema itself, or
+    ``package.module:Model`` for a pydantic model. Answers are then rows of JSON."""
     conformance: Conformance | None = None
     """Rule that answers are checked by. None: the one called like the recipe, else `none`."""
+
+    @field_validator("answer_schema", mode="before")
+    @classmethod
+    def _load_schema(cls, given: Any) -> Any:
+        return _schema_of(given) if isinstance(given, str) else given
+
+    @field_validator("answer_schema")
+    @classmethod
+    def _check_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is not None:
+            try:
+                validator_for(schema).check_schema(schema)
+            except SchemaError as error:
+                raise ValueError(f"no valid JSON schema: {error.message[:200]}") from None
+        return schema
 
     @model_validator(mode="after")
     def _check(self) -> "RecipeSpec":
@@ -97,6 +118,14 @@ class RecipeSpec(StrictModel):
             raise ValueError("sources is empty; leave it out to use all sources with the role rewrite")
         return self
 
+    def request_fields(self) -> dict[str, Any]:
+        """All fields of a request beside the model and the messages."""
+        fields: dict[str, Any] = dict(self.sampling.request_fields())
+        if self.answer_schema is not None:
+            shape = {"name": self.name, "schema": self.answer_schema, "strict": True}
+            fields["response_format"] = {"type": "json_schema", "json_schema": shape}
+        return fields
+
     @property
     def template_name(self) -> str:
         """Name or path of the template."""
@@ -107,5 +136,19 @@ class RecipeSpec(StrictModel):
         """The rule that answers are checked by."""
         if self.conformance is not None:
             return self.conformance
+        if self.answer_schema is not None:
+            return "json"
         own: Conformance | None = next((rule for rule in CONFORMANCES if rule == self.name), None)
         return own or "none"
+
+
+def _schema_of(name: str) -> dict[str, Any]:
+    """The JSON schema of a pydantic model, by its import path."""
+    module, _, attribute = name.partition(":")
+    try:
+        model = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{name!r} cannot be imported ({error}); write package.module:Model") from None
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise ValueError(f"{name!r} is no pydantic model")
+    return model.model_json_schema()

@@ -135,13 +135,22 @@ def _chat_template(folder: Path, config: dict[str, Any]) -> str:
     return template
 
 
-def _from_hub(name: str) -> Path:
-    """Folder of the tokenizer's files in the hub's cache, fetched if need be."""
+def hub_revision(name: str, revision: str | None) -> str | None:
+    """The commit that a name on the hub stands for; None if neither the hub nor its cache can tell."""
+    try:
+        return _from_hub(name, revision).name
+    except SpecError:
+        return None
+
+
+def _from_hub(name: str, revision: str | None = None) -> Path:
+    """Folder of the tokenizer's files in the hub's cache, fetched if need be; it is named like the commit."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["tokenizer*", "chat_template*", "special_tokens*"]))
+        patterns = ["tokenizer*", "chat_template*", "special_tokens*"]
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise SpecError(
             f"the tokenizer of {name!r} cannot be had from the hub: {str(error).splitlines()[0]}",

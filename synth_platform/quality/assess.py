@@ -9,7 +9,7 @@ import polars as pl
 from synth_platform.progress import track
 from synth_platform.quality import detectors
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.conformance import RULES
+from synth_platform.quality.conformance import Rule
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.rows import with_prompts
 from synth_platform.quality.schema import QUALITY
@@ -20,7 +20,7 @@ def assess(
     generations: Iterable[pl.DataFrame],
     spec: QualitySpec,
     *,
-    conformance: str,
+    rule: Rule,
     total: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """One row of `QUALITY` per generation, in their order.
@@ -29,7 +29,7 @@ def assess(
         prompts: rows of `PROMPTS`.
         generations: rows of `GENERATIONS`, in step with the prompts.
         spec: what a row must keep.
-        conformance: name of the format rule.
+        rule: what is wrong with the format of an answer.
         total: number of generations, for the progress.
 
     Raises:
@@ -38,12 +38,12 @@ def assess(
     made = with_prompts(prompts, generations)
     with track("quality", total) as task:
         for batch in made:
-            rows = [assess_row(row, spec, conformance) for row in batch.iter_rows(named=True)]
+            rows = [assess_row(row, spec, rule) for row in batch.iter_rows(named=True)]
             task.advance(len(rows))
             yield pl.DataFrame(rows, schema=QUALITY)
 
 
-def assess_row(row: Mapping[str, Any], spec: QualitySpec, conformance: str) -> dict[str, Any]:
+def assess_row(row: Mapping[str, Any], spec: QualitySpec, rule: Rule) -> dict[str, Any]:
     """Metrics, verdict and reasons of one generation joined with its prompt."""
     text, source = row["text"], row["source_text"]
     reasons: list[str] = [] if row["status"] == "ok" else [str(row["status"])]
@@ -51,7 +51,7 @@ def assess_row(row: Mapping[str, Any], spec: QualitySpec, conformance: str) -> d
     if text:
         metrics |= _measure(text, source)
         reasons += _broken_limits(metrics, spec)
-        reasons += _broken_rules(text, row, spec, conformance)
+        reasons += _broken_rules(text, row, spec, rule)
         found, facts = _facts(text, source, row["metadata"], spec)
         metrics |= found
         reasons += facts
@@ -86,9 +86,9 @@ def _broken_limits(metrics: Mapping[str, Any], spec: QualitySpec) -> Iterator[st
             yield reason
 
 
-def _broken_rules(text: str, row: Mapping[str, Any], spec: QualitySpec, conformance: str) -> Iterator[str]:
+def _broken_rules(text: str, row: Mapping[str, Any], spec: QualitySpec, rule: Rule) -> Iterator[str]:
     if spec.require_format:
-        yield from (f"format:{problem}" for problem in RULES[conformance](text))
+        yield from (f"format:{problem}" for problem in rule(text))
     if spec.reject_refusals and detectors.is_refusal(text):
         yield "refusal"
     if spec.reject_chatter and detectors.has_chatter(text):

@@ -10,6 +10,7 @@ from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.accept import ACCEPTED, REJECTED, accept, contaminated
 from synth_platform.quality.assess import assess
 from synth_platform.quality.config import QualitySpec
+from synth_platform.quality.conformance import rule_for
 from synth_platform.quality.schema import QUALITY
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
@@ -29,7 +30,7 @@ def quality_asset(
             run.inputs[prompts.asset].batches("prompts"),
             made.batches(),
             quality,
-            conformance=recipe.conformance_rule,
+            rule=rule_for(recipe.conformance_rule, recipe.answer_schema),
             total=made.manifest.rows,
         )
         for rows in judged:
@@ -45,7 +46,11 @@ def quality_asset(
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={"quality": quality.model_dump(mode="json"), "conformance": recipe.conformance_rule},
+            settings={
+                "quality": quality.model_dump(mode="json"),
+                "conformance": recipe.conformance_rule,
+                **({"answer_schema": recipe.answer_schema} if recipe.answer_schema else {}),
+            },
             upstreams=(prompts, generations),
             tables={"quality": QUALITY},
             work=work,

@@ -1,7 +1,11 @@
 """Format rules of the recipes: each returns what is wrong with an answer, as short codes."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
+
+from jsonschema.validators import validator_for
 
 from synth_platform.quality.arithmetic import final_number, steps
 
@@ -102,11 +106,37 @@ def check_none(text: str) -> list[str]:
     return []
 
 
+def check_json(text: str) -> list[str]:
+    """One JSON object or array."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return ["not_json"]
+    return [] if isinstance(value, dict | list) else ["not_json"]
+
+
+def rule_for(conformance: str, answer_schema: Mapping[str, Any] | None = None) -> Rule:
+    """The rule of a recipe: that of its name, and its JSON schema where it has one."""
+    named = RULES[conformance]
+    if answer_schema is None:
+        return named
+    validator = validator_for(answer_schema)(answer_schema)
+
+    def check(text: str) -> list[str]:
+        if problems := check_json(text):
+            return problems
+        broken = next(validator.iter_errors(json.loads(text)), None)
+        return [*named(text), *(["breaks_schema"] if broken is not None else [])]
+
+    return check
+
+
 RULES: Mapping[str, Rule] = {
     "table": check_table,
     "math": check_math,
     "faq": check_faq,
     "tutorial": check_tutorial,
+    "json": check_json,
     "none": check_none,
 }
 """Rules by the name that a recipe's `conformance` gives."""

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,6 +21,22 @@ _RETRY_SECONDS = 120
 
 class AlreadyExists(Exception):
     """A create-only write found the path taken."""
+
+
+class Log(Protocol):
+    """A file that only grows, written by one process."""
+
+    def append(self, data: bytes) -> None:
+        """Add bytes. On a disk they survive the death of this process at once; durable they are after `sync`."""
+        ...
+
+    def sync(self) -> None:
+        """Make durable what was appended; may be called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Sync and release it."""
+        ...
 
 
 class Store(Protocol):
@@ -55,6 +72,10 @@ class Store(Protocol):
 
     def delete(self, path: str) -> None:
         """Remove a file if it is there."""
+        ...
+
+    def open_log(self, path: str) -> Log:
+        """Begin a log. Its bytes are found in the files whose names start with ``path``, in their order."""
         ...
 
 
@@ -110,6 +131,9 @@ class LocalStore:
         with contextlib.suppress(OSError):  # the folder may hold other files
             target.parent.rmdir()
 
+    def open_log(self, path: str) -> Log:
+        return _LocalLog(self._root / path)
+
     def _aside(self, path: str) -> Path:
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +148,40 @@ class LocalStore:
         except FileExistsError:
             raise AlreadyExists(path) from None
         sync_folder(target.parent)
+
+
+class _LocalLog:
+    """An appended file. The folder is synced with the first bytes, so that the name survives a power cut too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        self._dirty, self._named = False, False
+
+    def append(self, data: bytes) -> None:
+        with _disk_errors(self._path):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._handle, view) :]
+        self._dirty = True
+
+    def sync(self) -> None:
+        if not self._dirty:
+            return
+        self._dirty = False
+        with _disk_errors(self._path):
+            os.fsync(self._handle)
+            if not self._named:
+                sync_folder(self._path.parent)
+                self._named = True
+
+    def close(self) -> None:
+        try:
+            self.sync()
+        finally:
+            os.close(self._handle)
 
 
 class S3Store:
@@ -177,12 +235,45 @@ class S3Store:
         with contextlib.suppress(FileNotFoundError), _object_errors(self.url, path):
             obstore.delete(self._objects, path)
 
+    def open_log(self, path: str) -> Log:
+        return _ObjectLog(self, path)
+
     def _put(self, path: str, data: bytes | Path) -> None:
         """Create-only put in one request, so that the condition and the bytes arrive together."""
         try:
             obstore.put(self._objects, path, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
             raise AlreadyExists(path) from None
+
+
+class _ObjectLog:
+    """A row of objects: objects cannot grow, so each sync makes one of what was appended since the last."""
+
+    def __init__(self, store: S3Store, path: str) -> None:
+        self._store, self._path = store, path
+        self._held: list[bytes] = []
+        self._lock = threading.Lock()
+        self._objects = 0
+
+    def append(self, data: bytes) -> None:
+        with self._lock:
+            self._held.append(data)
+
+    def sync(self) -> None:
+        with self._lock:
+            held, self._held = self._held, []
+        if not held:
+            return
+        try:
+            self._store.create(f"{self._path}-{self._objects:06d}", b"".join(held))
+        except StorageError:
+            with self._lock:
+                self._held = held + self._held
+            raise
+        self._objects += 1
+
+    def close(self) -> None:
+        self.sync()
 
 
 def sync_file(path: Path) -> None:

@@ -15,7 +15,8 @@ from synth_platform.digest import digest_file
 from synth_platform.errors import SnapshotError, StorageError
 from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry, TableEntry, content_digest
 from synth_platform.snapshots.repository import Identity, Snapshot, Snapshots, file_entry
-from synth_platform.snapshots.store import AlreadyExists
+from synth_platform.snapshots.store import AlreadyExists, Store
+from synth_platform.snapshots.unfinished import IDENTITY_FILE, identity_record
 
 ROWS_PER_PART = 20_000
 _ROW_GROUP_ROWS = 4096
@@ -91,6 +92,16 @@ class SnapshotWriter:
             self._snapshots.store.create(f"{self.identity.folder}/{path}", data)
         self._files.append(entry)
 
+    @property
+    def store(self) -> Store:
+        """Where the snapshot is written."""
+        return self._snapshots.store
+
+    @property
+    def name(self) -> str:
+        """Name of this writer, unlike that of any other."""
+        return self._writer
+
     def shards(self, table: str) -> dict[int, PartEntry]:
         """Shards of this identity that are committed and whole, by number."""
         found: dict[int, PartEntry] = {}
@@ -105,6 +116,16 @@ class SnapshotWriter:
                 continue
             found[int(Path(path).stem)] = entry
         return found
+
+    def announce(self) -> None:
+        """Leave word in the folder of what is being made, for those who begin something else later."""
+        with contextlib.suppress(AlreadyExists):
+            self.store.create(f"{self.identity.folder}/{IDENTITY_FILE}", identity_record(self.identity))
+
+    def shard_files(self, table: str) -> list[Path]:
+        """Local, verified files of the committed shards, in their order."""
+        shards = self.shards(table)
+        return [self._snapshots.verified(self.identity.folder, shards[number]) for number in sorted(shards)]
 
     def commit_shard(self, table: str, number: int, rows: pl.DataFrame) -> PartEntry:
         """Make the rows of a shard durable. Of two writers of the same shard the first wins."""

@@ -14,7 +14,7 @@ import pytest
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import VllmEngine
 from synth_platform.generation.environment import EngineEnvironment, locate, require
-from synth_platform.generation.server import run_server
+from synth_platform.generation.fleet import run_fleet
 from synth_platform.workspace import Workspace
 
 SPEC = {"model": "synth-tiny", "context_length": 1024, "arguments": {"max_num_seqs": 8, "enforce_eager": True}}
@@ -36,7 +36,8 @@ def test_missing_environment_says_how_to_make_it(tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_server_answers_and_leaves_nothing_behind(environment: EngineEnvironment, tmp_path: Path) -> None:
     said: list[str] = []
-    with run_server(VllmEngine.model_validate(SPEC), environment, tmp_path, said.append) as endpoint:
+    with run_fleet(VllmEngine.model_validate(SPEC), environment, tmp_path, said.append) as (host,):
+        endpoint = host.endpoint
         body = {"model": "synth-tiny", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
         answer = httpx.post(f"{endpoint.url}/chat/completions", json=body, timeout=60).json()
         assert answer["usage"]["completion_tokens"] > 0
@@ -53,8 +54,8 @@ def test_server_dies_with_the_process_that_started_it(environment: EngineEnviron
         from pathlib import Path
         from synth_platform.generation.config import VllmEngine
         from synth_platform.generation.environment import require
-        from synth_platform.generation.server import run_server
-        with run_server(VllmEngine.model_validate({SPEC!r}), require(Path({str(environment.folder)!r})),
+        from synth_platform.generation.fleet import run_fleet
+        with run_fleet(VllmEngine.model_validate({SPEC!r}), require(Path({str(environment.folder)!r})),
                         Path({str(tmp_path)!r}), print):
             time.sleep(600)
     """)
@@ -74,7 +75,7 @@ def test_server_dies_with_the_process_that_started_it(environment: EngineEnviron
 @pytest.mark.engine
 def test_a_server_that_cannot_start_shows_its_log(environment: EngineEnvironment, tmp_path: Path) -> None:
     spec = VllmEngine.model_validate({**SPEC, "context_length": 1_000_000, "startup_seconds": 120})
-    with pytest.raises(EngineError) as caught, run_server(spec, environment, tmp_path, print):
+    with pytest.raises(EngineError) as caught, run_fleet(spec, environment, tmp_path, print):
         pass
     assert "max_model_len" in str(caught.value) or "model length" in str(caught.value)
 

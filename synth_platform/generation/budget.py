@@ -1,0 +1,105 @@
+"""What a version of the generations may cost, and what it has cost so far."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from synth_platform.errors import SynthError
+from synth_platform.generation.config import BudgetSpec
+
+_HOUR = 3600.0
+
+
+class BudgetSpent(SynthError):
+    """The budget is used up. What was made is kept; with a larger budget the same run goes on."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was spent, exactly for tokens, and by the clock for hours."""
+
+    output_tokens: int = 0
+    engine_seconds: float = 0.0
+    """Seconds times GPUs (times servers, where there are none)."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.output_tokens + other.output_tokens, self.engine_seconds + other.engine_seconds)
+
+
+class Budget:
+    """Guards the limits of a spec while requests are sent.
+
+    Args:
+        spec: the limits; None where there is none.
+        spent: what earlier runs spent on the same version.
+        units: GPUs (or servers) that are paid for while this run lasts.
+        price_per_hour: of one of them.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        spec: BudgetSpec | None = None,
+        spent: Spent | None = None,
+        *,
+        units: float = 1.0,
+        price_per_hour: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec, self._before = spec or BudgetSpec(), spent or Spent()
+        self.units, self.price_per_hour, self._clock = units, price_per_hour, clock
+        self._started = clock()
+        self._tokens, self._reserved = 0, 0
+        self._seconds_allowed = self._allowed_seconds()
+
+    @property
+    def spent(self) -> Spent:
+        """All that was spent on this version by now."""
+        return self._before + Spent(self._tokens, self.session_seconds * self.units)
+
+    @property
+    def session_seconds(self) -> float:
+        """Seconds since this run began to pay."""
+        return self._clock() - self._started
+
+    def refuses(self, most_tokens: int) -> BudgetSpent | None:
+        """Why a request with so long an answer may not be sent now; None if it may."""
+        limit = self._spec.output_tokens
+        before = self._before.output_tokens + self._tokens
+        if limit is not None and before + self._reserved + most_tokens > limit:
+            return _spent(
+                "output_tokens", f"{before:,} of {limit:,} tokens are written, and the next answer may not fit"
+            )
+        if self._seconds_allowed is not None and self.spent.engine_seconds >= self._seconds_allowed:
+            hours = self.spent.engine_seconds / _HOUR
+            key = "cost" if self._allowed_by_cost() == self._seconds_allowed else "engine_hours"
+            price = f", {hours * self.price_per_hour:,.2f} in money" if self.price_per_hour is not None else ""
+            return _spent(key, f"{hours:,.3f} engine hours are used{price}")
+        return None
+
+    def reserve(self, most_tokens: int) -> None:
+        """A request was sent."""
+        self._reserved += most_tokens
+
+    def settle(self, most_tokens: int, used: int) -> None:
+        """A request came back, with so many tokens."""
+        self._reserved -= most_tokens
+        self._tokens += used
+
+    def _allowed_seconds(self) -> float | None:
+        hours = self._spec.engine_hours
+        limits = [hours * _HOUR if hours is not None else None, self._allowed_by_cost()]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _allowed_by_cost(self) -> float | None:
+        if self._spec.cost is None or not self.price_per_hour:
+            return None
+        return self._spec.cost / self.price_per_hour * _HOUR
+
+
+def _spent(key: str, what: str) -> BudgetSpent:
+    return BudgetSpent(
+        f"the budget is used up: {what}",
+        where=f"budget.{key}",
+        fix="all answers are kept; raise the budget and run again to go on, or leave it as it is",
+    )
