@@ -62,6 +62,7 @@ class Client:
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30.0)
         self._timeout = aiohttp.ClientTimeout(total=request_seconds, sock_connect=_CONNECT_SECONDS)
         self._http = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        self._probe_seconds = min(_PROBE_SECONDS, request_seconds)
         self._model: str | None = None
 
     async def __aenter__(self) -> "Client":
@@ -113,7 +114,7 @@ class Client:
         """Whether it really completes a prompt: a frozen engine still reports its health as good."""
         fields = '{"max_tokens":1}'
         try:
-            async with asyncio.timeout(_PROBE_SECONDS):
+            async with asyncio.timeout(self._probe_seconds):
                 outcome = await self.complete(endpoint, '[{"role":"user","content":"Hi"}]', fields, trusted=True)
         except (Trouble, TimeoutError):
             return False

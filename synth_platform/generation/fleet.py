@@ -20,6 +20,7 @@ _MOST_FRUITLESS = 8
 """Deaths in a row without an answer in between, after which the engine is given up."""
 _FROZEN_SECONDS = 30.0
 """A server that runs but completes nothing for so long is started anew."""
+_MOST_STARTS = 5
 _LONGEST_BACKOFF_SECONDS = 30.0
 _DEFAULT_SEQUENCES = 256
 
@@ -137,8 +138,9 @@ def run_fleet(
 
 
 def _start(servers: list[VllmServer], spec: VllmEngine) -> None:
-    """Start all at once; if memory did not suffice, once more with half the load."""
-    for changes in ({}, smaller_load(spec)):
+    """Start all at once; again if one was killed from outside, and once with less load if memory did not suffice."""
+    changes: dict[str, Any] = {}
+    for last in (False,) * (_MOST_STARTS - 1) + (True,):
         for server in servers:
             server.launch(changes)
         try:
@@ -146,10 +148,14 @@ def _start(servers: list[VllmServer], spec: VllmEngine) -> None:
                 list(threads.map(VllmServer.await_ready, servers))
             return
         except EngineError:
+            killed = any(server.was_killed() for server in servers)
+            too_large = not changes and any(server.ran_out_of_memory() for server in servers)
             for server in servers:
                 server.stop()
-            if changes or not any(server.ran_out_of_memory() for server in servers):
+            if last or not (killed or too_large):
                 raise
+            if too_large:
+                changes = smaller_load(spec)
 
 
 def units(spec: VllmEngine, environment: EngineEnvironment) -> int:

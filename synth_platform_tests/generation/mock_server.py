@@ -41,7 +41,7 @@ class Fault:
             answer), ``malformed`` JSON, ``empty`` (no choice), ``drip`` (slowly), or ``die`` (all processes).
         share: of all prompts, chosen by their digest.
         times: only the first so many tries of a prompt; None: each.
-        seconds: only so long after the first request; None: always.
+        seconds: only so long after the first request that is no probe; None: always.
         after: only once so many requests have come; with ``die`` just at that number.
         containing: only prompts with this text.
     """
@@ -67,9 +67,10 @@ class Mock:
         tokens_per_second: float = 0.0,
         book: bool = True,
         model: str = "mock",
+        root: str = "mock-1",
     ) -> None:
         self._answers, self._folder, self._faults = answers, folder, faults
-        self._latency, self._rate, self._model = latency, tokens_per_second, model
+        self._latency, self._rate, self._model, self._root = latency, tokens_per_second, model, root
         self._book = os.open(folder / "requests.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT) if book else None
         self._running = 0
         self._tokens = 0
@@ -82,7 +83,7 @@ class Mock:
         if path == "/v1/chat/completions":
             await self._complete(await _body(receive), send)
         elif path == "/v1/models":
-            await self._json(send, 200, {"data": [{"id": self._model, "root": f"{self._model}-1"}]})
+            await self._json(send, 200, {"data": [{"id": self._model, "root": self._root}]})
         elif path == "/health":
             await self._answer(send, 200, b"")
         elif path == "/metrics":
@@ -128,16 +129,18 @@ class Mock:
             return False
         if int(key[:8], 16) / 0xFFFFFFFF >= fault.share and fault.share < 1:
             return False
-        if fault.seconds is not None and self._seconds_since_first() >= fault.seconds:
+        if fault.seconds is not None and not 0 <= self._seconds_since_first(prompt) < fault.seconds:
             return False
         if fault.after is not None and not self._reached(fault):
             return False
         return fault.times is None or self._tries(key, fault) <= fault.times
 
-    def _seconds_since_first(self) -> float:
-        """Seconds since any process got its first request: the mark's time, made once."""
+    def _seconds_since_first(self, prompt: str) -> float:
+        """Seconds since any process got its first real request (the mark's time); -1 before that."""
         mark = self._folder / "first"
         if not mark.exists():
+            if prompt == PROBE:
+                return -1.0
             with mark.open("a"):
                 pass
         return time.time() - mark.stat().st_mtime
@@ -240,6 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--served-model-name", default="mock")
+    parser.add_argument("--root", default="mock-1")
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--tokens-per-second", type=float, default=0.0)
     parser.add_argument("--no-book", action="store_true")
@@ -257,6 +261,7 @@ def main(arguments: list[str] | None = None) -> None:
             tokens_per_second=options.tokens_per_second,
             book=not options.no_book,
             model=options.served_model_name,
+            root=options.root,
         )
 
     serve(make, options.port, options.workers)

@@ -1,0 +1,147 @@
+"""Generation without Dagster around it: prompts in, a committed snapshot out, in this process or one of its own.
+
+python -m synth_platform_tests.generation.runs '{"home": ..., "engine": {...}, "prompts": 200, "shard_size": 16}'
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import TypeAdapter
+
+from synth_platform.digest import digest, digest_int
+from synth_platform.errors import SynthError
+from synth_platform.generation.budget import Budget
+from synth_platform.generation.config import BudgetSpec, EngineSpec
+from synth_platform.generation.engine import find_engine
+from synth_platform.generation.generate import Job, generate, shard_count
+from synth_platform.generation.meter import StatusFile, new_reading
+from synth_platform.generation.schema import GENERATIONS
+from synth_platform.generation.shards import ShardStore, total
+from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.workspace import Workspace
+
+ENGINE = TypeAdapter(EngineSpec)
+ASSET = "test/generations/recipe"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is given."""
+
+    home: str
+    engine: dict[str, Any]
+    prompts: int = 200
+    shard_size: int = 16
+    template: str = "Rewrite document {number} of the book."
+    words: int = 0
+    """More words in each prompt."""
+    fields: dict[str, Any] = field(default_factory=lambda: {"max_tokens": 100})
+    budget: dict[str, Any] = field(default_factory=dict)
+
+    def workspace(self) -> Workspace:
+        """Its home."""
+        return Workspace(Path(self.home), os.environ.get("SYNTH_DATA", ""))
+
+
+def texts(run: Run) -> list[str]:
+    """The prompts."""
+    filling = " lorem" * run.words
+    return [run.template.format(number=number) + filling for number in range(run.prompts)]
+
+
+def frames(run: Run) -> Iterator[pl.DataFrame]:
+    """The prompts as batches of rows, made as they are read."""
+    filling = " lorem" * run.words
+    for start in range(0, run.prompts, 2048):
+        some = [run.template.format(number=n) + filling for n in range(start, min(start + 2048, run.prompts))]
+        ids = [digest(text) for text in some]
+        yield pl.DataFrame(
+            {
+                "id": ids,
+                "messages": [json.dumps([{"role": "user", "content": text}]) for text in some],
+                "seed": [digest_int(one) for one in ids],
+            }
+        )
+
+
+def execute(run: Run) -> Snapshot:
+    """Generate everything and commit it, as the asset does."""
+    workspace, engine_spec = run.workspace(), ENGINE.validate_python(run.engine)
+    engine = find_engine(
+        engine_spec,
+        environments=workspace.engine,
+        logs=workspace.logs,
+        variables=os.environ,
+        tell=lambda line: print(line, file=sys.stderr),
+    )
+    settings = {"engine": engine.digest, "shard_size": run.shard_size, "sampling": run.fields}
+    prompts = digest([run.template, run.prompts, run.words])
+    identity = Identity(ASSET, None, "1", settings | {"prompts": prompts})
+    if (found := workspace.snapshots.open(ASSET, None, identity.snapshot_id)) is not None:
+        return found
+    writer = SnapshotWriter(
+        workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="test"
+    )
+    store = ShardStore(writer, engine_spec.model)
+    job = Job("recipe", frames(run), run.prompts, run.fields, store)
+    budget = Budget(
+        BudgetSpec.model_validate(run.budget),
+        store.spent(),
+        units=engine.units,
+        price_per_hour=engine_spec.price_per_hour,
+    )
+    with engine.running() as hosts:
+        generate(
+            [job],
+            hosts,
+            engine_spec,
+            engine=engine.digest,
+            shard_size=run.shard_size,
+            budget=budget,
+            reading=new_reading("test", None, "test", run.prompts),
+            status=StatusFile(workspace.status),
+        )
+    usage = total(store.sessions())
+    writer.use_shards("generations", shard_count(run.prompts, run.shard_size))
+    writer.detail(**usage)
+    snapshot = writer.commit()
+    workspace.snapshots.set_head(snapshot, "test")
+    return snapshot
+
+
+def start(run: Run, **variables: str) -> subprocess.Popen[bytes]:
+    """The same in a process of its own; what it says goes to ``run.log`` in its home."""
+    home = Path(run.home)
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "run.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "synth_platform_tests.generation.runs", json.dumps(asdict(run))],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **variables},
+            cwd=Path(__file__).resolve().parents[2],
+            start_new_session=True,
+        )
+
+
+def main() -> None:
+    """Run in this process; problems for people end with exit code 3."""
+    started = time.monotonic()
+    try:
+        snapshot = execute(Run(**json.loads(sys.argv[1])))
+    except SynthError as error:
+        print(error)
+        sys.exit(3)
+    print(json.dumps({"digest": snapshot.manifest.digest, "seconds": time.monotonic() - started}))
+
+
+if __name__ == "__main__":
+    main()
