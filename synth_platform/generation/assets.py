@@ -11,7 +11,8 @@ import polars as pl
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.generation.engine import Engine, find_engine
-from synth_platform.generation.generate import Job, generate, shard_count
+from synth_platform.generation.generate import Plan, generate, shard_count
+from synth_platform.generation.generator import Job
 from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.report import describe_generations
 from synth_platform.generation.schema import GENERATIONS
@@ -157,17 +158,9 @@ def _generate(
     )
     status = StatusFile(workspace.status)
     status.write(reading)
+    plan = Plan(jobs, settings.engine, engine.digest, settings.shard_size, budget, reading, status)
     with engine.running() as hosts:
-        generate(
-            jobs,
-            hosts,
-            settings.engine,
-            engine=engine.digest,
-            shard_size=settings.shard_size,
-            budget=budget,
-            reading=reading,
-            status=status,
-        )
+        generate(plan, hosts)
 
 
 def _job(begun: Begun, recipe: RecipeSpec, shards: ShardStore) -> Job:

@@ -22,6 +22,8 @@ class Session:
     writer: str
     engine_seconds: float = 0.0
     """Seconds times GPUs, this recipe's share of them by output tokens."""
+    busy_seconds: float = 0.0
+    """The same without the engine's start."""
     rows: int = 0
     output_tokens: int = 0
     prompt_tokens: int = 0
@@ -116,6 +118,7 @@ def total(sessions: list[Session]) -> dict[str, Any]:
     return {
         "sessions": len(sessions),
         "engine_seconds": round(sum(session.engine_seconds for session in sessions), 3),
+        "busy_seconds": round(sum(session.busy_seconds for session in sessions), 3),
         "faults": faults,
         "points": [point for session in sessions for point in session.points],
     }

@@ -235,6 +235,24 @@ def finish_stage(begun: Begun) -> Outcome:
     return Outcome(snapshot, begun.found is not None, time.monotonic() - begun.started)
 
 
+def identity_of(
+    stage: Stage,
+    dataset: DatasetContext,
+    inputs: Mapping[str, Snapshot],
+    partition: str | None,
+    attempt: int = 0,
+) -> Identity:
+    """All that determines what a stage makes of its inputs."""
+    return Identity(
+        asset=stage.asset,
+        partition=partition,
+        code_version=stage.code_version,
+        settings={**stage.settings, "seed": dataset.cycle_seed(partition)},
+        inputs=tuple(snapshot.ref for snapshot in inputs.values()),
+        attempt=attempt,
+    )
+
+
 def _identify(
     context: dg.AssetExecutionContext,
     workspace: Workspace,
@@ -251,14 +269,7 @@ def _identify(
     fresh = context.run.tags.get(FRESH_TAG) == "true"
     attempt = 0
     while True:
-        identity = Identity(
-            asset=stage.asset,
-            partition=partition,
-            code_version=stage.code_version,
-            settings={**stage.settings, "seed": dataset.cycle_seed(partition)},
-            inputs=tuple(snapshot.ref for snapshot in inputs.values()),
-            attempt=attempt,
-        )
+        identity = identity_of(stage, dataset, inputs, partition, attempt)
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
         if found is None:
             return identity, None

@@ -21,7 +21,8 @@ from synth_platform.errors import SynthError
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.generation.engine import find_engine
-from synth_platform.generation.generate import Job, generate, shard_count
+from synth_platform.generation.generate import Plan, generate, shard_count
+from synth_platform.generation.generator import Job
 from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore, total
@@ -98,17 +99,11 @@ def execute(run: Run) -> Snapshot:
         units=engine.units,
         price_per_hour=engine_spec.price_per_hour,
     )
+    reading = new_reading("test", None, "test", run.prompts)
+    status = StatusFile(workspace.status)
+    plan = Plan([job], engine_spec, engine.digest, run.shard_size, budget, reading, status)
     with engine.running() as hosts:
-        generate(
-            [job],
-            hosts,
-            engine_spec,
-            engine=engine.digest,
-            shard_size=run.shard_size,
-            budget=budget,
-            reading=new_reading("test", None, "test", run.prompts),
-            status=StatusFile(workspace.status),
-        )
+        generate(plan, hosts)
     usage = total(store.sessions())
     writer.use_shards("generations", shard_count(run.prompts, run.shard_size))
     writer.detail(**usage)
