@@ -122,6 +122,75 @@ def _materialize(
 
 
 @app.command()
+def estimate(
+    dataset: Dataset,
+    home: Home = None,
+    partition: Partition = None,
+    documents: Annotated[int | None, typer.Option(min=1, help="Documents to reckon with; default: all.")] = None,
+    price: Annotated[float | None, typer.Option(min=0, help="Of one GPU hour; default: the spec's.")] = None,
+    pilot: Annotated[int, typer.Option(min=0, help="Prompts per recipe to measure now; the run keeps them.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say what generating a dataset will take: prompts, tokens, engine hours, money, and what that rests on."""
+    workspace, console = _workspace(home), _console(as_json)
+    from synth_platform import terminal
+    from synth_platform.ops.forecast import forecast, take_sample
+    from synth_platform.ops.launch import find_dataset
+
+    spec, base = find_dataset(dataset, workspace)
+    sampled: dict[str, Any] = {}
+    units = 1.0
+    if pilot:
+        _make_prompts(workspace, console, spec, base, partition)
+        with terminal.progress(console):
+            sampled, units = take_sample(spec, base, workspace, pilot, partition=partition, tell=console.print)
+    found = forecast(
+        spec,
+        base,
+        workspace,
+        partition=partition,
+        documents=documents,
+        price_per_hour=price,
+        sampled=sampled,
+        units=units,
+    )
+    _print_json(found.as_json()) if as_json else terminal.show_estimate(console, spec.name, found)
+
+
+def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path, partition: str | None) -> None:
+    """Have the dataset's prompts rendered, and the engine installed."""
+    from synth_platform import terminal
+    from synth_platform.dataset.graph import prompts_job_name
+    from synth_platform.generation.environment import install, locate
+    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.launch import run_dataset
+
+    if spec.engine.type == "vllm" and locate(workspace.engine) is None:
+        install(workspace.engine, console.print)
+    with open_instance(workspace) as instance, terminal.progress(console):
+        ended = run_dataset(spec, base, workspace, instance, partition=partition, job=prompts_job_name(spec.name))
+    if not ended.success:
+        raise SynthError("the prompts could not be made:\n  " + "\n  ".join(ended.problems))
+
+
+@app.command()
+def status(
+    dataset: Annotated[str, typer.Argument(help="Dataset; all if left out.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the engine of a dataset is doing, or how far it came before it stopped."""
+    from synth_platform import terminal
+    from synth_platform.generation.meter import read_status
+
+    found = read_status(_workspace(home).status, dataset)
+    if not found:
+        of = f" for {dataset!r}" if dataset else ""
+        raise SynthError(f"nothing was generated{of} yet", fix="materialize it first")
+    _print_json(found) if as_json else terminal.show_status(_console(False), found)
+
+
+@app.command()
 def ui(
     home: Home = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,

@@ -54,7 +54,7 @@ class Task:
         if self.tokens:
             parts.append(f"{self.tokens / self.seconds:,.0f} tokens/s")
         if self.seconds_left is not None and self.done < (self.total or 0):
-            parts.append(f"{_clock(self.seconds_left)} left")
+            parts.append(f"{clock(self.seconds_left)} left")
         return " · ".join([*parts, *([self.note] if self.note else [])])
 
 
@@ -101,7 +101,8 @@ def _tell(task: Task, *, finished: bool) -> None:
         listener(task, finished)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A span of time for people."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.generation.budget import engine_cost, per_accepted_million
 from synth_platform.ops.guard import Judgement
 from synth_platform.quality.accept import contaminated
 from synth_platform.snapshots import Snapshot
@@ -42,6 +43,11 @@ class Summary:
     closed_gates: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    engine_hours: float = 0.0
+    """Of GPUs; of servers, where there are none."""
+    cost: float | None = None
+    per_accepted_million: dict[str, float] = field(default_factory=dict)
+    """Engine hours, and cost where there is a price, per million accepted tokens."""
     release: dict[str, Any] | None = None
     ok: bool = False
 
@@ -79,6 +85,7 @@ def summarise(
     summary = Summary(dataset, partition, round(seconds, 1), problems=list(problems))
     for kind, members in by_kind.items():
         _add_stage(summary, kind, members)
+    _add_cost(summary, by_kind)
     _add_contamination(summary, by_kind)
     _add_gates(summary, judged, set(blocking))
     summary.ok = success and not summary.gates["failed"]
@@ -113,6 +120,17 @@ def _add_stage(summary: Summary, kind: str, members: Sequence[Snapshot]) -> None
     if kind == "quality":
         for member in members:
             _add_quality(summary, member)
+
+
+def _add_cost(summary: Summary, by_kind: Mapping[str, Sequence[Snapshot]]) -> None:
+    made = [member.manifest.details for member in by_kind.get("generations", ())]
+    seconds = sum(float(details.get("engine_seconds", 0.0)) for details in made)
+    costs = [cost for details in made if (cost := engine_cost(details)) is not None]
+    summary.engine_hours = round(seconds / 3600, 5)
+    summary.cost = round(sum(costs), 4) if costs else None
+    accepted = summary.stages["accepted"].tokens if "accepted" in summary.stages else 0
+    price = summary.cost / summary.engine_hours if summary.cost and summary.engine_hours else None
+    summary.per_accepted_million = per_accepted_million({"engine_seconds": seconds, "price_per_hour": price}, accepted)
 
 
 def _add_quality(summary: Summary, quality: Snapshot) -> None:

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from synth_platform.progress import Listener, Task, listen
+from synth_platform.generation.estimate import Estimate
+from synth_platform.progress import Listener, Task, clock, listen
 from synth_platform.snapshots.catalog import Diff, Trace
 from synth_platform.snapshots.verify import Report
 from synth_platform.summary import Summary
@@ -69,6 +70,51 @@ def _bars(bars: Progress, console: Console) -> Listener:
     return hear
 
 
+def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
+    """The bill of a run that was not started."""
+    title = f"{dataset}: estimate"
+    table = Table("recipe", "prompts", "prompt tokens", "output tokens", title=title, title_justify="left")
+    for load in estimate.loads:
+        lengths = (load.prompts * load.prompt_tokens, load.prompts * load.output_tokens)
+        table.add_row(load.recipe, f"{load.prompts:,}", *(f"{length:,.0f}" for length in lengths))
+    table.add_row("all", f"{estimate.prompts:,}", f"{estimate.prompt_tokens:,.0f}", f"{estimate.output_tokens:,.0f}")
+    _right(table, 1, 2, 3)
+    console.print(table)
+    hours, cost = estimate.engine_hours, estimate.cost
+    console.print(f"engine hours: {'not known' if hours is None else f'{hours:,.2f}'}")
+    if cost is not None and estimate.cost_per_million is not None:
+        price = f"at {estimate.price_per_hour:g} per hour"
+        console.print(f"cost: {cost:,.2f} {price}; {estimate.cost_per_million:,.4f} per million output tokens")
+    console.print("resting on:")
+    for line in estimate.assumptions:
+        console.print(f"  - {escape(line)}")
+
+
+def show_status(console: Console, readings: Sequence[Mapping[str, Any]]) -> None:
+    """What engines are doing."""
+    for one in readings:
+        cycle = f" {one['partition']}" if one["partition"] else ""
+        console.print(f"[bold]{one['dataset']}{cycle}[/bold]: {escape(one['state'])} (run {one['run_id'][:8]})")
+        share = one["done"] / max(one["total"], 1)
+        left = f", {clock(one['seconds_left'])} left" if one["seconds_left"] and one["done"] < one["total"] else ""
+        console.print(f"  {one['done']:,} of {one['total']:,} prompts ({share:.1%}; {one['kept']:,} from before){left}")
+        console.print(
+            f"  {one['rows_per_second']:,.1f} rows/s, {one['prompt_tokens_per_second']:,.0f} prompt and"
+            f" {one['output_tokens_per_second']:,.0f} output tokens/s over the last seconds"
+        )
+        hits = "" if one["cache_hits"] is None else f", prefix cache hits {one['cache_hits']:.0%}"
+        queue = "" if one["server_queue"] is None else f", {one['server_queue']} queued there"
+        console.print(
+            f"  {one['in_flight']} in flight of {one['limit']} allowed, {one['waiting']} waiting{queue},"
+            f" {one['servers_up']} of {one['servers']} servers up{hits}"
+        )
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(one["outcomes"].items())) or "none yet"
+        faults = ", ".join(f"{count:,} {name}" for name, count in sorted(one["faults"].items())) or "none"
+        console.print(f"  outcomes: {outcomes}; tries without one: {faults}")
+        cost = "" if one["cost"] is None else f", {one['cost']:,.2f} in money"
+        console.print(f"  {one['output_tokens']:,} output tokens, {one['engine_hours']:.4f} engine hours{cost}")
+
+
 def show_summary(console: Console, summary: Summary, workspace: Workspace) -> None:
     """The closing summary of a run."""
     console.print()
@@ -97,6 +143,15 @@ def show_summary(console: Console, summary: Summary, workspace: Workspace) -> No
         f" contain test items; {found['found']:,} of {found['planted']:,} planted ones found;"
         f" {found['released']:,} released"
     )
+    if summary.engine_hours:
+        each = summary.per_accepted_million
+        words = [f"{summary.engine_hours * 60:,.1f} engine minutes"]
+        words += [f"{summary.cost:,.2f} in money"] if summary.cost is not None else []
+        words += [f"{each['engine_hours_per_accepted_million_tokens']:,.3f} hours"] if each else []
+        words[-1] += " per million accepted tokens" if each else ""
+        if "cost_per_accepted_million_tokens" in each:
+            words.append(f"{each['cost_per_accepted_million_tokens']:,.4f} in money per million accepted tokens")
+        console.print("engine: " + ", ".join(words))
     gates = summary.gates
     console.print(f"gates: {gates['passed']:,} passed, {gates['failed']:,} failed, {gates['warned']:,} warned")
     for mark, lines in (("[red]closed[/red]", summary.closed_gates), ("[yellow]warned[/yellow]", summary.warnings)):

@@ -57,6 +57,11 @@ def job_name(dataset: str) -> str:
     return group_name(dataset)
 
 
+def prompts_job_name(dataset: str) -> str:
+    """Name of the job that goes as far as the prompts."""
+    return f"{group_name(dataset)}_prompts"
+
+
 def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
 
@@ -77,8 +82,15 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
         partitions_def=graph.context.partitions,
         tags={"synth/dataset": spec.name},
     )
+    prompts_job: Any = dg.define_asset_job(
+        prompts_job_name(spec.name),
+        selection=dg.AssetSelection.assets(*graph.keys_of("documents", "prompts")),
+        description=f"Materializes {spec.name} as far as its prompts: to look at them, or to estimate the rest.",
+        partitions_def=graph.context.partitions,
+        tags={"synth/dataset": spec.name},
+    )
     schedules = [dg.build_schedule_from_partitioned_job(job, name=f"{job.name}_cycle")] if spec.cadence else []
-    return dg.Definitions(assets=graph.assets, asset_checks=graph.checks, jobs=[job], schedules=schedules)
+    return dg.Definitions(assets=graph.assets, asset_checks=graph.checks, jobs=[job, prompts_job], schedules=schedules)
 
 
 def dataset_gates(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
@@ -144,6 +156,9 @@ class _Graph:
 
     def asset_keys(self) -> list[dg.AssetKey]:
         return [key for asset in self.assets for key in asset.keys]
+
+    def keys_of(self, *stages: str) -> list[dg.AssetKey]:
+        return [key for key in self.asset_keys() if key.path[1] in stages]
 
     def benchmark_keys(self) -> list[dg.AssetKey]:
         return [dg.AssetKey([contamination_assets.EVALS_GROUP, one.name]) for one in self.spec.benchmarks]

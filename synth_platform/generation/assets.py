@@ -11,6 +11,7 @@ import polars as pl
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.generation.engine import Engine, find_engine
+from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
 from synth_platform.generation.generate import Plan, generate, shard_count
 from synth_platform.generation.generator import Job
 from synth_platform.generation.meter import StatusFile, new_reading
@@ -32,6 +33,7 @@ from synth_platform.ops.stage import (
 )
 from synth_platform.progress import listen, log_listener
 from synth_platform.prompts.config import RecipeSpec
+from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.unfinished import unfinished_elsewhere
 from synth_platform.workspace import Workspace
 
@@ -75,7 +77,7 @@ def generations_assets(
         opened = workspace.open()
         chosen = {"/".join(key.path) for key in context.selected_asset_keys}
         with failing_for_people(), listen(log_listener(context.log.info)):
-            engine = _engine(settings, opened, dataset, context.log.info)
+            engine = dataset_engine(settings, opened, dataset.name, context.log.info)
             begun = {
                 asset: begin_stage(
                     context, opened, dataset, _builder(asset, recipe, settings, prompts[recipe.name], engine)
@@ -90,13 +92,18 @@ def generations_assets(
     return make
 
 
-def _engine(
-    settings: GenerationSettings, workspace: Workspace, dataset: DatasetContext, tell: Callable[[str], None]
+def dataset_engine(
+    settings: GenerationSettings, workspace: Workspace, dataset: str, tell: Callable[[str], None]
 ) -> Engine:
+    """The engine of a dataset, not started yet.
+
+    Raises:
+        EngineError: it is not installed, cannot be reached, or does not serve the model.
+    """
     return find_engine(
         settings.engine,
         environments=workspace.engine,
-        logs=workspace.logs / "engine" / dataset.name,
+        logs=workspace.logs / "engine" / dataset,
         variables=os.environ,
         tell=tell,
     )
@@ -105,23 +112,27 @@ def _engine(
 def _builder(
     asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
 ) -> Callable[[Workspace, str | None], Stage]:
-    def build(workspace: Workspace, partition: str | None) -> Stage:
-        return Stage(
-            asset=asset,
-            code_version=CODE_VERSION,
-            settings={
-                "sampling": recipe.request_fields(),
-                "seeds": settings.engine.seeds,
-                "engine": engine.digest,
-                "model": settings.engine.model,
-                "shard_size": settings.shard_size,
-            },
-            upstreams=(prompts,),
-            tables={"generations": GENERATIONS},
-            work=_no_work,
-        )
+    return lambda workspace, partition: generation_stage(asset, recipe, settings, prompts, engine)
 
-    return build
+
+def generation_stage(
+    asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
+) -> Stage:
+    """What determines the generations of a recipe."""
+    return Stage(
+        asset=asset,
+        code_version=CODE_VERSION,
+        settings={
+            "sampling": recipe.request_fields(),
+            "seeds": settings.engine.seeds,
+            "engine": engine.digest,
+            "model": settings.engine.model,
+            "shard_size": settings.shard_size,
+        },
+        upstreams=(prompts,),
+        tables={"generations": GENERATIONS},
+        work=_no_work,
+    )
 
 
 def _no_work(run: StageRun) -> None:
@@ -141,7 +152,7 @@ def _generate(
     stores = {
         asset: ShardStore(one.run.writer, settings.engine.model) for asset, one in begun.items() if one.found is None
     }
-    jobs = [_job(begun[asset], recipes[asset], store) for asset, store in stores.items()]
+    jobs = [job_of(_prompts(begun[asset]), recipes[asset], store) for asset, store in stores.items()]
     for asset in stores:
         begun[asset].run.writer.announce()
         for line in unfinished_elsewhere(workspace.snapshots, begun[asset].identity):
@@ -156,6 +167,10 @@ def _generate(
         units=engine.units,
         price_per_hour=settings.engine.price_per_hour,
     )
+    estimate = _estimate(workspace, begun, recipes, jobs, settings, partition)
+    context.log.info(f"estimate: {estimate.describe()}")
+    for asset in stores:
+        begun[asset].run.writer.detail(estimate=estimate.as_json())
     status = StatusFile(workspace.status)
     status.write(reading)
     plan = Plan(jobs, settings.engine, engine.digest, settings.shard_size, budget, reading, status)
@@ -163,8 +178,35 @@ def _generate(
         generate(plan, hosts)
 
 
-def _job(begun: Begun, recipe: RecipeSpec, shards: ShardStore) -> Job:
-    prompts = next(iter(begun.run.inputs.values()))
+def _estimate(
+    workspace: Workspace,
+    begun: Mapping[str, Begun],
+    recipes: Mapping[str, RecipeSpec],
+    jobs: Sequence[Job],
+    settings: GenerationSettings,
+    partition: str | None,
+) -> Estimate:
+    """The bill of what is about to be made, from the rendered prompts and the last version."""
+    earlier = {recipes[asset].name: workspace.snapshots.head(asset, partition) for asset in begun}
+    prompts = {recipes[asset].name: _prompts(one) for asset, one in begun.items()}
+    loads: list[RecipeLoad] = []
+    assumptions: list[str] = []
+    for job in jobs:
+        length, basis = answer_tokens(earlier[job.recipe], settings.engine.model, job.fields)
+        mean_prompt = prompts[job.recipe].scan().select(pl.col("prompt_tokens").mean()).collect().item()
+        loads.append(RecipeLoad(job.recipe, job.rows, float(mean_prompt or 0.0), length))
+        assumptions.append(f"{job.recipe}: {basis}")
+    speed = known_speed(list(earlier.values()), settings.engine.model)
+    assumptions += [speed.basis] if speed else []
+    return Estimate(tuple(loads), speed, settings.engine.price_per_hour, tuple(assumptions))
+
+
+def _prompts(begun: Begun) -> Snapshot:
+    return next(iter(begun.run.inputs.values()))
+
+
+def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore) -> Job:
+    """A recipe's prompts on their way to its shards."""
     return Job(
         recipe=recipe.name,
         prompts=prompts.batches("prompts", columns=["id", "messages", "seed"]),
@@ -190,7 +232,7 @@ def _finish(
     begun: Begun, asset: str, recipe: RecipeSpec, settings: GenerationSettings, engine: Engine
 ) -> dg.MaterializeResult[None]:
     if begun.found is None:
-        writer, prompts = begun.run.writer, next(iter(begun.run.inputs.values()))
+        writer, prompts = begun.run.writer, _prompts(begun)
         usage = total(ShardStore(writer, settings.engine.model).sessions())
         writer.use_shards("generations", shard_count(prompts.manifest.rows, settings.shard_size))
         writer.count(prompts=prompts.manifest.rows)

@@ -1,8 +1,9 @@
 """What a version of the generations may cost, and what it has cost so far."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from synth_platform.errors import SynthError
 from synth_platform.generation.config import BudgetSpec
@@ -95,6 +96,22 @@ class Budget:
         if self._spec.cost is None or not self.price_per_hour:
             return None
         return self._spec.cost / self.price_per_hour * _HOUR
+
+
+def engine_cost(details: Mapping[str, Any]) -> float | None:
+    """What the engine cost for a version of generations, by its manifest's details; None without a price."""
+    price = details.get("price_per_hour")
+    return None if price is None else float(details.get("engine_seconds", 0.0)) / _HOUR * float(price)
+
+
+def per_accepted_million(details: Mapping[str, Any], accepted_tokens: int) -> dict[str, float]:
+    """Engine hours, and money where there is a price, per million tokens that were accepted."""
+    if not accepted_tokens:
+        return {}
+    millions = accepted_tokens / 1e6
+    hours, cost = float(details.get("engine_seconds", 0.0)) / _HOUR, engine_cost(details)
+    found = {"engine_hours_per_accepted_million_tokens": round(hours / millions, 6)}
+    return found if cost is None else found | {"cost_per_accepted_million_tokens": round(cost / millions, 6)}
 
 
 def _spent(key: str, what: str) -> BudgetSpent:

@@ -1,9 +1,13 @@
 """What a run will take before it is started: prompts, tokens, engine hours, money, and what that rests on."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import polars as pl
+
+from synth_platform.snapshots import Snapshot
 
 _HOUR = 3600.0
 
@@ -16,6 +20,8 @@ _PUBLISHED_SPEED = 9220.0
 _PUBLISHED_SIZE = 1.7e9
 _SPEED_EXPONENT = 0.63
 """How speed falls with size between the two published models: (1.7B / 135M) ** 0.63 = 45,540 / 9,220."""
+_LEAST_SECONDS = 5.0
+"""Shorter measurements say nothing of an engine's speed."""
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([MB])(?![a-z])", re.I)
 
 
@@ -110,6 +116,41 @@ class Estimate:
         return ", ".join(parts)
 
 
+def answer_tokens(made: Snapshot | None, model: str, fields: Mapping[str, Any]) -> tuple[float, str]:
+    """Mean length of an answer, and what the figure rests on.
+
+    Args:
+        made: an earlier version of the same recipe's generations; counts if model and sampling were the same.
+        model: name of the model.
+        fields: what requests say beside their messages.
+    """
+    if made is not None and made.manifest.rows and _same(made, model, fields):
+        length = float(made.scan().select(pl.col("completion_tokens").mean()).collect().item() or 0.0)
+        return length, f"{length:,.0f} tokens per answer, as in the {made.manifest.rows:,} of the last version"
+    length = PUBLISHED_ANSWER_SHARE * int(fields["max_tokens"])
+    share = f"{PUBLISHED_ANSWER_SHARE:.0%} of max_tokens, as in FinePhrase (published)"
+    return length, f"{length:,.0f} tokens per answer, {share}"
+
+
+def known_speed(made: Sequence[Snapshot | None], model: str) -> Speed | None:
+    """The engine's speed in earlier versions, else a guess from published runs; None if neither is to be had."""
+    tokens, seconds = 0, 0.0
+    for version in made:
+        if version is not None and version.manifest.settings.get("model") == model:
+            tokens += int(version.scan().select(pl.col("completion_tokens").sum()).collect().item() or 0)
+            seconds += float(version.manifest.details.get("busy_seconds", 0.0))
+    if seconds < _LEAST_SECONDS or not tokens:
+        return published_speed(model)
+    return Speed(
+        tokens / seconds, f"{tokens / seconds:,.0f} output tokens/s per GPU or server, as measured in the last version"
+    )
+
+
+def _same(made: Snapshot, model: str, fields: Mapping[str, Any]) -> bool:
+    settings = made.manifest.settings
+    return settings.get("model") == model and settings.get("sampling") == dict(fields)
+
+
 def published_speed(model: str) -> Speed | None:
     """A guess from published runs, by the size in a model's name; None where the name has none."""
     if (size := model_size(model)) is None:
@@ -126,11 +167,6 @@ def model_size(model: str) -> float | None:
     """Parameters, read from a name such as SmolLM2-1.7B-Instruct."""
     found = _SIZE.search(model.rsplit("/", 1)[-1].replace("-", " ").replace("_", " "))
     return float(found[1]) * {"M": 1e6, "B": 1e9}[found[2].upper()] if found else None
-
-
-def assumed_answer_tokens(max_tokens: int) -> float:
-    """Mean answer length where nothing was measured."""
-    return PUBLISHED_ANSWER_SHARE * max_tokens
 
 
 def mean(values: Sequence[float]) -> float:

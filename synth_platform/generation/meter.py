@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_platform.generation.outcome import Outcome
-from synth_platform.processes import start_time
+from synth_platform.processes import is_alive, start_time
 
 _MOST_POINTS = 240
 _RATE_SECONDS = 10.0
@@ -157,19 +157,25 @@ class StatusFile:
         except OSError:
             return
 
-    @staticmethod
-    def read(path: Path) -> Reading | None:
-        """A reading; None if there is none, or it was written by another version."""
-        try:
-            return Reading(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
 
 def new_reading(dataset: str, partition: str | None, run_id: str, total: int) -> Reading:
     """The reading of a run in this process that is about to start."""
     pid = os.getpid()
     return Reading(dataset, partition, run_id, pid, start_time(pid), updated=time.time(), total=total)
+
+
+def read_status(folder: Path, dataset: str = "") -> list[dict[str, Any]]:
+    """The last reading of each dataset (or of one); a run whose process is gone is said to be dead."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder.glob(f"{dataset or '*'}.json")):
+        try:
+            reading = Reading(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue  # half written, or by another version
+        if reading.state in ("starting", "running") and not is_alive(reading.pid, reading.pid_started):
+            reading.state = "dead: its process is gone; the same command goes on where it was"
+        found.append(asdict(reading))
+    return found
 
 
 def prometheus(reading: Reading) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.generation.budget import engine_cost
 from synth_platform.plots import bars, histogram, lines
 from synth_platform.snapshots import Snapshot
 
@@ -25,15 +26,10 @@ def describe_generations(snapshot: Snapshot) -> dict[str, Any]:
         "model": str(details.get("model", "")),
         "sessions": details.get("sessions", 0),
         **_usage(details, tokens),
+        **_estimated(details.get("estimate")),
         "pictures": {"plots": _pictures(rows, statuses, details)},
     }
     return {name: value for name, value in described.items() if value is not None}
-
-
-def engine_cost(details: dict[str, Any]) -> float | None:
-    """What the engine cost for a version; None without a price."""
-    price = details.get("price_per_hour")
-    return None if price is None else float(details.get("engine_seconds", 0.0)) / _HOUR * float(price)
 
 
 def _usage(details: dict[str, Any], tokens: int) -> dict[str, Any]:
@@ -45,6 +41,19 @@ def _usage(details: dict[str, Any], tokens: int) -> dict[str, Any]:
         "tokens_per_engine_second": round(tokens / seconds, 1) if seconds else None,
         "cost": None if cost is None else round(cost, 4),
         "tries_again": ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items())) or "none",
+    }
+
+
+def _estimated(estimate: dict[str, Any] | None) -> dict[str, Any]:
+    """What was expected before the run, of all recipes together."""
+    if not estimate:
+        return {}
+    hours, cost = estimate["engine_hours"], estimate["cost"]
+    return {
+        "estimated_output_tokens": estimate["output_tokens"],
+        "estimated_engine_hours": None if hours is None else round(hours, 5),
+        "estimated_cost": None if cost is None else round(cost, 4),
+        "estimate_rests_on": "; ".join(estimate["assumptions"]),
     }
 
 

@@ -55,8 +55,18 @@ def run_dataset(
     *,
     partition: str | None = None,
     fresh: bool = False,
+    job: str | None = None,
 ) -> Launched:
-    """Materialize a whole dataset with its checks, in this process.
+    """Materialize a dataset with its checks, in this process.
+
+    Args:
+        spec: the dataset.
+        base: folder of its spec.
+        workspace: where it lives.
+        instance: of Dagster.
+        partition: the cycle, for datasets with a cadence.
+        fresh: make everything anew.
+        job: name of one of its jobs; None: the one that makes all of it.
 
     Raises:
         SpecError: the partition does not exist, or is needed and missing.
@@ -66,9 +76,9 @@ def run_dataset(
         benchmark_definitions([(spec, base)]),
         dg.Definitions(resources={"workspace": WorkspaceResource(home=str(workspace.home), data=workspace.data)}),
     )
-    job = definitions.resolve_job_def(job_name(spec.name))
-    _check_partition(spec, job.partitions_def, partition)
-    result = job.execute_in_process(
+    chosen = definitions.resolve_job_def(job or job_name(spec.name))
+    _check_partition(spec, chosen.partitions_def, partition)
+    result = chosen.execute_in_process(
         run_config=_QUIET,
         instance=instance,
         partition_key=partition,

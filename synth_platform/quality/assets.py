@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from synth_platform.generation.budget import per_accepted_million
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
@@ -13,6 +14,7 @@ from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.conformance import rule_for
 from synth_platform.quality.schema import QUALITY
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import input_of
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "1"
@@ -135,8 +137,11 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
 
 def _describe_accepted(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     reasons = _by_reason(snapshot.scan("rejected"))
+    tokens = int(snapshot.scan("accepted").select(pl.col("tokens").sum()).collect().item() or 0)
+    generations = workspace.snapshots.require(input_of(snapshot, "generations"))
     return {
-        "tokens": int(snapshot.scan("accepted").select(pl.col("tokens").sum()).collect().item() or 0),
+        "tokens": tokens,
+        **per_accepted_million(generations.manifest.details, tokens),
         "rejected_by_reason": dg.MetadataValue.json(reasons),
         "plots": dg.MetadataValue.md(bars(reasons, title="Rejected rows by reason", x="rows")),
     }

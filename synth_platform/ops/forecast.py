@@ -1,0 +1,214 @@
+"""What a dataset's generations would take: gathered from its versions, a sample, or published runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from synth_platform.dataset.graph import partitions_of
+from synth_platform.dataset.spec import DatasetSpec
+from synth_platform.errors import SpecError
+from synth_platform.generation.assets import GenerationSettings, dataset_engine, generation_stage, job_of
+from synth_platform.generation.budget import Budget, Spent
+from synth_platform.generation.estimate import (
+    PUBLISHED_DOCUMENT_TOKENS,
+    Estimate,
+    RecipeLoad,
+    Speed,
+    answer_tokens,
+    known_speed,
+    mean,
+)
+from synth_platform.generation.generate import Plan, Sampled, sample
+from synth_platform.generation.meter import StatusFile, new_reading
+from synth_platform.generation.schema import GENERATIONS
+from synth_platform.generation.shards import ShardStore
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import DatasetContext, identity_of
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.prompts.templates import Template
+from synth_platform.snapshots import Snapshot, SnapshotWriter
+from synth_platform.workspace import Workspace
+
+_CHARACTERS_PER_TOKEN = 4.0
+
+
+@dataclass
+class _Forecast:
+    spec: DatasetSpec
+    base: Path
+    workspace: Workspace
+    partition: str | None
+    documents: int | None
+    sampled: Mapping[str, Sampled] = field(default_factory=dict)
+    units: float = 1.0
+    assumptions: list[str] = field(default_factory=list)
+
+    def estimate(self, price_per_hour: float | None) -> Estimate:
+        loads = tuple(self._load(recipe) for recipe in self.spec.recipes)
+        speed = self._speed()
+        if speed is None:
+            self.assumptions.append("the engine's speed is not known: add --pilot N, which measures it")
+        else:
+            self.assumptions.append(speed.basis)
+        if price_per_hour is None:
+            self.assumptions.append("no price is known: add --price, or set engine.price_per_hour")
+        return Estimate(loads, speed, price_per_hour, tuple(self.assumptions))
+
+    def _head(self, *parts: str) -> Snapshot | None:
+        """The cycle's version of an asset, else that of the newest cycle that has one."""
+        snapshots, asset = self.workspace.snapshots, "/".join((self.spec.name, *parts))
+        if self.spec.cadence is None or self.partition is not None:
+            return snapshots.head(asset, self.partition)
+        made = snapshots.partitions(asset)
+        return snapshots.head(asset, made[-1]) if made else None
+
+    def _load(self, recipe: RecipeSpec) -> RecipeLoad:
+        prompts, length = self._prompts(recipe)
+        return RecipeLoad(recipe.name, prompts, length, self._answer_tokens(recipe))
+
+    def _prompts(self, recipe: RecipeSpec) -> tuple[int, float]:
+        """How many prompts, and their mean length."""
+        rendered, documents = self._head("prompts", recipe.name), self._head("documents")
+        if rendered is not None and rendered.manifest.rows:
+            rows = rendered.manifest.rows
+            length = float(rendered.scan().select(pl.col("prompt_tokens").mean()).collect().item())
+            if self.documents is None or documents is None:
+                self.assumptions.append(f"{recipe.name}: {rows:,} prompts as rendered, {length:,.0f} tokens each")
+                return rows, length
+            each = rows / max(documents.manifest.rows, 1)
+            self.assumptions.append(
+                f"{recipe.name}: {each:.3g} prompts per document of {length:,.0f} tokens, as in {rows:,} rendered ones"
+            )
+            return round(self.documents * each), length
+        return self._unrendered_prompts(recipe)
+
+    def _unrendered_prompts(self, recipe: RecipeSpec) -> tuple[int, float]:
+        documents = self.documents or self._wanted_documents()
+        template = Template.load(recipe.template_name, self.base)
+        length = PUBLISHED_DOCUMENT_TOKENS + len(template.text) / _CHARACTERS_PER_TOKEN
+        self.assumptions.append(
+            f"{recipe.name}: {recipe.samples} prompt{'s' if recipe.samples > 1 else ''} per document of"
+            f" {length:,.0f} tokens: the mean FineWeb-Edu document (published) and the template; none is skipped"
+        )
+        return documents * recipe.samples, length
+
+    def _wanted_documents(self) -> int:
+        """Documents that the spec asks for by number."""
+        wanted = 0
+        for source in (one for one in self.spec.sources if "rewrite" in one.roles):
+            sampled = getattr(source.select, "sample", None)
+            count = getattr(source, "documents", None) or (sampled.documents if sampled is not None else None)
+            if count is None:
+                raise SpecError(
+                    f"how many documents the source {source.name!r} has is not known yet",
+                    where=f"dataset {self.spec.name}",
+                    fix="add --documents N, or --pilot N, which reads the sources first",
+                )
+            wanted += count
+        self.assumptions.append(f"{wanted:,} documents, as the spec asks for")
+        return wanted
+
+    def _answer_tokens(self, recipe: RecipeSpec) -> float:
+        """Mean length of an answer."""
+        sampled = self.sampled.get(recipe.name)
+        if sampled is not None and sampled.outcomes:
+            length = mean([outcome.completion_tokens or 0 for outcome in sampled.outcomes])
+            basis = f"{length:,.0f} tokens per answer, as in {len(sampled.outcomes)} sampled now"
+        else:
+            made = self._head("generations", recipe.name)
+            length, basis = answer_tokens(made, self.spec.engine.model, recipe.request_fields())
+        self.assumptions.append(f"{recipe.name}: {basis}")
+        return length
+
+    def _speed(self) -> Speed | None:
+        if self.sampled:
+            tokens = sum(o.completion_tokens or 0 for one in self.sampled.values() for o in one.outcomes)
+            seconds = max(one.seconds for one in self.sampled.values()) * self.units
+            if tokens and seconds:
+                basis = f"{tokens / seconds:,.0f} output tokens/s per GPU or server, as in the sample, ramp included"
+                return Speed(tokens / seconds, basis)
+        made = [self._head("generations", recipe.name) for recipe in self.spec.recipes]
+        return known_speed(made, self.spec.engine.model)
+
+
+def forecast(
+    spec: DatasetSpec,
+    base: Path,
+    workspace: Workspace,
+    *,
+    partition: str | None = None,
+    documents: int | None = None,
+    price_per_hour: float | None = None,
+    sampled: Mapping[str, Sampled] | None = None,
+    units: float = 1.0,
+) -> Estimate:
+    """Estimate the generations of a dataset.
+
+    Args:
+        spec: the dataset.
+        base: folder of its spec.
+        workspace: where its versions are.
+        partition: the cycle; None: the newest that has prompts.
+        documents: how many documents to reckon with; None: as many as there are, or as the spec asks for.
+        price_per_hour: of a GPU (of a server, where there is none); None: the spec's.
+        sampled: what a sample gave, by recipe.
+        units: GPUs (or servers) that the sample ran on.
+
+    Raises:
+        SpecError: the number of documents is not known.
+    """
+    price = spec.engine.price_per_hour if price_per_hour is None else price_per_hour
+    return _Forecast(spec, base, workspace, partition, documents, sampled or {}, units).estimate(price)
+
+
+def take_sample(
+    spec: DatasetSpec,
+    base: Path,
+    workspace: Workspace,
+    rows: int,
+    *,
+    partition: str | None,
+    tell: Callable[[str], None],
+) -> tuple[dict[str, Sampled], float]:
+    """Generate some rows of every recipe's prompts; the run that follows finds them in its ledger.
+
+    Returns:
+        What they gave, and on how many GPUs (or servers).
+
+    Raises:
+        EngineError: the engine cannot be had.
+    """
+    dataset = DatasetContext(spec.name, spec.seed, base, partitions=partitions_of(spec.cadence))
+    settings = GenerationSettings(spec.engine, spec.budget, spec.shard_size)
+    engine = dataset_engine(settings, workspace, spec.name, tell)
+    jobs = []
+    for recipe in spec.recipes:
+        asset = dataset.asset("prompts", recipe.name)
+        prompts = workspace.snapshots.head(asset, partition)
+        if prompts is None:
+            raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
+        stage = generation_stage(dataset.asset("generations", recipe.name), recipe, settings, Upstream(asset), engine)
+        identity = identity_of(stage, dataset, {asset: prompts}, partition)
+        writer = SnapshotWriter(
+            workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="sample"
+        )
+        jobs.append(job_of(prompts, recipe, ShardStore(writer, spec.engine.model)))
+    total = sum(min(rows, job.rows) for job in jobs)
+    plan = Plan(
+        jobs=jobs,
+        settings=spec.engine,
+        engine=engine.digest,
+        shard_size=spec.shard_size,
+        budget=Budget(
+            spec.budget,
+            sum((job.shards.spent() for job in jobs), Spent()),
+            units=engine.units,
+            price_per_hour=spec.engine.price_per_hour,
+        ),
+        reading=new_reading(spec.name, partition, "sample", total),
+        status=StatusFile(workspace.status),
+    )
+    with engine.running() as hosts:
+        return sample(plan, hosts, rows), engine.units
