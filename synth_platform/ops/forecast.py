@@ -54,7 +54,7 @@ class _Forecast:
             self.assumptions.append(speed.basis)
         if price_per_hour is None:
             self.assumptions.append("no price is known: add --price, or set engine.price_per_hour")
-        return Estimate(loads, speed, price_per_hour, tuple(self.assumptions))
+        return Estimate(loads, speed, price_per_hour, tuple(dict.fromkeys(self.assumptions)))
 
     def _head(self, *parts: str) -> Snapshot | None:
         """The cycle's version of an asset, else that of the newest cycle that has one."""
@@ -77,7 +77,9 @@ class _Forecast:
             if self.documents is None or documents is None:
                 self.assumptions.append(f"{recipe.name}: {rows:,} prompts as rendered, {length:,.0f} tokens each")
                 return rows, length
-            each = rows / max(documents.manifest.rows, 1)
+            sources = recipe.sources or [one.name for one in self.spec.sources if "rewrite" in one.roles]
+            used = documents.scan().filter(pl.col("source").is_in(sources)).select(pl.len()).collect().item()
+            each = rows / max(int(used), 1)
             self.assumptions.append(
                 f"{recipe.name}: {each:.3g} prompts per document of {length:,.0f} tokens, as in {rows:,} rendered ones"
             )

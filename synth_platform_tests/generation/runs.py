@@ -91,6 +91,7 @@ def execute(run: Run) -> Snapshot:
     writer = SnapshotWriter(
         workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="test"
     )
+    writer.announce()
     store = ShardStore(writer, engine_spec.model)
     job = Job("recipe", frames(run), run.prompts, run.fields, store)
     budget = Budget(
