@@ -8,13 +8,15 @@ last, in small groups and then alone, so that one poisonous request ends as one 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
+from synth_platform.errors import SynthError
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.client import Client, Trouble
 from synth_platform.generation.config import ClientSettings
+from synth_platform.generation.ledger import Ledger
 from synth_platform.generation.outcome import Outcome
 from synth_platform.generation.pool import Diagnosis, Pool, Server
 
@@ -24,8 +26,7 @@ _FATAL_LONE_DEATHS = 2
 _MOST_REJECTIONS = 100
 """Rejections as busy, while others are answered, before they are held against a request."""
 
-Record = Callable[[Outcome], Awaitable[None]]
-"""Makes an outcome durable."""
+_COALESCE_SECONDS = 0.01
 
 
 @dataclass(eq=False, slots=True)
@@ -36,15 +37,19 @@ class Work:
         messages: as JSON.
         fields: all other fields, as a JSON object.
         most_tokens: longest answer, reserved in the budget while it is in flight.
-        record: is awaited with the outcome before the slot is given on.
-        done: becomes the outcome.
+        ledger: where its outcome is recorded.
+        shard: under which shard.
+        key: by which key.
+        done: hears the outcome once it is recorded.
     """
 
     messages: str
     fields: str
     most_tokens: int
-    record: Record
-    done: asyncio.Future[Outcome]
+    ledger: Ledger
+    shard: int
+    key: str
+    done: Callable[[Outcome], None]
     charged: int = 0
     rejections: int = 0
     deaths: int = 0
@@ -69,10 +74,12 @@ class Dispatcher:
         self._queue: deque[Work] = deque()
         self._suspects: list[Work] = []
         self._delayed: set[Work] = set()
-        self._attempts: dict[asyncio.Task[None], Work] = {}
-        self._error: BaseException | None = None
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._recorder = _Recorder(self._recorded, self.fail)
+        self._failed: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> "Dispatcher":
+        self._failed = asyncio.get_running_loop().create_future()
         self.pool.start()
         return self
 
@@ -93,43 +100,40 @@ class Dispatcher:
         """Requests that no server has yet."""
         return len(self._queue) + len(self._suspects) + len(self._delayed)
 
-    async def ask(self, messages: str, fields: str, most_tokens: int, record: Record) -> Outcome:
-        """The outcome of a request, once it is recorded.
+    def submit(self, work: Iterable[Work]) -> None:
+        """Take requests; each one's ``done`` hears its outcome, unless everything fails before."""
+        self._queue.extend(work)
+        self._pump()
+
+    async def until(self, finished: asyncio.Future[None]) -> None:
+        """Wait for something that outcomes bring about.
 
         Raises:
-            EngineError: no server answers any more, or all refuse everything; the request is not to blame.
+            EngineError: no server answers any more, or all refuse everything; no request is to blame.
             BudgetSpent: the next request does not fit the budget.
             StorageError: an outcome could not be recorded.
         """
-        if self._error is not None:
-            raise self._error
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(Work(messages, fields, most_tokens, record, done))
-        self._pump()
-        return await done
+        assert self._failed is not None
+        await asyncio.wait((finished, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        if not finished.done():
+            self._failed.result()
 
     def fail(self, error: BaseException) -> None:
         """End everything with an error."""
-        if self._error is not None:
+        if self._failed is None or self._failed.done():
             return
-        self._error = error
+        self._failed.set_exception(error)
+        self._failed.exception()  # somebody may wait for it, nobody has to
         for attempt in list(self._attempts):
             attempt.cancel()
-        for work in (*self._queue, *self._suspects, *self._delayed, *self._attempts.values()):
-            if not work.done.done():
-                work.done.set_exception(error)
-        self._queue.clear()
-        self._suspects.clear()
 
     def _pump(self) -> None:
         """Give the servers what they can take."""
-        while self._error is None and (found := self._next()) is not None:
+        while not self._has_failed() and (found := self._next()) is not None:
             work, server = found
-            if work.done.cancelled():
-                continue
             if (reason := self._budget.refuses(work.most_tokens)) is not None:
                 self._requeue(work)
-                if not self._attempts:  # else what is in flight may yet leave room
+                if not self.in_flight:  # else what is in flight may yet leave room
                     self.fail(reason)
                 return
             self._budget.reserve(work.most_tokens)
@@ -137,9 +141,12 @@ class Dispatcher:
             if work.deaths:
                 server.on_trial += 1
                 server.trial_group = _trial_group(work)
-            attempt = asyncio.create_task(self._attempt(work, server))
-            self._attempts[attempt] = work
+            attempt = asyncio.create_task(self._attempt(work, server, work.deaths > 0))
+            self._attempts.add(attempt)
             attempt.add_done_callback(self._attempted)
+
+    def _has_failed(self) -> bool:
+        return self._failed is None or self._failed.done()
 
     def _next(self) -> tuple[Work, Server] | None:
         """The next request and its server. Suspects wait until there is nothing else to do."""
@@ -154,39 +161,40 @@ class Dispatcher:
                 return work, server
         return None
 
-    async def _attempt(self, work: Work, server: Server) -> None:
-        sent, on_trial = time.monotonic(), work.deaths > 0
-        outcome: Outcome | None = None
-        pause = 0.0
+    async def _attempt(self, work: Work, server: Server, on_trial: bool) -> None:
+        sent = time.monotonic()
+        outcome, pause = None, 0.0
         try:
-            try:
-                outcome = await self._client.complete(
-                    server.endpoint, work.messages, work.fields, trusted=server.trusted
-                )
-                self.pool.answered(server, time.monotonic() - sent)
-            except Trouble as trouble:
-                self.faults[trouble.fault] += 1
-                outcome, pause = await self._judge(work, server, trouble, sent)
-            if outcome is not None:
-                await work.record(outcome)
+            outcome = await self._client.complete(server.endpoint, work.messages, work.fields, trusted=server.trusted)
+            self.pool.answered(server, time.monotonic() - sent)
+        except Trouble as trouble:
+            self.faults[trouble.fault] += 1
+            outcome, pause = await self._judge(work, server, trouble, sent)
         finally:
-            server.in_flight -= 1
-            server.on_trial -= on_trial
-            self._budget.settle(work.most_tokens, _used_tokens(work, outcome))
+            if outcome is None:
+                self._release(work, server, on_trial, None)
         if outcome is None:
             self._try_again(work, pause)
-        elif not work.done.done():
-            work.done.set_result(outcome)
+        else:
+            self._recorder.add(_Answer(work, server, on_trial, outcome))
+
+    def _recorded(self, answers: Sequence["_Answer"]) -> None:
+        """Outcomes are written: now their slots are free."""
+        for answer in answers:
+            self._release(answer.work, answer.server, answer.on_trial, answer.outcome)
+        for answer in answers:
+            answer.work.done(answer.outcome)
+        self._pump()
+
+    def _release(self, work: Work, server: Server, on_trial: bool, outcome: Outcome | None) -> None:
+        server.in_flight -= 1
+        server.on_trial -= on_trial
+        self._budget.settle(work.most_tokens, _used_tokens(work, outcome))
 
     def _attempted(self, attempt: asyncio.Task[None]) -> None:
-        work = self._attempts.pop(attempt)
-        if attempt.cancelled():
-            work.done.cancel()
-        elif (error := attempt.exception()) is not None:
+        self._attempts.discard(attempt)
+        if not attempt.cancelled() and (error := attempt.exception()) is not None:
             self.fail(error)
-            if not work.done.done():
-                work.done.set_exception(error)
-        self._pump()
 
     async def _judge(self, work: Work, server: Server, trouble: Trouble, sent: float) -> tuple[Outcome | None, float]:
         """Whose fault a failed try was: the outcome, or None and seconds until the next try."""
@@ -220,15 +228,12 @@ class Dispatcher:
         return None, max(self.pool.pause(work.charged), trouble.wait or 0.0)
 
     def _try_again(self, work: Work, pause: float) -> None:
-        if self._error is not None:
-            if not work.done.done():
-                work.done.set_exception(self._error)
-            return
-        if pause <= 0:
+        if pause > 0:
+            self._delayed.add(work)
+            asyncio.get_running_loop().call_later(pause, self._ready, work)
+        else:
             self._requeue(work)
-            return
-        self._delayed.add(work)
-        asyncio.get_running_loop().call_later(pause, self._ready, work)
+            self._pump()
 
     def _ready(self, work: Work) -> None:
         self._delayed.discard(work)
@@ -240,6 +245,52 @@ class Dispatcher:
             self._suspects.append(work)
         else:
             self._queue.appendleft(work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An outcome on its way into the ledger."""
+
+    work: Work
+    server: Server
+    on_trial: bool
+    outcome: Outcome
+
+
+class _Recorder:
+    """Group commit: outcomes that come within some milliseconds are written together, a lone one at once.
+
+    Args:
+        recorded: hears which outcomes are written.
+        failed: hears why some could not be.
+    """
+
+    def __init__(self, recorded: Callable[[Sequence[_Answer]], None], failed: Callable[[BaseException], None]) -> None:
+        self._recorded, self._failed = recorded, failed
+        self._waiting: list[_Answer] = []
+        self._last = 0.0
+
+    def add(self, answer: _Answer) -> None:
+        """Write an outcome soon."""
+        if not self._waiting:
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time(), self._last + _COALESCE_SECONDS), self._write)
+        self._waiting.append(answer)
+
+    def _write(self) -> None:
+        answers, self._waiting = self._waiting, []
+        self._last = asyncio.get_running_loop().time()
+        rows: dict[tuple[Ledger, int], list[tuple[str, Outcome]]] = {}
+        for answer in answers:
+            place = (answer.work.ledger, answer.work.shard)
+            rows.setdefault(place, []).append((answer.work.key, answer.outcome))
+        try:
+            for (ledger, shard), outcomes in rows.items():
+                ledger.append(shard, outcomes)
+        except SynthError as error:
+            self._failed(error)
+        else:
+            self._recorded(answers)
 
 
 def _trial_group(work: Work) -> int:

@@ -4,26 +4,25 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from synth_platform.digest import digest, digest_texts
-from synth_platform.errors import SynthError
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.client import Client
 from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.dispatch import Dispatcher
+from synth_platform.generation.dispatch import Dispatcher, Work
 from synth_platform.generation.hosts import Host, server_of
 from synth_platform.generation.identity import request_keys
-from synth_platform.generation.ledger import Ledger
 from synth_platform.generation.meter import Meter
 from synth_platform.generation.outcome import Outcome, outcome_frame
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import Session, ShardStore
+from synth_platform.generation.shards import ShardStore
 
-_COALESCE_SECONDS = 0.01
+_SEED_MASK = 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,15 @@ class Shard:
     prompts: pl.DataFrame
 
 
+@dataclass
+class Counts:
+    """What was made for one recipe."""
+
+    rows: int = 0
+    output_tokens: int = 0
+    prompt_tokens: int = 0
+
+
 class Generator:
     """Runs shards through the engine, several at a time.
 
@@ -77,8 +85,7 @@ class Generator:
     ) -> None:
         self._hosts, self._settings, self._engine = hosts, settings, engine
         self.budget, self.meter, self.stores = budget, meter, list(stores)
-        self._recorder = _Recorder()
-        self.counts: dict[ShardStore, Session] = {}
+        self.counts: dict[ShardStore, Counts] = {}
 
     async def __aenter__(self) -> "Generator":
         self._stack = contextlib.AsyncExitStack()
@@ -133,68 +140,39 @@ class Generator:
         seeds: list[int],
     ) -> None:
         """Ask for the rows that miss an outcome. Neighbours share as long a prefix as possible."""
-        job, shared = shard.job, json.dumps(dict(shard.job.fields), ensure_ascii=False)
-        most_tokens = int(job.fields["max_tokens"])
+        job, finished = shard.job, asyncio.get_running_loop().create_future()
+        left = len(missing)
 
-        async def one(row: int) -> None:
-            fields = f'{shared[:-1]},"seed":{seeds[row] & 0x7FFFFFFF}}}' if self._settings.seeds else shared
+        def done(row: int, outcome: Outcome) -> None:
+            nonlocal left
+            outcomes[row] = outcome
+            self._count(job.shards, outcome)
+            left -= 1
+            if not left:
+                finished.set_result(None)
 
-            async def record(outcome: Outcome) -> None:
-                await self._recorder.record(job.shards.ledger, shard.number, keys[row], outcome)
-                self._count(job.shards, outcome)
-
-            outcomes[row] = await self.dispatcher.ask(messages[row], fields, most_tokens, record)
-
-        rows = [asyncio.create_task(one(row)) for row in sorted(missing, key=messages.__getitem__)]
-        try:
-            await asyncio.gather(*rows)
-        finally:
-            for row in rows:
-                row.cancel()
+        shared, most_tokens = json.dumps(dict(job.fields), ensure_ascii=False), int(job.fields["max_tokens"])
+        self.dispatcher.submit(
+            Work(
+                messages=messages[row],
+                fields=f'{shared[:-1]},"seed":{seeds[row] & _SEED_MASK}}}' if self._settings.seeds else shared,
+                most_tokens=most_tokens,
+                ledger=job.shards.ledger,
+                shard=shard.number,
+                key=keys[row],
+                done=partial(done, row),
+            )
+            for row in sorted(missing, key=messages.__getitem__)
+        )
+        if missing:
+            await self.dispatcher.until(finished)
 
     def _count(self, store: ShardStore, outcome: Outcome) -> None:
         self.meter.add(outcome)
-        before = self.counts.get(store) or Session("")
-        self.counts[store] = replace(
-            before,
-            rows=before.rows + 1,
-            output_tokens=before.output_tokens + (outcome.completion_tokens or 0),
-            prompt_tokens=before.prompt_tokens + (outcome.prompt_tokens or 0),
-        )
-
-
-class _Recorder:
-    """Group commit: outcomes that come within some milliseconds are written together, a lone one at once."""
-
-    def __init__(self) -> None:
-        self._rows: dict[tuple[Ledger, int], list[tuple[str, Outcome]]] = {}
-        self._written: asyncio.Future[None] | None = None
-        self._last = 0.0
-
-    async def record(self, ledger: Ledger, shard: int, key: str, outcome: Outcome) -> None:
-        """Wait until the outcome is written.
-
-        Raises:
-            StorageError: the disk is full, or refuses.
-        """
-        self._rows.setdefault((ledger, shard), []).append((key, outcome))
-        if self._written is None:
-            loop = asyncio.get_running_loop()
-            self._written = loop.create_future()
-            loop.call_at(max(loop.time(), self._last + _COALESCE_SECONDS), self._write)
-        await asyncio.shield(self._written)
-
-    def _write(self) -> None:
-        rows, written = self._rows, self._written
-        assert written is not None
-        self._rows, self._written, self._last = {}, None, asyncio.get_running_loop().time()
-        try:
-            for (ledger, shard), outcomes in rows.items():
-                ledger.append(shard, outcomes)
-        except SynthError as error:
-            written.set_exception(error)
-        else:
-            written.set_result(None)
+        counts = self.counts.setdefault(store, Counts())
+        counts.rows += 1
+        counts.output_tokens += outcome.completion_tokens or 0
+        counts.prompt_tokens += outcome.prompt_tokens or 0
 
 
 def _frame(shard: Shard, outcomes: Sequence[Outcome], keys: Sequence[str], engine: str) -> pl.DataFrame:

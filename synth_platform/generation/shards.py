@@ -19,7 +19,6 @@ _TABLE = "generations"
 class Session:
     """What one process did for one recipe; the newest note of each process counts."""
 
-    writer: str
     engine_seconds: float = 0.0
     """Seconds times GPUs, this recipe's share of them by output tokens."""
     busy_seconds: float = 0.0

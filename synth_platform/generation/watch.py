@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from synth_platform.errors import SynthError
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.generator import Generator
 from synth_platform.generation.meter import Meter, Reading, StatusFile
+from synth_platform.generation.shards import Session
 from synth_platform.progress import Task
 
 _TICK_SECONDS = 1.0
@@ -92,14 +93,14 @@ class Watch:
     def _note(self) -> None:
         """Each recipe's share of the engine's time, by the tokens that were made for it."""
         counts = dict(self._generator.counts)
-        made = sum(session.output_tokens for session in counts.values())
+        made = sum(count.output_tokens for count in counts.values())
         seconds = self._budget.session_seconds * self._budget.units
         points = [asdict(point) for point in self._meter.points]
-        for store, session in counts.items():
-            share = session.output_tokens / made if made else 1 / len(counts)
+        for store, count in counts.items():
+            share = count.output_tokens / made if made else 1 / len(counts)
             store.note(
-                replace(
-                    session,
+                Session(
+                    **asdict(count),
                     engine_seconds=round(seconds * share, 3),
                     busy_seconds=round(self._meter.seconds * self._budget.units * share, 3),
                     faults=dict(self._generator.dispatcher.faults),

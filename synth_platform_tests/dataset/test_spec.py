@@ -98,8 +98,8 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         ("    - name: table", "    - name: python-docs", ["both a recipe and a mix-in source"]),
         (
             "    model: synth-tiny",
-            "    model: synth-tiny\n    arguments: {max_num_seq: 3}",
-            ["did you mean 'max_num_seqs'"],
+            "    model: synth-tiny\n    arguments: {api_key: x}",
+            ["defs.yaml:14", "'api_key' is set by the platform"],
         ),
         ("    model: synth-tiny", "    model: synth-tiny\n  mixture: {weights: {x: 1}}", ["mixture.weights names 'x'"]),
         (

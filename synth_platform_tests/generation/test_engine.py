@@ -13,7 +13,7 @@ import pytest
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import EngineEnvironment, locate, require
+from synth_platform.generation.environment import EngineEnvironment, check_arguments, locate, require
 from synth_platform.generation.fleet import run_fleet
 from synth_platform.workspace import Workspace
 
@@ -31,6 +31,13 @@ def environment() -> EngineEnvironment:
 def test_missing_environment_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="synth engine install"):
         require(tmp_path)
+
+
+@pytest.mark.engine
+def test_an_unknown_argument_is_named_with_the_nearest_that_there_is(environment: EngineEnvironment) -> None:
+    check_arguments(environment, ["max_num_seqs", "speculative_config", "tensor_parallel_size"])
+    with pytest.raises(EngineError, match="no argument 'max_num_seq'; did you mean 'max_num_seqs'"):
+        check_arguments(environment, ["max_num_seq"])
 
 
 @pytest.mark.engine

@@ -52,7 +52,7 @@ def test_each_sampling_field_changes_the_key(name: str) -> None:
 
 @given(MESSAGES, MESSAGES)
 def test_other_messages_other_key(one: list[dict[str, str]], other: list[dict[str, str]]) -> None:
-    keys = {request(messages=json.dumps(messages)).key for messages in (one, other)}
+    keys = {request(messages=json.dumps(messages, sort_keys=True)).key for messages in (one, other)}
     assert (len(keys) == 1) == (one == other)
 
 

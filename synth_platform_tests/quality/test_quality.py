@@ -11,7 +11,7 @@ from synth_platform.quality import detectors
 from synth_platform.quality.accept import accept
 from synth_platform.quality.assess import assess_row
 from synth_platform.quality.config import GateSpec, QualitySpec
-from synth_platform.quality.conformance import RULES
+from synth_platform.quality.conformance import RULES, rule_for
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.gates import Gate, apply_overrides, evaluate, failing_rows
 
@@ -110,7 +110,8 @@ def row(example: Example, **changes: object) -> dict[str, object]:
 
 def test_each_reason_is_given() -> None:
     example, spec = HELD_OUT[2], QualitySpec()
-    assert assess_row(row(example), spec, example.recipe)["verdict"] == "accepted"
+    rule = rule_for(example.recipe)
+    assert assess_row(row(example), spec, rule)["verdict"] == "accepted"
     for changes, reason in (
         ({"status": "truncated"}, "truncated"),
         ({"status": "failed", "text": ""}, "failed"),
@@ -121,7 +122,7 @@ def test_each_reason_is_given() -> None:
         ({"text": "no " * 3000}, "repetition:compression"),
         ({"text": example.answer.replace(example.document.facts[1].value, "Nothing")}, "wrong_facts"),
     ):
-        judged = assess_row(row(example, **changes), spec, example.recipe)
+        judged = assess_row(row(example, **changes), spec, rule)
         assert judged["verdict"] == "rejected" and reason in judged["reasons"], (reason, judged["reasons"])
 
 
