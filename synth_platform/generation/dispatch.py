@@ -25,8 +25,8 @@ _TRIAL_GROUP = 8
 _FATAL_LONE_DEATHS = 2
 _MOST_REJECTIONS = 100
 """Rejections as busy, while others are answered, before they are held against a request."""
-
-_COALESCE_SECONDS = 0.01
+_WRITING_SHARE = 0.05
+"""Most of the time that may go into writing outcomes: what comes sooner is written together."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,6 +77,7 @@ class Dispatcher:
         self._attempts: set[asyncio.Task[None]] = set()
         self._recorder = _Recorder(self._recorded, self.fail)
         self._failed: asyncio.Future[None] | None = None
+        self._hungry: tuple[int, asyncio.Future[None]] | None = None
 
     async def __aenter__(self) -> "Dispatcher":
         self._failed = asyncio.get_running_loop().create_future()
@@ -118,6 +119,13 @@ class Dispatcher:
         if not finished.done():
             self._failed.result()
 
+    async def until_fewer_wait(self, than: int) -> None:
+        """Wait until fewer requests than this wait for a server; raises as `until`."""
+        while self.waiting >= than:
+            hungry = asyncio.get_running_loop().create_future()
+            self._hungry = (than, hungry)
+            await self.until(hungry)
+
     def fail(self, error: BaseException) -> None:
         """End everything with an error."""
         if self._failed is None or self._failed.done():
@@ -128,7 +136,12 @@ class Dispatcher:
             attempt.cancel()
 
     def _pump(self) -> None:
-        """Give the servers what they can take."""
+        """Give the servers what they can take, and ask for more."""
+        self._send()
+        if self._hungry is not None and self.waiting < self._hungry[0] and not self._hungry[1].done():
+            self._hungry[1].set_result(None)
+
+    def _send(self) -> None:
         while not self._has_failed() and (found := self._next()) is not None:
             work, server = found
             if (reason := self._budget.refuses(work.most_tokens)) is not None:
@@ -258,7 +271,7 @@ class _Answer:
 
 
 class _Recorder:
-    """Group commit: outcomes that come within some milliseconds are written together, a lone one at once.
+    """Group commit: a lone outcome is written at once, those that come while writing was busy lately, together.
 
     Args:
         recorded: hears which outcomes are written.
@@ -268,29 +281,34 @@ class _Recorder:
     def __init__(self, recorded: Callable[[Sequence[_Answer]], None], failed: Callable[[BaseException], None]) -> None:
         self._recorded, self._failed = recorded, failed
         self._waiting: list[_Answer] = []
-        self._last = 0.0
+        self._next = 0.0
 
     def add(self, answer: _Answer) -> None:
         """Write an outcome soon."""
         if not self._waiting:
             loop = asyncio.get_running_loop()
-            loop.call_at(max(loop.time(), self._last + _COALESCE_SECONDS), self._write)
+            loop.call_at(max(loop.time(), self._next), self._write)
         self._waiting.append(answer)
 
     def _write(self) -> None:
         answers, self._waiting = self._waiting, []
-        self._last = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        try:
+            self._append(answers)
+        except SynthError as error:
+            self._failed(error)
+            return
+        self._next = started + (clock() - started) / _WRITING_SHARE
+        self._recorded(answers)
+
+    def _append(self, answers: Sequence[_Answer]) -> None:
         rows: dict[tuple[Ledger, int], list[tuple[str, Outcome]]] = {}
         for answer in answers:
             place = (answer.work.ledger, answer.work.shard)
             rows.setdefault(place, []).append((answer.work.key, answer.outcome))
-        try:
-            for (ledger, shard), outcomes in rows.items():
-                ledger.append(shard, outcomes)
-        except SynthError as error:
-            self._failed(error)
-        else:
-            self._recorded(answers)
+        for (ledger, shard), outcomes in rows.items():
+            ledger.append(shard, outcomes)
 
 
 def _trial_group(work: Work) -> int:

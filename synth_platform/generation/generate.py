@@ -6,14 +6,14 @@ shard size) and, answer by answer, by the request's key: nothing made under othe
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.generator import Generator, Job, Shard
+from synth_platform.generation.generator import Begun, Generator, Job, Shard
 from synth_platform.generation.hosts import Host
 from synth_platform.generation.meter import Meter, Reading, StatusFile
 from synth_platform.generation.outcome import Outcome
@@ -115,26 +115,61 @@ async def _running(plan: Plan, hosts: Sequence[Host], task: Task) -> AsyncIterat
 
 
 async def _generate(plan: Plan, hosts: Sequence[Host], task: Task) -> None:
-    """Keep enough shards under way that the engine stays full, but no more: memory stays bounded."""
-    room = 2 * plan.settings.concurrency * len(hosts)
-    async with _running(plan, hosts, task) as (generator, meter):
-        under_way: dict[asyncio.Task[Any], int] = {}
-        try:
-            for shard in _shards(plan, meter):
-                _start(under_way, generator.run(shard), shard.prompts.height)
-                while sum(under_way.values()) >= room and under_way:
-                    await _next_done(under_way)
-                await asyncio.sleep(0)
-            while under_way:
-                await _next_done(under_way)
-        finally:
-            for work in under_way:
-                work.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+    """Keep as many requests waiting as are in flight, so that no server idles, but no more: memory stays bounded."""
+    room = plan.settings.concurrency * len(hosts)
+    async with _running(plan, hosts, task) as (generator, meter), _Committing(generator) as committing:
+        for shard in _shards(plan, meter):
+            await generator.dispatcher.until_fewer_wait(room)
+            await committing.room_for(shard.prompts.height, max(8 * plan.shard_size, 4 * room))
+            committing.start(await generator.begin(shard))
+        await committing.all()
 
 
-def _start(under_way: dict[asyncio.Task[Any], int], work: Coroutine[Any, Any, object], rows: int) -> None:
-    under_way[asyncio.create_task(work)] = rows
+class _Committing:
+    """Shards whose requests are on their way, each of which is committed when it is whole."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._open: dict[asyncio.Task[Any], int] = {}
+
+    async def __aenter__(self) -> "_Committing":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for work in self._open:
+            work.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def start(self, begun: Begun) -> None:
+        work = asyncio.create_task(self._generator.finish(begun))
+        self._open[work] = begun.shard.prompts.height
+        work.add_done_callback(self._done)
+
+    async def room_for(self, rows: int, most: int) -> None:
+        """Wait until so many more rows may be open: rows that are slow must not pile up whole shards behind them."""
+        while self._open and sum(self._open.values()) + rows > most:
+            await self._next()
+
+    async def all(self) -> None:
+        """Wait until all are committed."""
+        while self._open:
+            await self._next()
+
+    async def _next(self) -> None:
+        done, _ = await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
+        for work in done:
+            self._open.pop(work, None)
+        for work in done:
+            work.result()
+
+    def _done(self, work: asyncio.Task[Any]) -> None:
+        """A shard that cannot be committed ends everything at once."""
+        if work.cancelled():
+            return
+        if (error := work.exception()) is not None:
+            self._generator.dispatcher.fail(error)
+        else:
+            self._open.pop(work, None)
 
 
 def _shards(plan: Plan, meter: Meter) -> Iterator[Shard]:
@@ -145,14 +180,6 @@ def _shards(plan: Plan, meter: Meter) -> Iterator[Shard]:
                 meter.keep(prompts.height)
             elif prompts.height:
                 yield Shard(job, number, prompts)
-
-
-async def _next_done(under_way: dict[asyncio.Task[Any], int]) -> None:
-    done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-    for work in done:
-        del under_way[work]
-    for work in done:
-        work.result()
 
 
 async def _sample(plan: Plan, hosts: Sequence[Host], rows: int, task: Task) -> dict[str, Sampled]:

@@ -62,6 +62,29 @@ class Counts:
     prompt_tokens: int = 0
 
 
+@dataclass
+class Begun:
+    """A shard whose missing rows are on their way.
+
+    Args:
+        shard: which one.
+        keys: of its requests.
+        only: the rows that are wanted; None: all.
+        outcomes: so far.
+        finished: when the wanted ones are there.
+    """
+
+    shard: Shard
+    keys: list[str]
+    only: Collection[int] | None
+    outcomes: list[Outcome | None]
+    finished: asyncio.Future[None]
+
+    def wanted(self) -> Collection[int]:
+        """Rows that are to have an outcome."""
+        return range(len(self.keys)) if self.only is None else self.only
+
+
 class Generator:
     """Runs shards through the engine, several at a time.
 
@@ -113,6 +136,10 @@ class Generator:
         Raises:
             SynthError: see `generate`.
         """
+        return await self.finish(await self.begin(shard, only))
+
+    async def begin(self, shard: Shard, only: Collection[int] | None = None) -> Begun:
+        """Submit what a shard lacks; see `run`."""
         store = shard.job.shards
         if store not in self.stores:
             self.stores.append(store)
@@ -120,36 +147,35 @@ class Generator:
         seeds = shard.prompts["seed"].to_list()
         keys = request_keys(messages, seeds, shard.job.fields, self._engine)
         known = await asyncio.to_thread(store.ledger.read, shard.number)
-        outcomes = [known.get(key) for key in keys]
-        self.meter.keep(sum(outcome is not None for outcome in outcomes))
-        wanted = range(len(keys)) if only is None else only
-        await self._fill(shard, outcomes, [row for row in wanted if outcomes[row] is None], keys, messages, seeds)
-        done = [outcome for row in wanted if (outcome := outcomes[row]) is not None]
-        if only is None:
+        begun = Begun(shard, keys, only, [known.get(key) for key in keys], asyncio.get_running_loop().create_future())
+        self.meter.keep(sum(outcome is not None for outcome in begun.outcomes))
+        missing = [row for row in begun.wanted() if begun.outcomes[row] is None]
+        # Neighbours share as long a prefix as possible.
+        self._submit(begun, sorted(missing, key=messages.__getitem__), messages, seeds)
+        return begun
+
+    async def finish(self, begun: Begun) -> list[Outcome]:
+        """Wait for a shard's outcomes and commit it; see `run`."""
+        await self.dispatcher.until(begun.finished)
+        done = [outcome for row in begun.wanted() if (outcome := begun.outcomes[row]) is not None]
+        if begun.only is None:
+            shard = begun.shard
             # In a thread: syncing to disk must not keep the answers of other shards waiting.
-            await asyncio.to_thread(store.commit, shard.number, _frame(shard, done, keys, self._engine))
+            frame = _frame(shard, done, begun.keys, self._engine)
+            await asyncio.to_thread(shard.job.shards.commit, shard.number, frame)
         return done
 
-    async def _fill(
-        self,
-        shard: Shard,
-        outcomes: list[Outcome | None],
-        missing: list[int],
-        keys: list[str],
-        messages: list[str],
-        seeds: list[int],
-    ) -> None:
-        """Ask for the rows that miss an outcome. Neighbours share as long a prefix as possible."""
-        job, finished = shard.job, asyncio.get_running_loop().create_future()
-        left = len(missing)
+    def _submit(self, begun: Begun, missing: Sequence[int], messages: list[str], seeds: list[int]) -> None:
+        shard, left = begun.shard, len(missing)
+        job = shard.job
 
         def done(row: int, outcome: Outcome) -> None:
             nonlocal left
-            outcomes[row] = outcome
+            begun.outcomes[row] = outcome
             self._count(job.shards, outcome)
             left -= 1
-            if not left:
-                finished.set_result(None)
+            if not left and not begun.finished.done():
+                begun.finished.set_result(None)
 
         shared, most_tokens = json.dumps(dict(job.fields), ensure_ascii=False), int(job.fields["max_tokens"])
         self.dispatcher.submit(
@@ -159,13 +185,13 @@ class Generator:
                 most_tokens=most_tokens,
                 ledger=job.shards.ledger,
                 shard=shard.number,
-                key=keys[row],
+                key=begun.keys[row],
                 done=partial(done, row),
             )
-            for row in sorted(missing, key=messages.__getitem__)
+            for row in missing
         )
-        if missing:
-            await self.dispatcher.until(finished)
+        if not missing:
+            begun.finished.set_result(None)
 
     def _count(self, store: ShardStore, outcome: Outcome) -> None:
         self.meter.add(outcome)

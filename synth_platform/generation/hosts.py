@@ -14,7 +14,7 @@ from synth_platform.generation.identity import ServedModel, endpoint_digest
 from synth_platform.generation.pool import Server
 
 _ASK_SECONDS = 30.0
-_SLOW_START = 32
+_SLOW_START = 64
 
 
 class Host(Protocol):

@@ -12,7 +12,7 @@ from synth_platform.generation.client import Client, Endpoint
 from synth_platform.generation.concurrency import AdaptiveLimit
 from synth_platform.generation.config import ClientSettings
 
-_WATCH_SECONDS = 1.0
+_WATCH_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60.0

@@ -8,7 +8,6 @@ ceiling is a bare client that sends the prompts and keeps nothing.
 """
 
 import argparse
-import asyncio
 import json
 import resource
 import subprocess
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from synth_platform_tests.benchmarks.bare_client import send
 from synth_platform_tests.generation.runs import Run, execute
 from synth_platform_tests.pipeline import ROOT, mock_engine
 
@@ -65,23 +65,9 @@ def ours(url: str, prompts: int, concurrency: int, folder: Path) -> dict[str, fl
 
 def bare(url: str, prompts: int, concurrency: int, folder: Path) -> dict[str, float]:
     """A client that sends and forgets."""
-    import aiohttp
-
-    async def send() -> None:
-        numbers = iter(range(prompts))
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-
-            async def worker() -> None:
-                for number in numbers:
-                    text = f"Rewrite document {number} of the book." + " lorem" * WORDS
-                    body = json.dumps({"messages": [{"role": "user", "content": text}], "max_tokens": 100})
-                    async with http.post(f"{url}/v1/chat/completions", data=body) as answer:
-                        json.loads(await answer.read())["choices"][0]["message"]["content"]
-
-            await asyncio.gather(*(worker() for _ in range(concurrency)))
-
+    texts = (f"Rewrite document {number} of the book." + " lorem" * WORDS for number in range(prompts))
     started = time.monotonic()
-    asyncio.run(send())
+    send(f"{url}/v1", "mock", texts, {"max_tokens": 100}, concurrency)
     return _measured(started)
 
 

@@ -26,7 +26,9 @@ from synth_platform.generation.generator import Job
 from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore, total
+from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.sources.playground import generate_document
 from synth_platform.workspace import Workspace
 
 ENGINE = TypeAdapter(EngineSpec)
@@ -44,6 +46,8 @@ class Run:
     template: str = "Rewrite document {number} of the book."
     words: int = 0
     """More words in each prompt."""
+    recipe: str = ""
+    """Prompts of this built-in recipe for documents of the playground, instead of the template's."""
     fields: dict[str, Any] = field(default_factory=lambda: {"max_tokens": 100})
     budget: dict[str, Any] = field(default_factory=dict)
 
@@ -52,17 +56,21 @@ class Run:
         return Workspace(Path(self.home), os.environ.get("SYNTH_DATA", ""))
 
 
-def texts(run: Run) -> list[str]:
-    """The prompts."""
+def texts(run: Run, start: int = 0, stop: int | None = None) -> list[str]:
+    """The prompts, or some of them."""
+    stop = run.prompts if stop is None else min(stop, run.prompts)
+    if run.recipe:
+        template = Template.load(run.recipe, Path()).text
+        documents = (generate_document(number, seed=5) for number in range(start, stop))
+        return [template.replace("{{ document }}", document.text).strip() for document in documents]
     filling = " lorem" * run.words
-    return [run.template.format(number=number) + filling for number in range(run.prompts)]
+    return [run.template.format(number=number) + filling for number in range(start, stop)]
 
 
 def frames(run: Run) -> Iterator[pl.DataFrame]:
     """The prompts as batches of rows, made as they are read."""
-    filling = " lorem" * run.words
     for start in range(0, run.prompts, 2048):
-        some = [run.template.format(number=n) + filling for n in range(start, min(start + 2048, run.prompts))]
+        some = texts(run, start, start + 2048)
         ids = [digest(text) for text in some]
         yield pl.DataFrame(
             {
@@ -84,7 +92,7 @@ def execute(run: Run) -> Snapshot:
         tell=lambda line: print(line, file=sys.stderr),
     )
     settings = {"engine": engine.digest, "shard_size": run.shard_size, "sampling": run.fields}
-    prompts = digest([run.template, run.prompts, run.words])
+    prompts = digest([run.template, run.prompts, run.words, run.recipe])
     identity = Identity(ASSET, None, "1", settings | {"prompts": prompts})
     if (found := workspace.snapshots.open(ASSET, None, identity.snapshot_id)) is not None:
         return found
