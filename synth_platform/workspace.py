@@ -52,6 +52,10 @@ class Workspace:
         """Logs of engine processes."""
         return self.home / "logs"
 
+    def engine_logs(self, dataset: str) -> Path:
+        """Logs of a dataset's servers, and the records by which orphans are found."""
+        return self.logs / "engine" / dataset
+
     @property
     def status(self) -> Path:
         """What each dataset's engine is doing, or last did."""

@@ -12,8 +12,8 @@ from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.generation.engine import Engine, find_engine
 from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
-from synth_platform.generation.generate import Plan, generate, shard_count
-from synth_platform.generation.generator import Job
+from synth_platform.generation.generate import Plan
+from synth_platform.generation.jobs import Job, SnapshotPrompts, shard_count
 from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.report import describe_generations
 from synth_platform.generation.schema import GENERATIONS
@@ -77,7 +77,7 @@ def generations_assets(
         opened = workspace.open()
         chosen = {"/".join(key.path) for key in context.selected_asset_keys}
         with failing_for_people(), listen(log_listener(context.log.info)):
-            engine = dataset_engine(settings, opened, dataset.name, context.log.info)
+            engine = find_engine(settings.engine, opened, dataset.name, variables=os.environ, tell=context.log.info)
             begun = {
                 asset: begin_stage(
                     context, opened, dataset, _builder(asset, recipe, settings, prompts[recipe.name], engine)
@@ -90,23 +90,6 @@ def generations_assets(
                 yield _finish(one, asset, by_asset[asset], settings, engine)
 
     return make
-
-
-def dataset_engine(
-    settings: GenerationSettings, workspace: Workspace, dataset: str, tell: Callable[[str], None]
-) -> Engine:
-    """The engine of a dataset, not started yet.
-
-    Raises:
-        EngineError: it is not installed, cannot be reached, or does not serve the model.
-    """
-    return find_engine(
-        settings.engine,
-        environments=workspace.engine,
-        logs=workspace.logs / "engine" / dataset,
-        variables=os.environ,
-        tell=tell,
-    )
 
 
 def _builder(
@@ -174,8 +157,7 @@ def _generate(
     status = StatusFile(workspace.status)
     status.write(reading)
     plan = Plan(jobs, settings.engine, engine.digest, settings.shard_size, budget, reading, status)
-    with engine.running() as hosts:
-        generate(plan, hosts)
+    engine.generate(plan)
 
 
 def _estimate(
@@ -209,7 +191,7 @@ def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore) -> Job:
     """A recipe's prompts on their way to its shards."""
     return Job(
         recipe=recipe.name,
-        prompts=prompts.batches("prompts", columns=["id", "messages", "seed"]),
+        prompts=SnapshotPrompts(prompts),
         rows=prompts.manifest.rows,
         fields=recipe.request_fields(),
         shards=shards,

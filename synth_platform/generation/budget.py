@@ -27,6 +27,14 @@ class Spent:
         return Spent(self.output_tokens + other.output_tokens, self.engine_seconds + other.engine_seconds)
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several workers may spend; tokens come as loans, see `Budget.allow`."""
+
+    engine_seconds: float | None
+    tokens_are_lent: bool
+
+
 class Budget:
     """Guards the limits of a spec while requests are sent.
 
@@ -51,6 +59,7 @@ class Budget:
         self.units, self.price_per_hour, self._clock = units, price_per_hour, clock
         self._started = clock()
         self._tokens, self._reserved = 0, 0
+        self._most_tokens = self._spec.output_tokens
         self._seconds_allowed = self._allowed_seconds()
 
     @property
@@ -65,7 +74,7 @@ class Budget:
 
     def refuses(self, most_tokens: int) -> BudgetSpent | None:
         """Why a request with so long an answer may not be sent now; None if it may."""
-        limit = self._spec.output_tokens
+        limit = self._most_tokens
         before = self._before.output_tokens + self._tokens
         if limit is not None and before + self._reserved + most_tokens > limit:
             return _spent(
@@ -86,6 +95,35 @@ class Budget:
         """A request came back, with so many tokens."""
         self._reserved -= most_tokens
         self._tokens += used
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that may still be written; None: as many as there are."""
+        limit = self._most_tokens
+        return None if limit is None else limit - self._before.output_tokens - self._tokens
+
+    def allow(self, tokens: int) -> None:
+        """Move the limit of tokens, where there is one."""
+        if self._most_tokens is not None:
+            self._most_tokens += tokens
+
+    def cost_of(self, engine_hours: float) -> float | None:
+        """What so many hours cost in money; None without a price."""
+        return None if self.price_per_hour is None else round(engine_hours * self.price_per_hour, 4)
+
+    def share(self, workers: int) -> "Share":
+        """The part of one of several workers: time is divided, tokens are lent."""
+        allowed = self._seconds_allowed
+        left = None if allowed is None else max(allowed - self.spent.engine_seconds, 0.0) / workers
+        return Share(left, self._most_tokens is not None)
+
+    @classmethod
+    def of_share(cls, share: "Share", *, units: float, price_per_hour: float | None) -> "Budget":
+        """A worker's own budget."""
+        budget = cls(units=units, price_per_hour=price_per_hour)
+        budget._seconds_allowed = share.engine_seconds
+        budget._most_tokens = 0 if share.tokens_are_lent else None
+        return budget
 
     def _allowed_seconds(self) -> float | None:
         hours = self._spec.engine_hours

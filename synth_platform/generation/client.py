@@ -20,6 +20,8 @@ _BUSY = frozenset({429, 503})
 _TRY_AGAIN = frozenset({408, 409, 425, 500, 502, 504})
 _MISCONFIGURED = frozenset({401, 403, 404})
 _CONNECT_SECONDS = 10.0
+_IDLE_SECONDS = 4.0
+"""An idle connection is not used again after this: uvicorn, in front of vLLM, closes it after 5 s."""
 _ALIVE_SECONDS = 5.0
 _PROBE_SECONDS = 30.0
 _ERROR_CHARACTERS = 300
@@ -59,7 +61,7 @@ class Client:
 
     def __init__(self, request_seconds: float) -> None:
         # As many connections as requests: what is in flight is limited elsewhere, per server.
-        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30.0)
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=_IDLE_SECONDS)
         self._timeout = aiohttp.ClientTimeout(total=request_seconds, sock_connect=_CONNECT_SECONDS)
         self._http = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         self._probe_seconds = min(_PROBE_SECONDS, request_seconds)

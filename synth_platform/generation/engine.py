@@ -1,37 +1,48 @@
-"""The engine of a spec: what it is known by, what it costs, and its servers while it runs."""
+"""The engine of a spec: what it is known by, what it costs, and how it makes what a plan asks for."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
+from typing import Protocol
 
-from synth_platform.generation.config import EndpointEngine, VllmEngine
+from synth_platform.errors import EngineError
+from synth_platform.generation.config import EndpointEngine, RayEngine, VllmEngine
 from synth_platform.generation.environment import require
 from synth_platform.generation.fleet import run_fleet, units
+from synth_platform.generation.generate import Plan, Sampled, generate, sample
 from synth_platform.generation.hosts import Host, external_hosts
 from synth_platform.generation.identity import vllm_digest
+from synth_platform.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Engine:
-    """An engine that is ready to be started.
+class Engine(Protocol):
+    """An engine that is ready to be started."""
 
-    Args:
-        digest: of all that decides what it writes.
-        units: GPUs that are paid for while it runs; servers, where there are no GPUs.
-        running: its servers, while the context lasts.
-    """
+    @property
+    def digest(self) -> str:
+        """Digest of all that decides what it writes."""
+        ...
 
-    digest: str
-    units: float
-    running: Callable[[], AbstractContextManager[Sequence[Host]]]
+    @property
+    def units(self) -> float:
+        """GPUs that are paid for while it runs; servers, where there are no GPUs."""
+        ...
+
+    def generate(self, plan: Plan) -> None:
+        """Make what is missing; raises as `generate.generate`."""
+        ...
+
+    def sample(self, plan: Plan, rows: int) -> dict[str, Sampled]:
+        """Make some rows of each job; see `generate.sample`."""
+        ...
 
 
 def find_engine(
-    spec: VllmEngine | EndpointEngine,
+    spec: VllmEngine | RayEngine | EndpointEngine,
+    workspace: Workspace,
+    dataset: str,
     *,
-    environments: Path,
-    logs: Path,
     variables: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> Engine:
@@ -39,8 +50,8 @@ def find_engine(
 
     Args:
         spec: its settings.
-        environments: folder of the engine's own Python environments.
-        logs: folder for logs of servers.
+        workspace: where its environment and its logs are.
+        dataset: for which it works.
         variables: environment variables, one of which may hold an endpoint's key.
         tell: hears how far a start is.
 
@@ -49,14 +60,40 @@ def find_engine(
     """
     if isinstance(spec, EndpointEngine):
         hosts, digest = external_hosts(spec, variables)
-        return Engine(digest, len(hosts), lambda: _as_they_are(hosts))
-    environment = require(environments)
-    version = f"{environment.package} {environment.version}"
-    return Engine(
-        vllm_digest(spec, version),
+        return _LocalEngine(digest, len(hosts), lambda: _as_they_are(hosts))
+    if isinstance(spec, RayEngine):
+        if find_spec("ray") is None:
+            raise EngineError(
+                "Ray is not installed",
+                where="engine.type: ray",
+                fix="pip install 'synth_platform[ray]', on every machine",
+            )
+        from synth_platform.generation.cluster import find_cluster  # takes a second, and comes with an extra
+
+        return find_cluster(spec, workspace, dataset, tell)
+    environment = require(workspace.engine)
+    return _LocalEngine(
+        vllm_digest(spec, environment.described),
         units(spec, environment),
-        lambda: run_fleet(spec, environment, logs, tell),
+        lambda: run_fleet(spec, environment, workspace.engine_logs(dataset), tell),
     )
+
+
+@dataclass(frozen=True)
+class _LocalEngine:
+    """Servers that this process speaks with itself."""
+
+    digest: str
+    units: float
+    running: Callable[[], AbstractContextManager[Sequence[Host]]]
+
+    def generate(self, plan: Plan) -> None:
+        with self.running() as hosts:
+            generate(plan, hosts)
+
+    def sample(self, plan: Plan, rows: int) -> dict[str, Sampled]:
+        with self.running() as hosts:
+            return sample(plan, hosts, rows)
 
 
 @contextmanager

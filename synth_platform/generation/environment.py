@@ -46,6 +46,11 @@ class EngineEnvironment:
         """Its interpreter."""
         return self.folder / "bin" / "python"
 
+    @property
+    def described(self) -> str:
+        """Package and version."""
+        return f"{self.package} {self.version}"
+
 
 def detect_kind() -> Kind:
     """``gpu`` where an NVIDIA driver answers, else ``cpu``."""
@@ -122,7 +127,7 @@ def check_arguments(environment: EngineEnvironment, arguments: Iterable[str]) ->
         if name not in known:
             close = get_close_matches(name, known, n=1)
             raise EngineError(
-                f"{environment.package} {environment.version} has no argument {name!r}"
+                f"{environment.described} has no argument {name!r}"
                 + (f"; did you mean {close[0]!r}?" if close else ""),
                 where=f"engine.arguments.{name}",
                 fix="correct it or remove it; `vllm serve --help=all` lists them all",

@@ -105,7 +105,12 @@ def smaller_load(spec: VllmEngine) -> dict[str, Any]:
 
 @contextmanager
 def run_fleet(
-    spec: VllmEngine, environment: EngineEnvironment, folder: Path, tell: Callable[[str], None]
+    spec: VllmEngine,
+    environment: EngineEnvironment,
+    folder: Path,
+    tell: Callable[[str], None],
+    *,
+    name: str = "vllm",
 ) -> Iterator[list[OwnedHost]]:
     """Start all servers, give them once they answer, and stop them at the end.
 
@@ -114,6 +119,7 @@ def run_fleet(
         environment: the engine's environment.
         folder: for logs and the records of running servers.
         tell: hears how far the start is.
+        name: of the servers, in front of their number.
 
     Raises:
         EngineError: the model or an argument is refused, there are too few GPUs, or a server does not start.
@@ -126,7 +132,7 @@ def run_fleet(
     check_arguments(environment, spec.arguments)
     end_orphans(folder)
     servers = [
-        VllmServer(spec, environment, folder, name=f"vllm-{number}", variables=variables, tell=tell)
+        VllmServer(spec, environment, folder, name=f"{name}-{number}", variables=variables, tell=tell)
         for number, variables in enumerate(shares(spec, environment))
     ]
     try:

@@ -13,13 +13,13 @@ from typing import Any
 
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.generator import Begun, Generator, Job, Shard
+from synth_platform.generation.generator import Begun, Generator
 from synth_platform.generation.hosts import Host
-from synth_platform.generation.meter import Meter, Reading, StatusFile
+from synth_platform.generation.jobs import Job, Shard, cut, sampled_rows
+from synth_platform.generation.meter import Meter, Reading, StatusSink
 from synth_platform.generation.outcome import Outcome
 from synth_platform.generation.watch import Watch
 from synth_platform.progress import Task, track
-from synth_platform.snapshots.frames import rebatch
 
 _COLLECT_AFTER = 20_000
 """New objects between collections of the youngest generation."""
@@ -45,7 +45,7 @@ class Plan:
     shard_size: int
     budget: Budget
     reading: Reading
-    status: StatusFile
+    status: StatusSink
 
 
 def generate(plan: Plan, hosts: Sequence[Host]) -> None:
@@ -97,28 +97,32 @@ def _rare_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def shard_count(rows: int, shard_size: int) -> int:
-    """Shards that hold this many rows."""
-    return -(-rows // shard_size)
+@dataclass(frozen=True)
+class Running:
+    """An engine at work."""
+
+    generator: Generator
+    meter: Meter
+    watch: Watch
 
 
 @asynccontextmanager
-async def _running(plan: Plan, hosts: Sequence[Host], task: Task) -> AsyncIterator[tuple[Generator, Meter]]:
-    """The engine at work, and watched."""
+async def running(plan: Plan, hosts: Sequence[Host], task: Task | None) -> AsyncIterator[Running]:
+    """Have the engine at work, and watched."""
     meter = Meter(plan.reading)
     stores = [job.shards for job in plan.jobs]
-    async with (
-        Generator(hosts, plan.settings, plan.engine, plan.budget, meter, stores) as generator,
-        Watch(generator, meter, plan.status, task, plan.budget).running(),
-    ):
-        yield generator, meter
+    async with Generator(hosts, plan.settings, plan.engine, plan.budget, meter, stores) as generator:
+        watch = Watch(generator, meter, plan.status, task, plan.budget)
+        async with watch.running():
+            yield Running(generator, meter, watch)
 
 
 async def _generate(plan: Plan, hosts: Sequence[Host], task: Task) -> None:
     """Keep as many requests waiting as are in flight, so that no server idles, but no more: memory stays bounded."""
     room = plan.settings.concurrency * len(hosts)
-    async with _running(plan, hosts, task) as (generator, meter), _Committing(generator) as committing:
-        for shard in _shards(plan, meter):
+    async with running(plan, hosts, task) as now, _Committing(now.generator) as committing:
+        generator = now.generator
+        for shard in _shards(plan, now.meter):
             await generator.dispatcher.until_fewer_wait(room)
             await committing.room_for(shard.prompts.height, max(8 * plan.shard_size, 4 * room))
             committing.start(await generator.begin(shard))
@@ -175,28 +179,25 @@ class _Committing:
 def _shards(plan: Plan, meter: Meter) -> Iterator[Shard]:
     for job in plan.jobs:
         committed = job.shards.committed()
-        for number, prompts in enumerate(rebatch(job.prompts, plan.shard_size)):
-            if number in committed:
-                meter.keep(prompts.height)
-            elif prompts.height:
-                yield Shard(job, number, prompts)
+        for shard in cut(job, plan.shard_size):
+            if shard.number in committed:
+                meter.keep(shard.prompts.height)
+            else:
+                yield shard
 
 
 async def _sample(plan: Plan, hosts: Sequence[Host], rows: int, task: Task) -> dict[str, Sampled]:
-    async with _running(plan, hosts, task) as (generator, meter):
-        work = [_sample_job(generator, job, plan.shard_size, rows) for job in plan.jobs]
+    async with running(plan, hosts, task) as now:
+        work = [_sample_job(now.generator, job, plan.shard_size, rows) for job in plan.jobs]
         outcomes = await asyncio.gather(*work)
         recipes = [job.recipe for job in plan.jobs]
-        return {recipe: Sampled(found, meter.seconds) for recipe, found in zip(recipes, outcomes, strict=True)}
+        return {recipe: Sampled(found, now.meter.seconds) for recipe, found in zip(recipes, outcomes, strict=True)}
 
 
 async def _sample_job(generator: Generator, job: Job, shard_size: int, rows: int) -> list[Outcome]:
-    wanted = {round(number * job.rows / rows) for number in range(rows)} if rows < job.rows else set(range(job.rows))
+    wanted, committed = sampled_rows(job, rows, shard_size), job.shards.committed()
     found: list[Outcome] = []
-    committed = job.shards.committed()
-    for number, prompts in enumerate(rebatch(job.prompts, shard_size)):
-        start = number * shard_size
-        some = sorted(row - start for row in wanted if start <= row < start + prompts.height)
-        if some and number not in committed:
-            found += await generator.run(Shard(job, number, prompts), only=some)
+    for shard in cut(job, shard_size):
+        if shard.number in wanted and shard.number not in committed:
+            found += await generator.run(shard, only=wanted[shard.number])
     return found

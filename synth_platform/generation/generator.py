@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import polars as pl
 
@@ -17,40 +16,13 @@ from synth_platform.generation.config import ClientSettings
 from synth_platform.generation.dispatch import Dispatcher, Work
 from synth_platform.generation.hosts import Host, server_of
 from synth_platform.generation.identity import request_keys
+from synth_platform.generation.jobs import Shard
 from synth_platform.generation.meter import Meter
 from synth_platform.generation.outcome import Outcome, outcome_frame
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore
 
 _SEED_MASK = 0x7FFFFFFF
-
-
-@dataclass(frozen=True)
-class Job:
-    """One recipe's prompts and where their generations go.
-
-    Args:
-        recipe: its name.
-        prompts: batches with the columns id, messages and seed.
-        rows: prompts in all.
-        fields: what each request says beside its messages, ``max_tokens`` among it.
-        shards: where the results go.
-    """
-
-    recipe: str
-    prompts: Iterable[pl.DataFrame]
-    rows: int
-    fields: Mapping[str, Any]
-    shards: ShardStore
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Some consecutive prompts of a job; what is committed as one."""
-
-    job: Job
-    number: int
-    prompts: pl.DataFrame
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from synth_platform.generation.outcome import Outcome
 from synth_platform.processes import is_alive, start_time
@@ -135,6 +135,14 @@ class Meter:
         if len(self.points) >= _MOST_POINTS:
             self.points = self.points[1::2]
             self._every *= 2
+
+
+class StatusSink(Protocol):
+    """Where readings go."""
+
+    def write(self, reading: Reading) -> None:
+        """Take the newest reading."""
+        ...
 
 
 class StatusFile:

@@ -9,7 +9,7 @@ import polars as pl
 
 from synth_platform.generation.budget import Spent
 from synth_platform.generation.ledger import Ledger
-from synth_platform.snapshots import SnapshotWriter
+from synth_platform.snapshots import Identity, SnapshotWriter
 from synth_platform.snapshots.store import Store
 
 _TABLE = "generations"
@@ -51,6 +51,15 @@ class ShardStore:
     def committed(self) -> dict[int, int]:
         """Rows of the shards that are done, by number."""
         return {number: part.rows for number, part in self._writer.shards(_TABLE).items()}
+
+    @property
+    def identity(self) -> Identity:
+        """What is being made."""
+        return self._writer.identity
+
+    def is_committed(self, shard: int) -> bool:
+        """Whether a shard is done."""
+        return self._writer.has_shard(_TABLE, shard)
 
     def commit(self, shard: int, rows: pl.DataFrame) -> None:
         """Make a shard durable, and drop its ledger."""

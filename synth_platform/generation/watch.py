@@ -9,7 +9,7 @@ from dataclasses import asdict
 from synth_platform.errors import SynthError
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.generator import Generator
-from synth_platform.generation.meter import Meter, Reading, StatusFile
+from synth_platform.generation.meter import Meter, Reading, StatusSink
 from synth_platform.generation.shards import Session
 from synth_platform.progress import Task
 
@@ -22,7 +22,7 @@ class Watch:
     """What happens once a second beside the work: reading, status file, sync, notes on what was spent."""
 
     def __init__(
-        self, generator: Generator, meter: Meter, status: StatusFile, task: Task | None, budget: Budget
+        self, generator: Generator, meter: Meter, status: StatusSink, task: Task | None, budget: Budget
     ) -> None:
         self._generator, self._meter, self._status, self._task = generator, meter, status, task
         self._budget = budget
@@ -44,7 +44,7 @@ class Watch:
             await asyncio.gather(beat, return_exceptions=True)
             self._read(state)
             with contextlib.suppress(SynthError):  # the reason of the end is what counts
-                await asyncio.to_thread(self._note)
+                await asyncio.to_thread(self.note)
 
     async def _beat(self) -> None:
         while True:
@@ -57,7 +57,7 @@ class Watch:
                     await asyncio.to_thread(self._sync)
                 if now - self._noted >= _NOTE_SECONDS:
                     self._noted = now
-                    await asyncio.to_thread(self._note)
+                    await asyncio.to_thread(self.note)
             except SynthError as error:
                 self._generator.dispatcher.fail(error)
                 return
@@ -79,8 +79,7 @@ class Watch:
         reading.cache_hits = round(hits / asked, 4) if asked else None
         hours = self._budget.spent.engine_seconds / 3600
         reading.engine_hours = round(hours, 5)
-        price = self._budget.price_per_hour
-        reading.cost = round(hours * price, 4) if price is not None else None
+        reading.cost = self._budget.cost_of(hours)
         self._meter.tick()
         self._status.write(reading)
         if self._task is not None:
@@ -90,8 +89,8 @@ class Watch:
         for store in list(self._generator.stores):
             store.ledger.sync()
 
-    def _note(self) -> None:
-        """Each recipe's share of the engine's time, by the tokens that were made for it."""
+    def note(self) -> None:
+        """Leave word of the cost so far: each recipe's share of the engine's time, by its tokens."""
         counts = dict(self._generator.counts)
         made = sum(count.output_tokens for count in counts.values())
         seconds = self._budget.session_seconds * self._budget.units

@@ -1,5 +1,6 @@
 """What a dataset's generations would take: gathered from its versions, a sample, or published runs."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,9 @@ import polars as pl
 from synth_platform.dataset.graph import partitions_of
 from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.errors import SpecError
-from synth_platform.generation.assets import GenerationSettings, dataset_engine, generation_stage, job_of
+from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of
 from synth_platform.generation.budget import Budget, Spent
+from synth_platform.generation.engine import find_engine
 from synth_platform.generation.estimate import (
     PUBLISHED_DOCUMENT_TOKENS,
     Estimate,
@@ -20,7 +22,7 @@ from synth_platform.generation.estimate import (
     known_speed,
     mean,
 )
-from synth_platform.generation.generate import Plan, Sampled, sample
+from synth_platform.generation.generate import Plan, Sampled
 from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore
@@ -184,7 +186,7 @@ def take_sample(
     """
     dataset = DatasetContext(spec.name, spec.seed, base, partitions=partitions_of(spec.cadence))
     settings = GenerationSettings(spec.engine, spec.budget, spec.shard_size)
-    engine = dataset_engine(settings, workspace, spec.name, tell)
+    engine = find_engine(spec.engine, workspace, spec.name, variables=os.environ, tell=tell)
     jobs = []
     for recipe in spec.recipes:
         asset = dataset.asset("prompts", recipe.name)
@@ -212,5 +214,4 @@ def take_sample(
         reading=new_reading(spec.name, partition, "sample", total),
         status=StatusFile(workspace.status),
     )
-    with engine.running() as hosts:
-        return sample(plan, hosts, rows), engine.units
+    return engine.sample(plan, rows), engine.units

@@ -102,6 +102,14 @@ class SnapshotWriter:
         """Name of this writer, unlike that of any other."""
         return self._writer
 
+    def has_shard(self, table: str, number: int) -> bool:
+        """Whether some writer of this identity has committed a shard."""
+        try:
+            self.store.read(f"{self._shard_folder(table)}/{number:06d}.json")
+        except FileNotFoundError:
+            return False
+        return True
+
     def shards(self, table: str) -> dict[int, PartEntry]:
         """Shards of this identity that are committed and whole, by number."""
         found: dict[int, PartEntry] = {}

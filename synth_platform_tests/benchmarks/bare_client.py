@@ -23,7 +23,9 @@ def send(url: str, model: str, prompts: Iterable[str], fields: dict[str, Any], c
 async def _send(url: str, model: str, prompts: Iterable[str], fields: dict[str, Any], concurrency: int) -> int:
     tokens = 0
     timeout = aiohttp.ClientTimeout(total=600)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4), timeout=timeout
+    ) as http:
 
         async def worker() -> None:
             nonlocal tokens

@@ -21,8 +21,8 @@ from synth_platform.errors import SynthError
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.generation.engine import find_engine
-from synth_platform.generation.generate import Plan, generate, shard_count
-from synth_platform.generation.generator import Job
+from synth_platform.generation.generate import Plan
+from synth_platform.generation.jobs import Job, SnapshotPrompts, shard_count
 from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore, total
@@ -85,11 +85,7 @@ def execute(run: Run) -> Snapshot:
     """Generate everything and commit it, as the asset does."""
     workspace, engine_spec = run.workspace(), ENGINE.validate_python(run.engine)
     engine = find_engine(
-        engine_spec,
-        environments=workspace.engine,
-        logs=workspace.logs,
-        variables=os.environ,
-        tell=lambda line: print(line, file=sys.stderr),
+        engine_spec, workspace, "test", variables=os.environ, tell=lambda line: print(line, file=sys.stderr)
     )
     settings = {"engine": engine.digest, "shard_size": run.shard_size, "sampling": run.fields}
     prompts = digest([run.template, run.prompts, run.words, run.recipe])
@@ -101,7 +97,8 @@ def execute(run: Run) -> Snapshot:
     )
     writer.announce()
     store = ShardStore(writer, engine_spec.model)
-    job = Job("recipe", frames(run), run.prompts, run.fields, store)
+    batches = SnapshotPrompts(_prompts_snapshot(run, workspace)) if run.engine["type"] == "ray" else frames(run)
+    job = Job("recipe", batches, run.prompts, run.fields, store)
     budget = Budget(
         BudgetSpec.model_validate(run.budget),
         store.spent(),
@@ -111,14 +108,23 @@ def execute(run: Run) -> Snapshot:
     reading = new_reading("test", None, "test", run.prompts)
     status = StatusFile(workspace.status)
     plan = Plan([job], engine_spec, engine.digest, run.shard_size, budget, reading, status)
-    with engine.running() as hosts:
-        generate(plan, hosts)
+    engine.generate(plan)
     usage = total(store.sessions())
     writer.use_shards("generations", shard_count(run.prompts, run.shard_size))
     writer.detail(**usage)
     snapshot = writer.commit()
     workspace.snapshots.set_head(snapshot, "test")
     return snapshot
+
+
+def _prompts_snapshot(run: Run, workspace: Workspace) -> Snapshot:
+    """The prompts where machines of a cluster find them."""
+    identity = Identity("test/prompts/recipe", None, "1", {"prompts": [run.template, run.prompts, run.words]})
+    schema = pl.Schema({"id": pl.String(), "messages": pl.String(), "seed": pl.Int64()})
+    writer = SnapshotWriter(workspace.snapshots, identity, {"prompts": schema}, scratch=workspace.scratch)
+    for batch in frames(run):
+        writer.write("prompts", batch)
+    return writer.commit()
 
 
 def start(run: Run, **variables: str) -> subprocess.Popen[bytes]:
