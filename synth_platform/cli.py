@@ -174,6 +174,49 @@ def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path,
 
 
 @app.command()
+def tune(
+    dataset: Dataset,
+    home: Home = None,
+    partition: Annotated[str | None, typer.Option(help="Cycle to render, if none has prompts yet.")] = None,
+    prompts: Annotated[int | None, typer.Option(min=9, help="Prompts of the last round; default: the spec's.")] = None,
+    candidates: Annotated[int | None, typer.Option(min=2, help="Settings to try; default: the spec's.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Measure anew, even where an equal profile exists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find the engine's fastest settings on a dataset's own prompts; `engine.tuned: true` uses them."""
+    workspace, console = _workspace(home), _console(as_json)
+    from synth_platform import terminal
+    from synth_platform.dataset.graph import tune_job_name
+    from synth_platform.generation.config import VllmEngine
+    from synth_platform.generation.profile import profile_asset, read_profile, trial_rows
+    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.launch import find_dataset, run_dataset
+
+    spec, base = find_dataset(dataset, workspace)
+    if not isinstance(spec.engine, VllmEngine):
+        raise SynthError(
+            "only servers of our own can be tuned",
+            where="engine.type: endpoint",
+            fix="tune them where they are started",
+        )
+    given = {"prompts": prompts, "candidates": candidates}
+    changes = {name: value for name, value in given.items() if value is not None}
+    spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=changes)})
+    _make_prompts(workspace, console, spec, base, partition)
+    with open_instance(workspace) as instance, terminal.progress(console):
+        ended = run_dataset(spec, base, workspace, instance, job=tune_job_name(spec.name), fresh=fresh)
+    if not ended.success:
+        raise SynthError("the engine could not be tuned:\n  " + "\n  ".join(ended.problems))
+    found = workspace.snapshots.head(profile_asset(spec.name), None)
+    assert found is not None
+    profile, trials = read_profile(found), trial_rows(found)
+    if as_json:
+        _print_json(profile.model_dump() | {"gain": profile.gain, "trials": trials})
+    else:
+        terminal.show_profile(console, spec.name, profile, trials)
+
+
+@app.command()
 def status(
     dataset: Annotated[str, typer.Argument(help="Dataset; all if left out.")] = "",
     home: Home = None,

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from synth_platform.generation.estimate import Estimate
+from synth_platform.generation.profile import EngineProfile
+from synth_platform.generation.tuning import say
 from synth_platform.progress import Listener, Task, clock, listen
 from synth_platform.snapshots.catalog import Diff, Trace
 from synth_platform.snapshots.verify import Report
@@ -88,6 +90,15 @@ def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
     console.print("resting on:")
     for line in estimate.assumptions:
         console.print(f"  - {escape(line)}")
+
+
+def show_profile(console: Console, dataset: str, profile: EngineProfile, trials: Sequence[Mapping[str, Any]]) -> None:
+    """What the tuning tried, and what it found."""
+    show_rows(console, [dict(trial) for trial in trials], "nothing was tried")
+    console.print(f"fastest: {escape(say(profile.arguments))}, {profile.concurrency} requests in flight")
+    if profile.gain is not None:
+        console.print(f"{profile.tokens_per_second:,.0f} output tokens/s, {profile.gain:.2f} times the engine as it is")
+    console.print(f"`engine.tuned: true` in the spec of {dataset} uses it")
 
 
 def show_status(console: Console, readings: Sequence[Mapping[str, Any]]) -> None:

@@ -13,7 +13,8 @@ from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
-from synth_platform.generation.assets import GenerationSettings, generations_assets
+from synth_platform.generation.assets import GenerationSettings, generations_assets, profile_asset_of
+from synth_platform.generation.config import VllmEngine
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.gating import blocking_names
@@ -62,6 +63,11 @@ def prompts_job_name(dataset: str) -> str:
     return f"{group_name(dataset)}_prompts"
 
 
+def tune_job_name(dataset: str) -> str:
+    """Name of the job that makes the engine profile."""
+    return f"{group_name(dataset)}_tune"
+
+
 def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
 
@@ -89,8 +95,18 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
         partitions_def=graph.context.partitions,
         tags={"synth/dataset": spec.name},
     )
+    jobs = [job, prompts_job]
+    if graph.profile is not None:
+        tune_job: Any = dg.define_asset_job(
+            tune_job_name(spec.name),
+            selection=dg.AssetSelection.assets(*graph.profile.keys),
+            description=f"Finds the fastest settings of the engine on the prompts of {spec.name}.",
+            tags={"synth/dataset": spec.name},
+        )
+        jobs.append(tune_job)
     schedules = [dg.build_schedule_from_partitioned_job(job, name=f"{job.name}_cycle")] if spec.cadence else []
-    return dg.Definitions(assets=graph.assets, asset_checks=graph.checks, jobs=[job, prompts_job], schedules=schedules)
+    assets = graph.assets + ([graph.profile] if graph.profile else [])
+    return dg.Definitions(assets=assets, asset_checks=graph.checks, jobs=jobs, schedules=schedules)
 
 
 def dataset_gates(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
@@ -138,6 +154,8 @@ class _Graph:
     assets: list[dg.AssetsDefinition] = field(default_factory=list)
     checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
     gates: dict[str, Sequence[Gate]] = field(default_factory=dict)
+    profile: dg.AssetsDefinition | None = None
+    """The engine profile, made by a job of its own."""
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -211,6 +229,9 @@ class _Graph:
                     prompts,
                 )
             )
+            if isinstance(self.spec.engine, VllmEngine):
+                engine, tuning = self.spec.engine, self.spec.tuning
+                self.profile = profile_asset_of(self.context, self.spec.recipes, engine, tuning, list(prompts.values()))
         return {
             recipe.name: self._judged(recipe, prompts[recipe.name], index, in_documents) for recipe in self.spec.recipes
         }

@@ -10,7 +10,7 @@ from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.dataset.strict_yaml import Document, read_yaml
 from synth_platform.errors import SpecError
-from synth_platform.generation.config import BudgetSpec, EngineSpec
+from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
@@ -58,6 +58,8 @@ class DatasetSpec(StrictModel):
     """Prompts that are committed together."""
     budget: BudgetSpec = BudgetSpec()
     """What one version of the generations may cost."""
+    tuning: TuningSpec = TuningSpec()
+    """How `synth tune` looks for the fastest settings of the engine."""
     quality: dict[Name, QualitySpec] = Field(default_factory=dict)
     """Thresholds by recipe; recipes not named here use the defaults of their format."""
     benchmarks: list[BenchmarkSpec] = Field(default_factory=list)

@@ -2,22 +2,28 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from synth_platform.generation.budget import Budget, Spent
-from synth_platform.generation.config import BudgetSpec, EngineSpec
+from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
 from synth_platform.generation.engine import Engine, find_engine
+from synth_platform.generation.environment import EngineEnvironment, require
 from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
+from synth_platform.generation.fleet import machine, visible_gpus
 from synth_platform.generation.generate import Plan
+from synth_platform.generation.identity import vllm_digest
 from synth_platform.generation.jobs import Job, SnapshotPrompts, shard_count
 from synth_platform.generation.meter import StatusFile, new_reading
+from synth_platform.generation.profile import TRIALS, describe_profile, profile_asset, tuned, write_profile
 from synth_platform.generation.report import describe_generations
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore, total
+from synth_platform.generation.trial import TrialServer, draw_prompts
+from synth_platform.generation.tuning import Trial, candidates, default_space, planned, search
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import (
@@ -30,14 +36,16 @@ from synth_platform.ops.stage import (
     finish_stage,
     materialize_result,
     node_name,
+    stage_asset,
 )
-from synth_platform.progress import listen, log_listener
+from synth_platform.progress import listen, log_listener, track
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.unfinished import unfinished_elsewhere
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
+PROFILE_CODE_VERSION = "1"
 POOL = "gpu"
 
 
@@ -53,7 +61,7 @@ class GenerationSettings:
 def generations_assets(
     dataset: DatasetContext,
     recipes: Sequence[RecipeSpec],
-    settings: GenerationSettings,
+    given: GenerationSettings,
     prompts: Mapping[str, Upstream],
 ) -> dg.AssetsDefinition:
     """`<dataset>/generations/<recipe>` for all recipes; any subset of them can be materialized."""
@@ -61,9 +69,9 @@ def generations_assets(
     specs = [
         dataset.spec(
             asset,
-            (prompts[recipe.name],),
-            description=f"What `{settings.engine.model}` answered to the prompts of `{recipe.name}`: one row per"
-            f" prompt, whatever became of it. Every answer is durable at once, every {settings.shard_size} are"
+            generation_upstreams(prompts[recipe.name], given, dataset.name),
+            description=f"What `{given.engine.model}` answered to the prompts of `{recipe.name}`: one row per"
+            f" prompt, whatever became of it. Every answer is durable at once, every {given.shard_size} are"
             " committed together; a stopped run goes on where it was.",
             kinds={"vllm", "parquet"},
             code_version=CODE_VERSION,
@@ -77,10 +85,14 @@ def generations_assets(
         opened = workspace.open()
         chosen = {"/".join(key.path) for key in context.selected_asset_keys}
         with failing_for_people(), listen(log_listener(context.log.info)):
+            settings = replace(given, engine=tuned(given.engine, opened, dataset.name))
             engine = find_engine(settings.engine, opened, dataset.name, variables=os.environ, tell=context.log.info)
             begun = {
                 asset: begin_stage(
-                    context, opened, dataset, _builder(asset, recipe, settings, prompts[recipe.name], engine)
+                    context,
+                    opened,
+                    dataset,
+                    _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine),
                 )
                 for asset, recipe in by_asset.items()
                 if asset in chosen
@@ -92,14 +104,91 @@ def generations_assets(
     return make
 
 
+def profile_asset_of(
+    dataset: DatasetContext,
+    recipes: Sequence[RecipeSpec],
+    engine: VllmEngine,
+    tuning: TuningSpec,
+    prompts: Sequence[Upstream],
+) -> dg.AssetsDefinition:
+    """`<dataset>/engine_profile`: the fastest settings of the engine on the dataset's newest prompts."""
+    asset = profile_asset(dataset.name)
+    newest = tuple(replace(upstream, newest=True) for upstream in prompts)
+    context = replace(dataset, partitions=None)
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        environment = require(workspace.engine)
+        space = tuning.space or default_space(len(visible_gpus()) if environment.kind == "gpu" else 0)
+        return Stage(
+            asset=asset,
+            code_version=PROFILE_CODE_VERSION,
+            settings={
+                "engine": vllm_digest(engine, environment.described),
+                "arguments": engine.arguments,
+                "concurrency": engine.concurrency,
+                "machine": machine(environment),
+                "tuning": tuning.model_dump(mode="json") | {"space": space},
+                "sampling": {recipe.name: recipe.request_fields() for recipe in recipes},
+            },
+            upstreams=newest,
+            tables={"trials": TRIALS},
+            work=lambda run: _tune(run, dataset.name, recipes, engine, environment, tuning, space),
+        )
+
+    spec = context.spec(
+        asset,
+        newest,
+        description="The settings of vLLM that make it fastest on this dataset's prompts, found by trying them. Used"
+        " where the spec says `tuned: true`.",
+        kinds={"vllm", "parquet"},
+        code_version=PROFILE_CODE_VERSION,
+    )
+    return stage_asset(context, spec, build, lambda _, snapshot: _described_profile(snapshot), pool=POOL)
+
+
+def _tune(
+    run: StageRun,
+    dataset: str,
+    recipes: Sequence[RecipeSpec],
+    engine: VllmEngine,
+    environment: EngineEnvironment,
+    tuning: TuningSpec,
+    space: Mapping[str, Sequence[Any]],
+) -> None:
+    """Try settings on the prompts, and write down what was tried and what was best."""
+    fields = {recipe.name: recipe.request_fields() for recipe in recipes}
+    rendered = [(prompts, fields[asset.rsplit("/", 1)[-1]]) for asset, prompts in run.inputs.items()]
+    drawn = draw_prompts(rendered, tuning.prompts, run.seed)
+    server = TrialServer(engine, environment, run.workspace.engine_logs(dataset), drawn)
+    tried = candidates(space, engine.arguments, tuning.candidates, run.seed)
+    trials: list[Trial] = []
+    with track("tuning", planned(len(tried)), "trials") as task:
+        for trial in search(tried, len(drawn), server.measure, server.units, run.log):
+            trials.append(trial)
+            task.advance(note=trial.describe())
+            run.log(f"tuning: {trial.describe()}")
+    write_profile(run.writer, trials, engine)
+
+
+def _described_profile(snapshot: Snapshot) -> Mapping[str, Any]:
+    described = describe_profile(snapshot)
+    return described | {name: dg.MetadataValue.md(described[name]) for name in ("trials", "plot")}
+
+
 def _builder(
-    asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
+    dataset: str, asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
 ) -> Callable[[Workspace, str | None], Stage]:
-    return lambda workspace, partition: generation_stage(asset, recipe, settings, prompts, engine)
+    return lambda workspace, partition: generation_stage(dataset, asset, recipe, settings, prompts, engine)
+
+
+def generation_upstreams(prompts: Upstream, settings: GenerationSettings, dataset: str) -> tuple[Upstream, ...]:
+    """The prompts first; the engine profile where it is used."""
+    used = isinstance(settings.engine, VllmEngine) and settings.engine.tuned
+    return (prompts, Upstream(profile_asset(dataset), partitioned=False)) if used else (prompts,)
 
 
 def generation_stage(
-    asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
+    dataset: str, asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
 ) -> Stage:
     """What determines the generations of a recipe."""
     return Stage(
@@ -112,7 +201,7 @@ def generation_stage(
             "model": settings.engine.model,
             "shard_size": settings.shard_size,
         },
-        upstreams=(prompts,),
+        upstreams=generation_upstreams(prompts, settings, dataset),
         tables={"generations": GENERATIONS},
         work=_no_work,
     )

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -296,7 +297,7 @@ def _watching(plan: Plan, office: Any, kept: int, show: Callable[..., None]) -> 
             if done:
                 return
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(look,), daemon=True)  # progress hears the context
     thread.start()
     plan.reading.state = "running"
     try:

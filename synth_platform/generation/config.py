@@ -168,6 +168,17 @@ class EndpointEngine(ClientSettings):
 EngineSpec = Annotated[VllmEngine | RayEngine | EndpointEngine, Field(discriminator="type")]
 
 
+class TuningSpec(StrictModel):
+    """How the engine's settings are swept for speed."""
+
+    prompts: int = Field(default=270, ge=9)
+    """Prompts of the last round; earlier rounds have a ninth and a third of them."""
+    candidates: int = Field(default=12, ge=2, le=500)
+    """Settings that are tried in the first round."""
+    space: dict[str, list[Any]] | None = None
+    """Values to try by name of argument, null for the engine's default; None: a space for the machine at hand."""
+
+
 class BudgetSpec(StrictModel):
     """What one version of the generations may cost in all, however often its run is stopped and gone on with."""
 

@@ -176,7 +176,7 @@ def shares(spec: VllmEngine, environment: EngineEnvironment) -> list[dict[str, s
         EngineError: there are fewer GPUs than all servers together need.
     """
     if environment.kind == "gpu":
-        return _gpu_shares(spec, _visible_gpus(os.environ | spec.environment))
+        return _gpu_shares(spec, visible_gpus(os.environ | spec.environment))
     cores = sorted(os.sched_getaffinity(0))
     if spec.replicas == 1 or "VLLM_CPU_OMP_THREADS_BIND" in spec.environment:
         return [{} for _ in range(spec.replicas)]
@@ -196,7 +196,8 @@ def _gpu_shares(spec: VllmEngine, gpus: list[str]) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[n * each : (n + 1) * each])} for n in range(spec.replicas)]
 
 
-def _visible_gpus(variables: Mapping[str, str]) -> list[str]:
+def visible_gpus(variables: Mapping[str, str] = os.environ) -> list[str]:
+    """GPUs that a process with these variables may use."""
     if (named := variables.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [gpu for gpu in named.split(",") if gpu.strip()]
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
@@ -208,3 +209,11 @@ def _core_share(cores: list[int], number: int, of: int) -> str:
     low = number * len(cores) // of
     high = max((number + 1) * len(cores) // of, low + 1)
     return ",".join(map(str, cores[low:high]))
+
+
+def machine(environment: EngineEnvironment) -> list[str]:
+    """What the engine runs on: the models of the GPUs, or how many cores there are."""
+    if environment.kind == "cpu":
+        return [f"{len(os.sched_getaffinity(0))} cores"]
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.split("\n")[:-1]

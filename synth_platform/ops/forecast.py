@@ -24,10 +24,11 @@ from synth_platform.generation.estimate import (
 )
 from synth_platform.generation.generate import Plan, Sampled
 from synth_platform.generation.meter import StatusFile, new_reading
+from synth_platform.generation.profile import tuned
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, identity_of
+from synth_platform.ops.stage import DatasetContext, Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshot, SnapshotWriter
@@ -167,6 +168,12 @@ def forecast(
     return _Forecast(spec, base, workspace, partition, documents, sampled or {}, units).estimate(price)
 
 
+def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> dict[str, Snapshot]:
+    """The current versions of what a stage reads; the run that follows asks whether their gates are open."""
+    heads = {one.asset: one.head(workspace.snapshots, partition) for one in stage.upstreams}
+    return {asset: head for asset, head in heads.items() if head is not None}
+
+
 def take_sample(
     spec: DatasetSpec,
     base: Path,
@@ -185,16 +192,17 @@ def take_sample(
         EngineError: the engine cannot be had.
     """
     dataset = DatasetContext(spec.name, spec.seed, base, partitions=partitions_of(spec.cadence))
-    settings = GenerationSettings(spec.engine, spec.budget, spec.shard_size)
-    engine = find_engine(spec.engine, workspace, spec.name, variables=os.environ, tell=tell)
+    settings = GenerationSettings(tuned(spec.engine, workspace, spec.name), spec.budget, spec.shard_size)
+    engine = find_engine(settings.engine, workspace, spec.name, variables=os.environ, tell=tell)
     jobs = []
     for recipe in spec.recipes:
         asset = dataset.asset("prompts", recipe.name)
         prompts = workspace.snapshots.head(asset, partition)
         if prompts is None:
             raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
-        stage = generation_stage(dataset.asset("generations", recipe.name), recipe, settings, Upstream(asset), engine)
-        identity = identity_of(stage, dataset, {asset: prompts}, partition)
+        made = dataset.asset("generations", recipe.name)
+        stage = generation_stage(spec.name, made, recipe, settings, Upstream(asset), engine)
+        identity = identity_of(stage, dataset, _inputs(stage, workspace, partition), partition)
         writer = SnapshotWriter(
             workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="sample"
         )
@@ -202,7 +210,7 @@ def take_sample(
     total = sum(min(rows, job.rows) for job in jobs)
     plan = Plan(
         jobs=jobs,
-        settings=spec.engine,
+        settings=settings.engine,
         engine=engine.digest,
         shard_size=spec.shard_size,
         budget=Budget(

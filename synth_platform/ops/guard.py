@@ -31,11 +31,23 @@ class Upstream:
         asset: key path.
         gates: names of its blocking checks.
         partitioned: whether it shares the dataset's cycle.
+        newest: whether a stage without cycles reads its newest one.
     """
 
     asset: str
     gates: tuple[str, ...] = ()
     partitioned: bool = True
+    newest: bool = False
+
+    def cycle(self, snapshots: Snapshots, partition: str | None) -> str | None:
+        """Which of its partitions a stage reads that makes ``partition``."""
+        if self.newest and partition is None:
+            return next(reversed(snapshots.partitions(self.asset)), None)
+        return partition if self.partitioned else None
+
+    def head(self, snapshots: Snapshots, partition: str | None) -> Snapshot | None:
+        """Its current version, as such a stage reads it."""
+        return snapshots.head(self.asset, self.cycle(snapshots, partition))
 
 
 def open_inputs(
@@ -50,7 +62,7 @@ def open_inputs(
     inputs: dict[str, Snapshot] = {}
     problems: list[str] = []
     for upstream in upstreams:
-        cycle = partition if upstream.partitioned else None
+        cycle = upstream.cycle(snapshots, partition)
         snapshot = snapshots.head(upstream.asset, cycle)
         if snapshot is None:
             problems.append(f"{upstream.asset} has not been materialized")

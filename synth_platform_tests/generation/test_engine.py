@@ -15,6 +15,8 @@ from synth_platform.errors import EngineError
 from synth_platform.generation.config import VllmEngine
 from synth_platform.generation.environment import EngineEnvironment, check_arguments, locate, require
 from synth_platform.generation.fleet import run_fleet
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.quality.conformance import rule_for
 from synth_platform.workspace import Workspace
 
 SPEC = {"model": "synth-tiny", "context_length": 1024, "arguments": {"max_num_seqs": 8, "enforce_eager": True}}
@@ -98,3 +100,20 @@ def children_of(folder: Path) -> list[int]:
         if int(process.name) != os.getpid() and any(target.startswith(str(folder)) for target in targets):
             found.append(int(process.name))
     return found
+
+
+@pytest.mark.engine
+def test_answers_follow_the_recipes_schema(environment: EngineEnvironment, tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"title": {"type": "string", "maxLength": 12}, "stars": {"type": "integer", "enum": [1, 2, 3]}},
+        "required": ["title", "stars"],
+        "additionalProperties": False,
+    }
+    recipe = RecipeSpec.model_validate({"name": "review", "answer_schema": schema, "sampling": {"max_tokens": 100}})
+    with run_fleet(VllmEngine.model_validate(SPEC), environment, tmp_path, print) as (host,):
+        for text in ("Rate the city of Ulm.", "Rate the company Acme."):
+            body = {"model": "synth-tiny", "messages": [{"role": "user", "content": text}], **recipe.request_fields()}
+            answer = httpx.post(f"{host.endpoint.url}/chat/completions", json=body, timeout=120).json()
+            made = answer["choices"][0]["message"]["content"]
+            assert rule_for("json", schema)(made) == [], made

