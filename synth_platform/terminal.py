@@ -94,7 +94,16 @@ def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
 
 def show_profile(console: Console, dataset: str, profile: EngineProfile, trials: Sequence[Mapping[str, Any]]) -> None:
     """What the tuning tried, and what it found."""
-    show_rows(console, [dict(trial) for trial in trials], "nothing was tried")
+    table = Table(
+        "settings", "round", "prompts", "tokens/s", "", title=f"{dataset}: settings tried", title_justify="left"
+    )
+    for trial in trials:
+        speed = "failed" if trial["failure"] else f"{trial['tokens_per_second']:,.0f}"
+        table.add_row(
+            trial["settings"], str(trial["round"]), str(trial["prompts"]), speed, escape(trial["failure"] or "")
+        )
+    _right(table, 1, 2, 3)
+    console.print(table)
     console.print(f"fastest: {escape(say(profile.arguments))}, {profile.concurrency} requests in flight")
     if profile.gain is not None:
         console.print(f"{profile.tokens_per_second:,.0f} output tokens/s, {profile.gain:.2f} times the engine as it is")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from synth_platform.ops.stage import DatasetContext, group_name
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec
+from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality import checks as quality_checks
 from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
@@ -163,6 +165,8 @@ class _Graph:
             spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence)
         )
         self.stage_gates = _with_overrides(spec)
+        engine = spec.engine
+        self.tokenizer = partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision)
 
     def build(self) -> None:
         """Add every stage, in the order of the pipeline."""
@@ -195,8 +199,7 @@ class _Graph:
         asset = documents_asset(
             self.context,
             spec.sources,
-            model=spec.engine.model,
-            tokenizer=spec.engine.tokenizer,
+            tokenizer=self.tokenizer,
             reuse_documents=spec.cadence is None or spec.cadence.reuse_documents,
         )
         return self._add(
@@ -244,8 +247,7 @@ class _Graph:
             recipe,
             documents,
             sources=sources,
-            model=spec.engine.model,
-            tokenizer=spec.engine.tokenizer,
+            tokenizer=self.tokenizer,
             context_length=spec.engine.context_length,
         )
         checks = prompt_checks.prompts_checks(

@@ -25,7 +25,7 @@ _TRIAL_GROUP = 8
 _FATAL_LONE_DEATHS = 2
 _MOST_REJECTIONS = 100
 """Rejections as busy, while others are answered, before they are held against a request."""
-_WRITING_SHARE = 0.05
+_WRITING_SHARE = 0.1
 """Most of the time that may go into writing outcomes: what comes sooner is written together."""
 
 
@@ -284,11 +284,15 @@ class _Recorder:
         self._next = 0.0
 
     def add(self, answer: _Answer) -> None:
-        """Write an outcome soon."""
-        if not self._waiting:
-            loop = asyncio.get_running_loop()
-            loop.call_at(max(loop.time(), self._next), self._write)
+        """Write an outcome now or soon."""
         self._waiting.append(answer)
+        if len(self._waiting) > 1:
+            return  # the first one has it planned
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next:
+            self._write()
+        else:
+            loop.call_at(self._next, self._write)
 
     def _write(self) -> None:
         answers, self._waiting = self._waiting, []

@@ -76,7 +76,7 @@ def vllm_digest(spec: VllmEngine, version: str) -> str:
     """
     arguments = {name: _pinned(v) for name, v in spec.arguments.items() if name not in OUTPUT_NEUTRAL_ARGUMENTS}
     variables = {name: v for name, v in spec.environment.items() if name not in OUTPUT_NEUTRAL_VARIABLES}
-    tokenizer = model_digest(spec.tokenizer, spec.revision) if spec.tokenizer else None
+    tokenizer = model_digest(spec.tokenizer) if spec.tokenizer else None
     return digest("vllm", version, model_digest(spec.model, spec.revision), tokenizer, arguments, variables)
 
 

@@ -1,6 +1,6 @@
 """Dagster assets of stage 2: one set of prompts per recipe."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import dagster as dg
 import polars as pl
@@ -25,8 +25,7 @@ def prompts_asset(
     documents: Upstream,
     *,
     sources: Sequence[str],
-    model: str,
-    tokenizer: str | None,
+    tokenizer: Callable[[], ChatTokenizer],
     context_length: int,
 ) -> dg.AssetsDefinition:
     """`<dataset>/prompts/<recipe>`: every chunk of every document to rewrite, as a prompt that fits the context."""
@@ -35,7 +34,7 @@ def prompts_asset(
     def build(workspace: Workspace, partition: str | None) -> Stage:
         template = Template.load(recipe.template_name, dataset.base)
         template.check(recipe.variables)
-        counter = ChatTokenizer.load(model, tokenizer)
+        counter = tokenizer()
 
         def work(run: StageRun) -> None:
             renderer = Renderer(recipe, template, counter, context_length, run.seed)

@@ -48,14 +48,19 @@ class ChatTokenizer:
     template: str
 
     @classmethod
-    def load(cls, model: str, tokenizer: str | None = None) -> "ChatTokenizer":
+    def load(cls, model: str, tokenizer: str | None = None, revision: str | None = None) -> "ChatTokenizer":
         """Load the tokenizer of a model: a shipped name, a folder, or a name on the Hugging Face hub.
+
+        Args:
+            model: the model.
+            tokenizer: where its tokenizer is, if it has none of its own.
+            revision: of the model on the hub.
 
         Raises:
             SpecError: it cannot be found, or has no chat template.
         """
         name = tokenizer or model
-        folder = model_folder(name) or _from_hub(name)
+        folder = model_folder(name) or _from_hub(name, None if tokenizer else revision)
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise SpecError("the model has no tokenizer.json", where=str(folder), fix="set engine.tokenizer")

@@ -1,6 +1,6 @@
 """Dagster assets of stage 1: the selected documents of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
@@ -20,15 +20,14 @@ def documents_asset(
     dataset: DatasetContext,
     sources: Sequence[SourceSpec],
     *,
-    model: str,
-    tokenizer: str | None,
+    tokenizer: Callable[[], ChatTokenizer],
     reuse_documents: bool,
 ) -> dg.AssetsDefinition:
     """`<dataset>/documents`: what the sources hold after selection; skipped rows keep their reason."""
     asset = dataset.asset("documents")
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
-        counter = ChatTokenizer.load(model, tokenizer)
+        counter = tokenizer()
         earlier = [] if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
 
         def work(run: StageRun) -> None:

@@ -1,0 +1,54 @@
+"""What a run will take: from published figures, from a pilot that the run keeps, from the last version."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+
+
+def estimate(*arguments: str, home: Path) -> dict[str, Any]:
+    done: Any = synth("estimate", *arguments, "--json", home=home)
+    assert done.returncode == 0, done.err
+    return json.loads(done.out)
+
+
+def test_the_bill_of_the_published_run_is_about_the_published_one(tmp_path: Path) -> None:
+    """FinePhrase: 486 billion tokens in 14.7 thousand hours of H100."""
+    found = estimate("finephrase", "--documents", "339000000", "--price", "3", home=tmp_path)
+    assert found["output_tokens"] == pytest.approx(486e9, rel=0.05)
+    assert found["engine_hours"] == pytest.approx(14_700, rel=0.05)
+    assert found["cost"] == pytest.approx(3 * found["engine_hours"])
+    assert any("published" in line for line in found["assumptions"])
+
+
+def test_without_documents_or_figures_it_says_what_is_missing(tmp_path: Path, tokenizer_folder: Path) -> None:
+    attributes = dataset("http://unused/v1", tokenizer_folder)
+    attributes["sources"] = [{"name": "pages", "type": "files", "path": "pages.jsonl"}]
+    spec = str(write_spec(tmp_path, attributes))
+    done: Any = synth("estimate", spec, home=tmp_path / "home")
+    assert done.returncode == 2 and "add --documents N, or --pilot N" in done.err
+    found = estimate(spec, "--documents", "1000", home=tmp_path / "home")
+    assert found["prompts"] == 4000 and found["engine_hours"] is None
+    assert any("speed is not known" in line for line in found["assumptions"])
+
+
+def test_a_pilot_measures_and_the_run_keeps_it(tmp_path: Path, tokenizer_folder: Path) -> None:
+    known = perfect_answers(24, planted=2)
+    with mock_engine(tmp_path, known, latency=0.02) as engine:
+        spec, home = str(write_spec(tmp_path, dataset(engine.url, tokenizer_folder))), tmp_path / "home"
+        found = estimate(spec, "--pilot", "5", "--price", "2", home=home)
+        assert len(engine.requests()) == 4 * 5
+        assert found["prompts"] == 4 * 24 and found["engine_hours"] > 0
+        assert any("as in 5 sampled now" in line for line in found["assumptions"])
+
+        done: Any = synth("materialize", spec, "--json", home=home)
+        assert done.returncode == 0, done.err
+        assert len(engine.requests()) == 4 * 24, "the pilot's answers were asked for again"
+
+        after = estimate(spec, "--price", "2", home=home)
+        lengths = [len(text.split()) for text in known.values()]
+        assert after["output_tokens"] == pytest.approx(sum(lengths), rel=0.02)
+        assert found["output_tokens"] == pytest.approx(sum(lengths), rel=0.25)
