@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +20,11 @@ from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.conformance import rule_for
 from synth_platform.workspace import Workspace
 
-SPEC = {"model": "synth-tiny", "context_length": 1024, "arguments": {"max_num_seqs": 8, "enforce_eager": True}}
+SPEC: dict[str, Any] = {
+    "model": "synth-tiny",
+    "context_length": 1024,
+    "arguments": {"max_num_seqs": 8, "enforce_eager": True},
+}
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_server_dies_with_the_process_that_started_it(environment: EngineEnviron
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
+from typing import Any
         from synth_platform.generation.config import VllmEngine
         from synth_platform.generation.environment import require
         from synth_platform.generation.fleet import run_fleet
@@ -111,7 +117,10 @@ def test_answers_follow_the_recipes_schema(environment: EngineEnvironment, tmp_p
         "additionalProperties": False,
     }
     recipe = RecipeSpec.model_validate({"name": "review", "answer_schema": schema, "sampling": {"max_tokens": 100}})
-    with run_fleet(VllmEngine.model_validate(SPEC), environment, tmp_path, print) as (host,):
+    # A model as small as this one would fill an answer with the white space that JSON allows.
+    strict = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
+    spec = {**SPEC, "arguments": {**SPEC["arguments"], **strict}}
+    with run_fleet(VllmEngine.model_validate(spec), environment, tmp_path, print) as (host,):
         for text in ("Rate the city of Ulm.", "Rate the company Acme."):
             body = {"model": "synth-tiny", "messages": [{"role": "user", "content": text}], **recipe.request_fields()}
             answer = httpx.post(f"{host.endpoint.url}/chat/completions", json=body, timeout=120).json()
