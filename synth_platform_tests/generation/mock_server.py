@@ -38,11 +38,12 @@ class Fault:
 
     Args:
         kind: an HTTP status (``429``, ``500``, ``503``, ...), ``hang``, ``drop`` (the connection), ``half`` (of an
-            answer), ``malformed`` JSON, ``empty`` (no choice), ``drip`` (slowly), or ``die`` (all processes).
+            answer), ``malformed`` JSON, ``empty`` (no choice), ``drip`` (slowly), ``die`` (all processes), or ``oom``
+            (die, saying that memory ran out).
         share: of all prompts, chosen by their digest.
         times: only the first so many tries of a prompt; None: each.
         seconds: only so long after the first request that is no probe; None: always.
-        after: only once so many requests have come; with ``die`` just at that number.
+        after: only once so many requests have come; with ``die`` and ``oom`` just at that number.
         containing: only prompts with this text.
     """
 
@@ -158,7 +159,7 @@ class Mock:
             file.write(b".")
             file.flush()
             count = file.tell()
-        return count == fault.after if fault.kind == "die" else count >= fault.after
+        return count == fault.after if fault.kind in ("die", "oom") else count >= fault.after
 
     async def _misbehave(self, fault: Fault, send: Send) -> None:
         kind = fault.kind
@@ -181,7 +182,9 @@ class Mock:
                 await self._start(send, 200, 1000)
                 await send({"type": "http.response.body", "body": _MALFORMED, "more_body": True})
             raise ConnectionAbortedError  # uvicorn closes the connection
-        elif kind == "die":
+        elif kind in ("die", "oom"):
+            if kind == "oom":
+                print("torch.OutOfMemoryError: CUDA out of memory.", file=sys.stderr, flush=True)
             os.killpg(os.getpgrp(), signal.SIGABRT)  # all processes at once, and by no signal from outside
         else:
             raise ValueError(f"no fault is called {kind!r}")
@@ -251,6 +254,8 @@ def main(arguments: list[str] | None = None) -> None:
     options, _ = parser.parse_known_args(arguments)  # stands in for vLLM, whose other arguments it ignores
     answers = json.loads(options.answers.read_text("utf-8")) if options.answers else {}
     options.folder.mkdir(parents=True, exist_ok=True)
+    with (options.folder / "starts.txt").open("a") as starts:
+        starts.write(" ".join(arguments or sys.argv[1:]) + "\n")
 
     def make() -> Mock:
         return Mock(

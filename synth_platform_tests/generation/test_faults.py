@@ -157,6 +157,20 @@ def test_an_engine_that_dies_of_everything_for_a_while_comes_back(
     assert execute(run).manifest.digest == undisturbed_owned
 
 
+def test_an_engine_out_of_memory_gets_half_the_load(owned: Any, tmp_path: Path, undisturbed_owned: str) -> None:
+    book = owned(Fault("oom", after=40))
+    run = Run(str(tmp_path / "home"), {**OWNED, "arguments": {"max_num_seqs": 64}}, prompts=100)
+    assert execute(run).manifest.digest == undisturbed_owned
+    first, second = (book / "starts.txt").read_text().splitlines()
+    assert "--max-num-seqs 64" in first and "--max-num-seqs 32" in second
+
+
+def test_an_engine_out_of_memory_with_half_the_load_too_is_given_up(owned: Any, tmp_path: Path) -> None:
+    owned(Fault("oom", seconds=1e9))
+    with pytest.raises(EngineError, match=r"ran out of memory, with a smaller load too:\n.*CUDA out of memory"):
+        execute(Run(str(tmp_path / "home"), OWNED, prompts=20))
+
+
 def test_an_engine_that_is_frozen_but_healthy_is_started_anew(
     owned: Any, tmp_path: Path, undisturbed_owned: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
