@@ -80,6 +80,7 @@ def _materialize(
 ) -> None:
     from synth_platform import terminal
     from synth_platform.dataset.graph import dataset_gates
+    from synth_platform.generation.config import VllmEngine
     from synth_platform.generation.environment import install, locate
     from synth_platform.ops.guard import judgements
     from synth_platform.ops.instance import open_instance
@@ -88,7 +89,7 @@ def _materialize(
     from synth_platform.summary import summarise
 
     started = time.monotonic()
-    if spec.engine.type == "vllm" and locate(workspace.engine) is None:
+    if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
         install(workspace.engine, console.print)
     console.print(f"[bold]{spec.name}[/bold] in {workspace.home}")
     with open_instance(workspace) as instance:
@@ -161,11 +162,12 @@ def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path,
     """Have the dataset's prompts rendered, and the engine installed."""
     from synth_platform import terminal
     from synth_platform.dataset.graph import prompts_job_name
+    from synth_platform.generation.config import VllmEngine
     from synth_platform.generation.environment import install, locate
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import run_dataset
 
-    if spec.engine.type == "vllm" and locate(workspace.engine) is None:
+    if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
         install(workspace.engine, console.print)
     with open_instance(workspace) as instance, terminal.progress(console):
         ended = run_dataset(spec, base, workspace, instance, partition=partition, job=prompts_job_name(spec.name))

@@ -228,6 +228,7 @@ class _RemoteOffice:
 def _connect(spec: RayEngine, tell: Callable[[str], None]) -> None:
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its warnings are about Ray Data's own ways
         try:
             ray.init(address=spec.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:

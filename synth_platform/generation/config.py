@@ -1,6 +1,7 @@
 """Settings of the engine that generates: a vLLM server of our own, or servers that others run."""
 
 import math
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -119,6 +120,11 @@ class VllmEngine(ClientSettings):
         return arguments
 
     @property
+    def runs_here(self) -> bool:
+        """Whether this machine needs the engine's environment."""
+        return True
+
+    @property
     def gpus_per_replica(self) -> int:
         """GPUs that one server uses where there are any."""
         sizes = (self.arguments.get(name, 1) for name in ("tensor_parallel_size", "pipeline_parallel_size"))
@@ -134,6 +140,10 @@ class RayEngine(VllmEngine):
     """Address of the cluster, such as auto or head:6379. None: Ray's own choice (RAY_ADDRESS, or this machine)."""
     cpus_per_replica: float = Field(default=1.0, gt=0)
     """CPUs that each actor reserves."""
+
+    @property
+    def runs_here(self) -> bool:
+        return self.address is None and "RAY_ADDRESS" not in os.environ
 
 
 class EndpointEngine(ClientSettings):
