@@ -16,7 +16,6 @@ from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
-from synth_platform.snapshots.catalog import kind_of
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
@@ -64,7 +63,7 @@ class DatasetContext:
             deps=[self._dep(upstream) for upstream in upstreams],
             description=description,
             group_name=group_name(self.name),
-            kinds={kind_of(asset) or self.name, *kinds},
+            kinds={asset.split("/")[1], *kinds},
             owners=list(self.owners),
             tags=dict(self.tags),
             partitions_def=self.partitions,
