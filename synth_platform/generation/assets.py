@@ -34,6 +34,7 @@ from synth_platform.ops.stage import (
     begin_stage,
     failing_for_people,
     finish_stage,
+    group_name,
     materialize_result,
     node_name,
     stage_asset,
@@ -143,6 +144,8 @@ def profile_asset_of(
         kinds={"vllm", "parquet"},
         code_version=PROFILE_CODE_VERSION,
     )
+    # In a group of its own: who materializes the dataset's group does not want to wait for this.
+    spec = spec.replace_attributes(group_name=f"{group_name(dataset.name)}_engine")
     return stage_asset(context, spec, build, lambda _, snapshot: _described_profile(snapshot), pool=POOL)
 
 

@@ -67,6 +67,7 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
     assert keys == {
         "demo/documents",
         "demo/prompts/table",
+        "demo/engine_profile",
         "demo/generations/table",
         "demo/quality/table",
         "demo/contamination/index",
