@@ -66,7 +66,6 @@ def test_server_dies_with_the_process_that_started_it(environment: EngineEnviron
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
-from typing import Any
         from synth_platform.generation.config import VllmEngine
         from synth_platform.generation.environment import require
         from synth_platform.generation.fleet import run_fleet
