@@ -9,6 +9,8 @@ _LATE = 0.5
 """Share of the time limit above which answers count as late."""
 _LONG_QUEUE = 0.5
 """Share of the running requests above which a server's own queue counts as long."""
+_PATIENT_LOOKS = 3
+"""Looks in a row at a much longer queue before the limit is cut: at the start everything waits for its prefill."""
 
 
 class AdaptiveLimit:
@@ -31,6 +33,7 @@ class AdaptiveLimit:
         self._latency: float | None = None
         self._last_cut = -1e9
         self._held = False
+        self._overfull = 0
 
     @property
     def limit(self) -> int:
@@ -61,5 +64,6 @@ class AdaptiveLimit:
     def queue(self, running: float, waiting: float) -> None:
         """The server's own counts: a queue that is long beside what it runs only costs memory and latency."""
         self._held = waiting > max(_LONG_QUEUE * running, 8)
-        if waiting > max(2 * running, 32):
+        self._overfull = self._overfull + 1 if waiting > max(2 * running, 32) else 0
+        if self._overfull >= _PATIENT_LOOKS:
             self.cut()

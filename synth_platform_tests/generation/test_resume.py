@@ -151,11 +151,12 @@ def test_output_tokens_never_exceed_the_budget(tmp_path: Path) -> None:
         assert len(engine.requests()) == run.prompts
 
 
-def test_a_budget_in_money_ends_the_run_and_is_not_forgotten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("budget", [{"cost": 1.0}, {"engine_hours": 1.5 / 3600}])
+def test_a_budget_of_time_or_money_ends_the_run_and_is_not_forgotten(budget: dict[str, float], tmp_path: Path) -> None:
     with mock_engine(tmp_path, latency=0.1) as engine:
-        run = endpoint_run(tmp_path / "home", engine.url, budget={"cost": 1.0})
+        run = endpoint_run(tmp_path / "home", engine.url, budget=budget)
         run.engine["price_per_hour"] = 3600.0 / 1.5  # a second and a half
-        with pytest.raises(BudgetSpent, match="in money"):
+        with pytest.raises(BudgetSpent, match=f"engine hours are used, .* in money(.|\n)*budget.{next(iter(budget))}"):
             execute(run)
         asked = len(engine.requests())
         assert 0 < asked < run.prompts
