@@ -41,6 +41,23 @@ def bars(values: Mapping[str, float], *, title: str, x: str) -> str:
     return _markdown(figure, title)
 
 
+def heat_map(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], *, title: str) -> str:
+    """A number in a shaded cell for each row and column."""
+    if not values or not columns:
+        return f"*{title}: nothing to show*"
+    figure, axes = _figure(1.0 + 0.32 * len(rows))
+    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0, vmax=max(1.0, *(max(row) for row in values)))
+    axes.set_xticks(range(len(columns)), list(columns), rotation=20, ha="right", fontsize=8)
+    axes.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    highest = max(1.0, *(max(row) for row in values))
+    for row, numbers in enumerate(values):
+        for column, number in enumerate(numbers):
+            color = "white" if number > highest / 2 else "black"
+            axes.text(column, row, f"{number:,.0f}", ha="center", va="center", fontsize=8, color=color)
+    axes.set(title=title)
+    return _markdown(figure, title)
+
+
 def lines(curves: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str) -> str:
     """A curve per name, through its points."""
     if not any(curves.values()):

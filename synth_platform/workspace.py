@@ -48,6 +48,11 @@ class Workspace:
         return Path(os.environ.get("SYNTH_ENGINE") or self.home / "engine").expanduser().absolute()
 
     @property
+    def encoders(self) -> Path:
+        """Sentence encoders that were fetched; SYNTH_ENCODERS shares them between homes."""
+        return Path(os.environ.get("SYNTH_ENCODERS") or self.home / "encoders").expanduser().absolute()
+
+    @property
     def logs(self) -> Path:
         """Logs of engine processes."""
         return self.home / "logs"

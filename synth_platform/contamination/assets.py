@@ -1,24 +1,28 @@
 """Dagster assets of stage 5: test sets, the index over them, and what was found in documents and generations."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from synth_platform.contamination.calibration import load_calibration
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
+from synth_platform.contamination.encoder import Encoder, EncoderFiles, find_encoder
+from synth_platform.contamination.eval_index import INDEX_TABLES, EvalIndex, build_eval_index
 from synth_platform.contamination.evals import benchmark_fingerprint, read_benchmark
-from synth_platform.contamination.index import Index, build_index
-from synth_platform.contamination.report import describe_hits, hits_by_benchmark
-from synth_platform.contamination.scan import scan
-from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS, INDEX_ITEMS, INDEX_NGRAMS, INDEX_WORDS
+from synth_platform.contamination.origin import found_items, with_origin
+from synth_platform.contamination.report import describe_hits, hits_by_benchmark, worst_verdicts
+from synth_platform.contamination.scan import Scanner, scan
+from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 EVALS_GROUP = "evals"
 
 
@@ -41,10 +45,7 @@ def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> dg.AssetsDefinition
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={
-                "benchmark": benchmark.model_dump(mode="json", exclude={"description"}),
-                "content": benchmark_fingerprint(benchmark, base),
-            },
+            settings=benchmark_settings(benchmark, base),
             upstreams=(),
             tables={"items": EVAL_ITEMS},
             work=work,
@@ -57,42 +58,53 @@ def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> dg.AssetsDefinition
         kinds={"polars", "parquet"},
         code_version=CODE_VERSION,
     )
-    return stage_asset(context, spec, build, lambda workspace, snapshot: {})
+    # No preview: what a test asks is not for logs and metadata.
+    return stage_asset(
+        context, spec, build, lambda workspace, snapshot: {"preview": dg.MetadataValue.md("*not shown*")}
+    )
+
+
+def benchmark_settings(benchmark: BenchmarkSpec, base: Path) -> dict[str, Any]:
+    """What determines a version of a test set: its spec and its content."""
+    return {
+        "benchmark": benchmark.model_dump(mode="json", exclude={"description"}),
+        "content": benchmark_fingerprint(benchmark, base),
+    }
 
 
 def index_asset(
     dataset: DatasetContext, contamination: ContaminationSpec, benchmarks: Sequence[Upstream]
 ) -> dg.AssetsDefinition:
-    """`<dataset>/contamination/index`: the word n-grams of all test sets that the dataset names."""
+    """`<dataset>/contamination/index`: all test sets that the dataset names, ready to be looked for."""
     asset = dataset.asset("contamination", "index")
 
     def work(run: StageRun) -> None:
         items = (batch for benchmark in benchmarks for batch in run.inputs[benchmark.asset].batches("items"))
-        index = build_index(items, contamination)
+        index = build_index(contamination, items, run.workspace, dataset.base, run)
         for table, rows in index.tables().items():
             run.writer.write(table, rows)
         run.writer.count(
-            items=index.items.height,
-            too_short=index.items.filter(pl.col("indexed_words") == 0).height,
-            ngrams=index.ngrams.height,
+            items=index.parts.select("eval", "eval_id").n_unique(),
+            programs=index.programs.height,
+            segments=index.segments.height,
         )
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={"contamination": contamination.model_dump(mode="json")},
+            settings=_search_settings(contamination, workspace, dataset.base),
             upstreams=tuple(benchmarks),
-            tables={"items": INDEX_ITEMS, "ngrams": INDEX_NGRAMS, "words": INDEX_WORDS},
+            tables=INDEX_TABLES,
             work=work,
         )
 
     spec = dataset.spec(
         asset,
         tuple(benchmarks),
-        description=f"Word {contamination.ngram}-grams of {len(benchmarks)} test sets. Items that are too short to be"
-        " found are counted, not forgotten.",
-        kinds={"polars", "parquet"},
+        description=f"The items of {len(benchmarks)} test sets: rare word triples for copies, vectors for rewordings,"
+        " operations for programs; and the thresholds, with what they find and mistake.",
+        kinds={"polars", "onnx"},
         code_version=CODE_VERSION,
     )
     return stage_asset(dataset, spec, build, _describe_index)
@@ -102,84 +114,188 @@ def documents_contamination_asset(
     dataset: DatasetContext, contamination: ContaminationSpec, documents: Upstream, index: Upstream
 ) -> dg.AssetsDefinition:
     """`<dataset>/contamination/documents`: test items found in the source documents."""
-    return _contamination_asset(
+    asset = dataset.asset("contamination", "documents")
+
+    def work(run: StageRun) -> None:
+        scanner = open_scanner(contamination, load_index(run.inputs[index.asset]), run.workspace, run)
+        scan_table(run, scanner, run.inputs[documents.asset], "documents", asset)
+
+    return _scan_asset(
         dataset,
         contamination,
-        dataset.asset("contamination", "documents"),
-        documents,
-        index,
-        lambda snapshot: snapshot.batches("documents", columns=["id", "text"]),
+        asset,
+        (documents, index),
+        ("contamination",),
+        work,
         "Test items found in the source documents, with the item and the span named. Nothing made from a contaminated"
         " document is accepted.",
     )
 
 
 def recipe_contamination_asset(
-    dataset: DatasetContext, contamination: ContaminationSpec, recipe: str, generations: Upstream, index: Upstream
+    dataset: DatasetContext,
+    contamination: ContaminationSpec,
+    recipe: str,
+    *,
+    prompts: Upstream,
+    generations: Upstream,
+    in_documents: Upstream,
+    index: Upstream,
 ) -> dg.AssetsDefinition:
-    """`<dataset>/contamination/<recipe>`: test items found in what was generated."""
-    return _contamination_asset(
+    """`<dataset>/contamination/<recipe>`: test items found in what was generated, and in what was asked."""
+    asset = dataset.asset("contamination", recipe)
+
+    def work(run: StageRun) -> None:
+        scanner = open_scanner(contamination, load_index(run.inputs[index.asset]), run.workspace, run)
+        asked = run.inputs[prompts.asset]
+        document_of: dict[str, str] = {}
+        in_prompts = set()
+        for rows, found in scan(scanner, _prompt_texts(asked), what=f"{asset} (prompts)", total=asked.manifest.rows):
+            run.writer.write("prompts", found)
+            in_prompts |= (items := found_items([found]))
+            document_of |= _only(rows, "row_id", "document_id", {row_id for row_id, _, _ in items})
+        known = found_items(run.inputs[in_documents.asset].batches("contamination"))
+        made = run.inputs[generations.asset]
+        batches = (
+            batch.rename({"id": "row_id"}) for batch in made.batches("generations", columns=["id", "text", "prompt_id"])
+        )
+        for rows, found in scan(scanner, batches, what=asset, total=made.manifest.rows):
+            hit = set(found.filter(pl.col("verdict") != "clean")["row_id"])
+            prompt_of = _only(rows, "row_id", "prompt_id", hit)
+            missing = set(prompt_of.values()) - set(document_of)
+            document_of |= _documents_of(asked, missing)
+            run.writer.write("contamination", with_origin(found, prompt_of, document_of, in_prompts, known))
+        run.writer.count(scanned=made.manifest.rows, prompts=asked.manifest.rows)
+
+    return _scan_asset(
         dataset,
         contamination,
-        dataset.asset("contamination", recipe),
-        generations,
-        index,
-        lambda snapshot: snapshot.batches("generations", columns=["id", "text"]),
-        f"Test items found in the generations of `{recipe}`, with the item and the span named.",
+        asset,
+        (generations, prompts, in_documents, index),
+        ("contamination", "prompts"),
+        work,
+        f"Test items found in the generations of `{recipe}` and in their prompts, with the item, the span, and whether"
+        " the source, the prompt or the generator's own memory brought it in.",
     )
 
 
-def _contamination_asset(
+def _scan_asset(
     dataset: DatasetContext,
     contamination: ContaminationSpec,
     asset: str,
-    texts: Upstream,
-    index: Upstream,
-    read: Callable[[Snapshot], Iterator[pl.DataFrame]],
+    upstreams: tuple[Upstream, ...],
+    tables: Sequence[str],
+    work: Any,
     description: str,
 ) -> dg.AssetsDefinition:
-    upstreams = (texts, index)
-
-    def work(run: StageRun) -> None:
-        scanned = run.inputs[texts.asset]
-        batches = (batch.rename({"id": "row_id"}) for batch in read(scanned))
-        searched = load_index(run.inputs[index.asset], contamination)
-        for rows in scan(searched, contamination, batches, what=asset, total=scanned.manifest.rows):
-            run.writer.write("contamination", rows)
-        run.writer.count(scanned=scanned.manifest.rows)
-
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={"contamination": contamination.model_dump(mode="json")},
+            settings=_search_settings(contamination, workspace, dataset.base),
             upstreams=upstreams,
-            tables={"contamination": CONTAMINATION},
+            tables=dict.fromkeys(tables, CONTAMINATION),
             work=work,
         )
 
-    spec = dataset.spec(
-        asset, upstreams, description=description, kinds={"polars", "parquet"}, code_version=CODE_VERSION
+    spec = dataset.spec(asset, upstreams, description=description, kinds={"polars", "onnx"}, code_version=CODE_VERSION)
+    return stage_asset(dataset, spec, build, describe_scan)
+
+
+def build_index(
+    contamination: ContaminationSpec, items: Any, workspace: Workspace, base: Path, run: StageRun
+) -> EvalIndex:
+    """Index test items as a dataset's spec says, with all vectors that rewordings need."""
+    if "paraphrase" not in contamination.methods:
+        return build_eval_index(items, contamination.methods)
+    spec = contamination.paraphrase
+    encode = Encoder(_encoder(contamination, workspace, run)).encode
+    return build_eval_index(
+        items, contamination.methods, load_calibration(spec.calibration, spec.encoder, base), encode
     )
-    return stage_asset(dataset, spec, build, _describe)
 
 
-def load_index(snapshot: Snapshot, contamination: ContaminationSpec) -> Index:
+def open_scanner(contamination: ContaminationSpec, index: EvalIndex, workspace: Workspace, run: StageRun) -> Scanner:
+    """A scanner for an index, by a dataset's spec."""
+    encode = None
+    if "paraphrase" in contamination.methods:
+        encode = Encoder(_encoder(contamination, workspace, run), threads=1).encode
+    return Scanner(index, contamination.exact, contamination.methods, encode)
+
+
+def scan_table(run: StageRun, scanner: Scanner, scanned: Snapshot, table: str, what: str) -> None:
+    """Scan the texts of a table and write what was found."""
+    batches = (batch.rename({"id": "row_id"}) for batch in scanned.batches(table, columns=["id", "text"]))
+    for _, found in scan(scanner, batches, what=what, total=scanned.manifest.rows):
+        run.writer.write("contamination", found)
+    run.writer.count(scanned=scanned.manifest.rows)
+
+
+def load_index(snapshot: Snapshot) -> EvalIndex:
     """The index that a snapshot holds."""
-    items, ngrams, vocabulary = (snapshot.scan(table).collect() for table in ("items", "ngrams", "words"))
-    return Index(items, ngrams, vocabulary, contamination.ngram)
+    return EvalIndex.from_tables({table: snapshot.scan(table).collect() for table in INDEX_TABLES})
+
+
+def describe_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
+    """Metadata of a snapshot of hits."""
+    rows = snapshot.scan("contamination")
+    verdicts = worst_verdicts(rows)
+    by_method = rows.filter(pl.col("verdict") != "clean").group_by("method").len().sort("method").collect()
+    described: dict[str, object] = {
+        "verdicts": dg.MetadataValue.json(verdicts),
+        "by_benchmark": dg.MetadataValue.json(hits_by_benchmark(rows)),
+        "by_method": dg.MetadataValue.json(dict(by_method.iter_rows())),
+        "hits": dg.MetadataValue.md(describe_hits(rows)),
+        "preview": dg.MetadataValue.md("*see hits*"),
+    }
+    origins = rows.filter(pl.col("verdict") == "contaminated").group_by("origin").len().collect()
+    if origins["origin"].null_count() < origins.height:
+        described["contaminated_by"] = dg.MetadataValue.json(dict(origins.iter_rows()))
+    return described
+
+
+def _search_settings(contamination: ContaminationSpec, workspace: Workspace, base: Path) -> dict[str, Any]:
+    """What of the spec determines what is found, and the encoder's weights."""
+    settings: dict[str, Any] = {"contamination": contamination.model_dump(mode="json", exclude={"rescan"})}
+    if "paraphrase" in contamination.methods:
+        spec = contamination.paraphrase
+        measured = load_calibration(spec.calibration, spec.encoder, base)
+        settings |= {
+            "encoder": find_encoder(spec.encoder, workspace.encoders).digest,
+            "thresholds": [measured.suspect.threshold, measured.contaminated.threshold],
+        }
+    return settings
+
+
+def _encoder(contamination: ContaminationSpec, workspace: Workspace, run: StageRun) -> EncoderFiles:
+    return find_encoder(contamination.paraphrase.encoder, workspace.encoders, run.log)
+
+
+def _prompt_texts(prompts: Snapshot) -> Any:
+    chat = pl.List(pl.Struct({"content": pl.String()}))
+    contents = pl.col("messages").str.json_decode(chat).list.eval(pl.element().struct.field("content")).list.join("\n")
+    for batch in prompts.batches("prompts", columns=["id", "document_id", "messages"]):
+        yield batch.select(pl.col("id").alias("row_id"), "document_id", contents.alias("text"))
+
+
+def _only(rows: pl.DataFrame, key: str, value: str, wanted: set[str]) -> dict[str, str]:
+    return dict(rows.filter(pl.col(key).is_in(list(wanted))).select(key, value).iter_rows())
+
+
+def _documents_of(prompts: Snapshot, wanted: set[str]) -> dict[str, str]:
+    if not wanted:
+        return {}
+    rows = prompts.scan("prompts").filter(pl.col("id").is_in(list(wanted))).select("id", "document_id")
+    return dict(rows.collect().iter_rows())
 
 
 def _describe_index(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
-    items = snapshot.scan("items").group_by("eval").len().sort("eval").collect()
-    return {"plots": dg.MetadataValue.md(bars(dict(items.iter_rows()), title="Items by test set", x="items"))}
-
-
-def _describe(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
-    rows = snapshot.scan("contamination")
-    verdicts = dict(rows.group_by("verdict").agg(pl.col("row_id").n_unique()).sort("verdict").collect().iter_rows())
-    return {
-        "verdicts": dg.MetadataValue.json(verdicts),
-        "by_benchmark": dg.MetadataValue.json(hits_by_benchmark(rows)),
-        "hits": dg.MetadataValue.md(describe_hits(rows)),
+    items = snapshot.scan("parts").group_by("eval").agg(pl.col("eval_id").n_unique()).sort("eval").collect()
+    described: dict[str, object] = {
+        "plots": dg.MetadataValue.md(bars(dict(items.iter_rows()), title="Items by test set", x="items")),
+        "preview": dg.MetadataValue.md("*not shown*"),
     }
+    index = load_index(snapshot)
+    if index.calibration is not None:
+        described["expected"] = dg.MetadataValue.md(index.calibration.describe())
+    return described

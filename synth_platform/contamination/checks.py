@@ -6,12 +6,16 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from synth_platform.contamination.assets import EVALS_GROUP, benchmark_context
-from synth_platform.contamination.report import describe_hits
+from synth_platform.contamination.assets import EVALS_GROUP, benchmark_context, load_index
+from synth_platform.contamination.config import ExactSpec
+from synth_platform.contamination.index import Index
+from synth_platform.contamination.report import describe_hits, worst_verdicts
 from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import input_of
+from synth_platform.snapshots.reconcile import reconcile
 from synth_platform.workspace import Workspace
 
 BENCHMARK_GATES = (
@@ -20,11 +24,12 @@ BENCHMARK_GATES = (
 )
 INDEX_GATES = (
     Gate("benchmarks_named", "benchmarks", 1, None, "warning", "Test sets that the dataset is checked against"),
-    Gate("findable", "too_short_share", None, 0.2, "warning", "Share of items too short to be found"),
+    Gate("findable", "unfindable_share", None, 0.05, "warning", "Share of items that say too little to be found"),
 )
 SCAN_GATES = (
     Gate("nothing_unscanned", "unscanned", 0, 0, "critical", "Texts without a verdict, and strays"),
     Gate("contaminated_share", "contaminated_share", None, 0.1, "warning", "Share of texts that contain a test item"),
+    Gate("suspect_share", "suspect_share", None, 0.05, "warning", "Share of texts that may contain one"),
 )
 
 
@@ -50,23 +55,33 @@ def _profile_benchmark(workspace: Workspace, snapshot: Snapshot) -> Judged:
 
 
 def _profile_index(workspace: Workspace, snapshot: Snapshot) -> Judged:
-    items = snapshot.scan("items")
-    benchmarks, short, total = (
-        items.select(pl.col("eval").n_unique(), (pl.col("indexed_words") == 0).sum().alias("short"), pl.len())
-        .collect()
-        .row(0)
-    )
-    return Judged({"benchmarks": benchmarks, "too_short_share": short / total if total else 0.0})
+    index = load_index(snapshot)
+    questions = index.parts.filter(pl.col("part") == "question")
+    masses = Index(index.parts).masses[: questions.height]
+    unfindable = int((masses < ExactSpec().least_information).sum())
+    share = unfindable / questions.height if questions.height else 0.0
+    return Judged({"benchmarks": questions["eval"].n_unique(), "unfindable_share": share})
 
 
 def _profile_scan(workspace: Workspace, snapshot: Snapshot) -> Judged:
     matched = books(workspace, snapshot)
     rows = snapshot.scan("contamination")
-    bad = rows.filter(pl.col("verdict") == "contaminated").select(pl.col("row_id").n_unique()).collect().item()
+    verdicts = worst_verdicts(rows)
+    texts = max(sum(verdicts.values()), 1)
     return Judged(
         {
-            "unscanned": matched.unaccounted,
-            "contaminated_share": bad / max(matched.parents, 1),
+            "unscanned": matched.unaccounted + _unscanned_prompts(workspace, snapshot),
+            "contaminated_share": verdicts["contaminated"] / texts,
+            "suspect_share": verdicts["suspect"] / texts,
         },
         {"nothing_unscanned": matched.describe(), "contaminated_share": describe_hits(rows)},
     )
+
+
+def _unscanned_prompts(workspace: Workspace, snapshot: Snapshot) -> int:
+    """Prompts without a verdict, and strays."""
+    if "prompts" not in snapshot.manifest.tables:
+        return 0
+    asked = workspace.snapshots.require(input_of(snapshot, "prompts")).scan("prompts")
+    scanned = snapshot.scan("prompts").select("row_id").unique()
+    return reconcile(asked, scanned, parent="id", child="row_id").unaccounted

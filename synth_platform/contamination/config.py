@@ -1,24 +1,32 @@
 """Settings of the contamination stage: the test sets, and what counts as containing one of their items."""
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from synth_platform.config import Name, StrictModel
+from synth_platform.contamination.presets import PRESETS
 from synth_platform.sources.config import Format
+
+Method = Literal["exact", "paraphrase", "code"]
+METHODS: tuple[Method, ...] = get_args(Method)
+DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 
 
 class BenchmarkColumns(StrictModel):
-    """Which column of a test set's files holds what."""
+    """Which column of a test set's files holds what.
+
+    A dot leads into a nested column (``choices.text``); of names with ``|`` between, the first that is there counts.
+    """
 
     id: str | None = None
     """A column that is unique in the test set. None: the column `id`, else the digest of the item."""
     question: str = "question"
     """What is asked."""
     answer: str = "answer"
-    """The right answer, as text, number of a choice, or list; may be missing."""
-    choices: str = "choices"
-    """List of choices; may be missing."""
+    """The right answer: a text, a list, or the number or letter of a choice; may be missing."""
+    choices: str | list[str] = "choices"
+    """A list of choices, or the columns that hold one each; may be missing."""
     passage: str = "passage"
     """Text that the question is about; may be missing."""
 
@@ -28,6 +36,8 @@ class BenchmarkSpec(StrictModel):
 
     name: Name
     """Name of the test set; datasets that name the same one share it."""
+    preset: Literal[tuple(PRESETS)] | None = None  # type: ignore[valid-type]
+    """A well-known test set: where it is on the Hugging Face hub, and its columns."""
     path: str | list[str] | None = None
     """Files of the test set: JSON lines, Parquet or CSV; local, `s3://` or `hf://datasets/`."""
     builtin: Literal["playground"] | None = None
@@ -36,13 +46,21 @@ class BenchmarkSpec(StrictModel):
     """Format of the files."""
     columns: BenchmarkColumns = BenchmarkColumns()
     """Which column holds what."""
+    keep: Literal["text", "hashes"] = "text"
+    """`hashes`: no text of the test set is stored, only hashed words. It is then looked for by the exact method."""
     description: str = ""
     """What the test set is, for the UI."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        preset = PRESETS.get(given.get("preset") or "") if isinstance(given, dict) else None
+        return {**preset, **given} if preset else given
 
     @model_validator(mode="after")
     def _check_origin(self) -> "BenchmarkSpec":
         if (self.path is None) == (self.builtin is None):
-            raise ValueError("give either path or builtin")
+            raise ValueError("give one of path, preset and builtin")
         return self
 
     @property
@@ -51,20 +69,49 @@ class BenchmarkSpec(StrictModel):
         return [self.path] if isinstance(self.path, str) else list(self.path or ())
 
 
-class ContaminationSpec(StrictModel):
-    """What counts as contaminated: enough words in a row, or enough of an item, after normalisation."""
+class ExactSpec(StrictModel):
+    """What counts as a copy of a test item."""
 
-    ngram: int = Field(default=8, ge=4, le=50)
-    """Fewest words in a row that count as a match at all."""
-    contaminated_ngram: int = Field(default=13, ge=4, le=100)
-    """So many words in a row make a text contaminated, however long the item is (GPT-3: 13)."""
-    contaminated_coverage: float = Field(default=0.5, gt=0, le=1)
-    """So large a share of an item's words, in matches, makes a text contaminated."""
-    common_ngram_items: int = Field(default=10, ge=1)
-    """Word sequences that more items than this share are turns of phrase, and count for no item alone."""
+    contaminated: float = Field(default=0.65, gt=0, le=1)
+    """Share of an item's information (words weighed by rarity) from which a text that has it is contaminated."""
+    suspect: float = Field(default=0.5, gt=0, le=1)
+    """Share from which it is suspect."""
+    least_information: float = Field(default=10.0, ge=0)
+    """Nats that must be found at least: less is a turn of phrase."""
+    long_stretch: float = Field(default=70.0, gt=0)
+    """Nats of a stretch that is suspect however long the item is."""
 
     @model_validator(mode="after")
-    def _check_order(self) -> "ContaminationSpec":
-        if self.contaminated_ngram < self.ngram:
-            raise ValueError(f"contaminated_ngram {self.contaminated_ngram} is below ngram {self.ngram}")
+    def _check_order(self) -> "ExactSpec":
+        if self.contaminated < self.suspect:
+            raise ValueError(f"contaminated {self.contaminated} is below suspect {self.suspect}")
         return self
+
+
+class ParaphraseSpec(StrictModel):
+    """What counts as a rewording of a test item."""
+
+    encoder: str = DEFAULT_ENCODER
+    """A sentence-transformers model: a folder, or a name on the Hugging Face hub. A multilingual one finds
+    translations."""
+    calibration: str | None = None
+    """File that `synth contamination calibrate` wrote: thresholds and what they find. None: those measured for the
+    default encoder."""
+
+
+class RescanSpec(StrictModel):
+    """What happens to released versions when a test set is added or changes."""
+
+    patch: Literal["propose", "automatic"] = "propose"
+    """`propose`: a patch without the rows that were hit is one click away. `automatic`: it is made at once."""
+
+
+class ContaminationSpec(StrictModel):
+    """What counts as contaminated, and what happens when more is known later."""
+
+    methods: list[Method] = Field(default=list(METHODS), min_length=1)
+    """`exact`: copies, also with small changes. `paraphrase`: rewordings. `code`: programs, also renamed or
+    translated."""
+    exact: ExactSpec = ExactSpec()
+    paraphrase: ParaphraseSpec = ParaphraseSpec()
+    rescan: RescanSpec = RescanSpec()

@@ -1,151 +1,196 @@
-"""The index over test items: their word n-grams by hash, exact because every hit is compared word by word."""
+"""The index over test items: their parts as hashed words, weighed, and the rare word triples that lead to them."""
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from synth_platform.contamination.config import ContaminationSpec
-from synth_platform.contamination.normalise import words
-from synth_platform.contamination.schema import INDEX_ITEMS, INDEX_NGRAMS, INDEX_WORDS
+from synth_platform.contamination.schema import INDEX_PARTS
+from synth_platform.contamination.weights import Weights, count_texts
+from synth_platform.contamination.words import ngram_hashes, split_words, squeeze
 
-UNKNOWN = -1
-"""Number of a word that is in no test item."""
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
+_LONG_ANSWER = 13
+"""Answers of so many words are looked for by themselves."""
+_LEAST_PASSAGE = 8
+_TRIPLES = ((1, 2), (1, 3), (2, 3))
+"""Words of an item that make a triple: three in a row, or with one left out, as a copy may have left it out."""
+_COMMON_TRIPLE = 30
+"""A triple of more parts than this leads to none, unless a part has few others."""
+_LEADS_AT_LEAST = 4
+_FILTER_BITS = 25
+_BUCKET_BITS = 21
 
 
 @dataclass(frozen=True)
+class Anchors:
+    """Word triples by hash, and the parts they occur in.
+
+    Args:
+        hashes: distinct hashes, ascending.
+        offsets: the entries of hash k are ``offsets[k]`` to ``offsets[k + 1]``.
+        part: part of each entry.
+        words: per entry, the places in the part of its three words; int32 (entries, 3).
+        filter: for the leading bits of a hash, whether any triple has them.
+    """
+
+    hashes: np.ndarray
+    offsets: np.ndarray
+    part: np.ndarray
+    words: np.ndarray
+    filter: np.ndarray
+
+    def may_hold(self, hashes: np.ndarray) -> np.ndarray:
+        """Where a hash may be of a triple; False is certain."""
+        return self.filter[(hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)]
+
+    def find(self, hashes: np.ndarray) -> np.ndarray:
+        """Number of each hash; -1 where it is of no triple."""
+        number = np.full(len(hashes), -1)
+        bucket = (hashes >> np.uint64(64 - _BUCKET_BITS)).view(np.int64)
+        at, end = self.buckets[bucket], self.buckets[bucket + 1]
+        open = np.flatnonzero(at < end)
+        while len(open):  # as often as the fullest bucket has entries: a handful of times
+            found = self.hashes[at[open]] == hashes[open]
+            number[open[found]] = at[open[found]]
+            open = open[~found]
+            at[open] += 1
+            open = open[at[open] < end[open]]
+        return number
+
+    @cached_property
+    def buckets(self) -> np.ndarray:
+        """Where the hashes begin that have given leading bits."""
+        leading = np.arange((1 << _BUCKET_BITS) + 1, dtype=np.uint64)
+        edges = leading[:-1] << np.uint64(64 - _BUCKET_BITS)
+        return np.append(np.searchsorted(self.hashes, edges), len(self.hashes))
+
+
 class Index:
-    """Test items, ready to be searched.
+    """Parts of test items, ready to be looked for.
 
     Args:
-        items: `INDEX_ITEMS`; the row number is the item's number.
-        ngrams: `INDEX_NGRAMS`, sorted by hash.
-        vocabulary: `INDEX_WORDS`.
-        ngram: words in an n-gram.
+        parts: `INDEX_PARTS`; the row number is the part's number.
+        english: the words are of plain language, not of code.
     """
 
-    items: pl.DataFrame
-    ngrams: pl.DataFrame
-    vocabulary: pl.DataFrame
-    ngram: int
+    def __init__(self, parts: pl.DataFrame, english: bool = True) -> None:
+        self.parts, self._english = parts, english
+        self.offsets = np.concatenate([[0], np.cumsum(parts["words"].list.len().to_numpy())]).astype(np.int64)
+        self.words = parts["words"].explode(empty_as_null=False).to_numpy().astype(np.uint64)
+        self.lengths = np.diff(self.offsets)
+        self.question_words = parts["question_words"].to_numpy().astype(np.int64)
+        self.kinds = parts["part"].to_list()
+        self._texts: dict[int, list[str]] = {}
+        self._part_of_word = np.repeat(np.arange(len(self.lengths)), self.lengths)
 
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """The tables that `Index` can be made from again."""
-        return {"items": self.items, "ngrams": self.ngrams, "words": self.vocabulary}
+    @cached_property
+    def weights(self) -> Weights:
+        """Information of words, by how many parts have them."""
+        vocabulary, counts = count_texts(self.words, self._part_of_word)
+        return Weights(vocabulary, counts, len(self.lengths), self._english)
 
-    def number_words(self, exploded: pl.DataFrame) -> np.ndarray:
-        """Numbers of the words in the column ``word``, in order; UNKNOWN for those in no item."""
-        numbered = exploded.join(self.vocabulary, on="word", how="left", maintain_order="left")
-        return numbered["number"].fill_null(UNKNOWN).to_numpy()
+    @cached_property
+    def word_weights(self) -> np.ndarray:
+        """Nats of each word of `words`."""
+        return self.weights.of(self.words)
+
+    @cached_property
+    def masses(self) -> np.ndarray:
+        """Nats of each part."""
+        return np.bincount(self._part_of_word, self.word_weights, minlength=len(self.lengths))
+
+    def part_words(self, part: int) -> np.ndarray:
+        """Hashed words of a part."""
+        return self.words[self.offsets[part] : self.offsets[part + 1]]
+
+    def part_text(self, part: int) -> list[str]:
+        """Words of a part as letters and digits; nothing where the index keeps no text."""
+        if part not in self._texts:
+            self._texts[part] = _letters(self.parts["text"][part])
+        return self._texts[part]
+
+    def part_weights(self, part: int) -> np.ndarray:
+        """Nats of the words of a part."""
+        return self.word_weights[self.offsets[part] : self.offsets[part + 1]]
+
+    @cached_property
+    def anchors(self) -> Anchors:
+        """The triples of all parts."""
+        hashes, parts, words = self._triples()
+        order = np.argsort(hashes, kind="stable")
+        hashes, parts, words = hashes[order], parts[order], words[order]
+        filter = np.zeros(1 << _FILTER_BITS, bool)
+        filter[(hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)] = True
+        leading = self._leading(hashes, parts)
+        distinct = np.unique(hashes)
+        offsets = np.concatenate([[0], np.searchsorted(hashes[leading], distinct, "right")])
+        return Anchors(distinct, offsets, parts[leading].astype(np.int32), words[leading].astype(np.int32), filter)
+
+    def _triples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        hashes, parts, words = [], [], []
+        for steps in _TRIPLES:
+            found = ngram_hashes(self.words, *steps)
+            first = np.arange(len(found))
+            same = self._part_of_word[first] == self._part_of_word[first + steps[-1]]
+            first = first[same]
+            place = first - self.offsets[self._part_of_word[first]]
+            hashes.append(found[same])
+            parts.append(self._part_of_word[first])
+            words.append(np.stack([place, *(place + step for step in steps)], axis=1))
+        return np.concatenate(hashes), np.concatenate(parts), np.concatenate(words)
+
+    def _leading(self, hashes: np.ndarray, parts: np.ndarray) -> np.ndarray:
+        """Which entries are followed: those of rare triples, and the rarest few of every part."""
+        _, number, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        shared = counts[number]
+        order = np.lexsort((shared, parts))
+        rank = np.empty(len(parts), np.int64)
+        first = np.concatenate([[0], np.flatnonzero(np.diff(parts[order])) + 1])
+        sizes = np.diff(np.concatenate([first, [len(parts)]]))
+        rank[order] = np.arange(len(parts)) - np.repeat(first, sizes)
+        return (shared <= _COMMON_TRIPLE) | (rank < _LEADS_AT_LEAST)
 
 
-def build_index(batches: Iterable[pl.DataFrame], spec: ContaminationSpec) -> Index:
-    """Index the items of all test sets.
+def build_parts(items: pl.DataFrame) -> pl.DataFrame:
+    """Parts by which items are recognised: `INDEX_PARTS`.
 
-    An item is its question; one shorter than an n-gram is taken with its choices and answer, so that short
-    questions are found in company only. Equal items are kept once, under the first one's name.
+    A short question stands with its choices, or else its answer, and counts only in their company; a long answer and
+    a passage are parts of their own.
+
+    Args:
+        items: `EVAL_ITEMS`.
     """
-    items = pl.concat([pl.DataFrame(schema=_MATCHED), *(_matched(batch, spec.ngram) for batch in batches)])
-    items = items.unique("words", keep="first", maintain_order=True)
-    vocabulary = (
-        items.select(pl.col("words").explode(empty_as_null=False).alias("word"))
-        .unique()
-        .sort("word")
-        .with_row_index("number")
-    ).select("word", pl.col("number").cast(pl.Int32))
-    lengths = items["words"].list.len().to_numpy().astype(np.int64)
-    exploded = items.select(pl.col("words").explode(empty_as_null=False).alias("word"))
-    bare = Index(pl.DataFrame(schema=INDEX_ITEMS), pl.DataFrame(schema=INDEX_NGRAMS), vocabulary, spec.ngram)
-    numbers = bare.number_words(exploded)
-    ngrams = _ngrams(numbers, lengths, spec)
-    covered = _covered_words(ngrams, lengths, spec.ngram)
-    numbered = items.select(
+    count = pl.col("question_words").list.len()
+    offered = pl.col("choices_words").list.eval(pl.element().explode()).fill_null([])
+    has_choices = offered.list.len() > 0
+    company = pl.when(has_choices).then(offered).otherwise("answer_words")
+    named = pl.when(has_choices).then(pl.col("choices").list.join("\n")).otherwise("answer")
+    question = items.select(
         "eval",
-        "eval_id",
-        _as_lists(numbers, lengths).alias("words"),
-        pl.Series("indexed_words", covered, dtype=pl.Int32()),
+        pl.col("id").alias("eval_id"),
+        pl.lit("question").alias("part"),
+        pl.when("short").then(pl.col("question_words").list.concat(company)).otherwise("question_words").alias("words"),
+        pl.when("short").then(count).otherwise(0).cast(pl.Int32).alias("question_words"),
+        pl.when("short").then(pl.concat_str("question", named, separator="\n")).otherwise("question").alias("text"),
     )
-    return Index(numbered, ngrams, vocabulary.match_to_schema(INDEX_WORDS), spec.ngram)
+    others = [_own_part(items, "answer", _LONG_ANSWER), _own_part(items, "passage", _LEAST_PASSAGE)]
+    return pl.concat([question, *others]).match_to_schema(INDEX_PARTS)
 
 
-def hash_windows(numbers: np.ndarray, lengths: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hash of every window of n known words that lies inside one text.
-
-    Args:
-        numbers: word numbers of all texts, one after the other.
-        lengths: words per text.
-        n: words in a window.
-
-    Returns:
-        Start positions in ``numbers``, ascending, and the hash of each.
-    """
-    count = len(numbers) - n + 1
-    if count <= 0:
-        return np.empty(0, np.int64), np.empty(0, np.uint64)
-    unknown = np.concatenate([[0], np.cumsum(numbers == UNKNOWN)])
-    text = np.repeat(np.arange(len(lengths)), lengths)
-    inside = (text[:count] == text[n - 1 :]) & (unknown[n:] == unknown[:count])
-    starts = np.flatnonzero(inside)
-    hashes = np.zeros(len(starts), np.uint64)
-    values = numbers.astype(np.uint64) + np.uint64(1)
-    with np.errstate(over="ignore"):
-        for offset in range(n):
-            hashes = (hashes ^ values[starts + offset]) * _PRIME
-            hashes ^= hashes >> np.uint64(29)
-    return starts, hashes
-
-
-_MATCHED = pl.Schema({"eval": pl.String(), "eval_id": pl.String(), "words": pl.List(pl.String())})
-
-
-def _matched(batch: pl.DataFrame, ngram: int) -> pl.DataFrame:
-    """Words by which items are recognised."""
-    choices = [" ".join(map(str, _list(text))) for text in batch["choices"]]
-    with_choices = batch.with_columns(pl.Series("choices", choices, dtype=pl.String()))
-    whole = pl.concat_str("question", "choices", "answer", separator=" ", ignore_nulls=True)
-    rows = with_choices.select(
-        "eval", pl.col("id").alias("eval_id"), words(pl.col("question")).alias("short"), words(whole).alias("long")
+def _own_part(items: pl.DataFrame, part: str, words: int) -> pl.DataFrame:
+    return items.filter(pl.col(f"{part}_words").list.len() >= words).select(
+        "eval",
+        pl.col("id").alias("eval_id"),
+        pl.lit(part).alias("part"),
+        pl.col(f"{part}_words").alias("words"),
+        pl.lit(0, pl.Int32).alias("question_words"),
+        pl.col(part).alias("text"),
     )
-    enough = pl.col("short").list.len() >= ngram
-    return rows.select(
-        "eval", "eval_id", pl.when(enough).then("short").otherwise("long").alias("words")
-    ).match_to_schema(_MATCHED)
 
 
-def _list(text: str | None) -> list[object]:
-    value = json.loads(text) if text else []
-    return value if isinstance(value, list) else [value]
-
-
-def _ngrams(numbers: np.ndarray, lengths: np.ndarray, spec: ContaminationSpec) -> pl.DataFrame:
-    starts, hashes = hash_windows(numbers, lengths, spec.ngram)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    item = np.searchsorted(offsets, starts, "right") - 1
-    rows = pl.DataFrame(
-        {"hash": hashes, "item": item.astype(np.int32), "position": (starts - offsets[item]).astype(np.int32)},
-        schema=INDEX_NGRAMS,
-    )
-    rare = pl.col("item").n_unique().over("hash") <= spec.common_ngram_items
-    # An item of nothing but turns of phrase is still to be found.
-    return rows.filter(rare | ~rare.any().over("item")).sort("hash", "item", "position")
-
-
-def _covered_words(ngrams: pl.DataFrame, lengths: np.ndarray, n: int) -> np.ndarray:
-    """How many words of each item lie in one of its n-grams."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    marks = np.zeros(int(offsets[-1]) + n + 1, dtype=np.int64)
-    starts = offsets[ngrams["item"].to_numpy()] + ngrams["position"].to_numpy()
-    np.add.at(marks, starts, 1)
-    np.add.at(marks, starts + n, -1)
-    covered = np.concatenate([[0], np.cumsum(np.cumsum(marks)[: int(offsets[-1])] > 0)])
-    return covered[offsets[1:]] - covered[offsets[:-1]]
-
-
-def _as_lists(numbers: np.ndarray, lengths: np.ndarray) -> pl.Series:
-    rows = pl.DataFrame({"item": np.repeat(np.arange(len(lengths)), lengths), "number": numbers.astype(np.int32)})
-    lists = rows.group_by("item", maintain_order=True).agg("number")
-    every = pl.DataFrame({"item": np.arange(len(lengths))}).join(lists, on="item", how="left", maintain_order="left")
-    return every["number"].cast(pl.List(pl.Int32())).fill_null([])
+def _letters(text: str | None) -> list[str]:
+    if not text:
+        return []
+    words = split_words([text])
+    return [squeeze(words.slice(index, index)) for index in range(len(words.hashes))]

@@ -269,7 +269,15 @@ class _Graph:
         )
         contamination = self._add(
             "contamination",
-            contamination_assets.recipe_contamination_asset(context, self.spec.contamination, name, generations, index),
+            contamination_assets.recipe_contamination_asset(
+                context,
+                self.spec.contamination,
+                name,
+                prompts=prompts,
+                generations=generations,
+                in_documents=in_documents,
+                index=index,
+            ),
             self._contamination_checks(name),
         )
         asset = accepted_asset(

@@ -6,7 +6,7 @@ import polars as pl
 
 from synth_platform.quality.rows import with_prompts
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import ancestors, kind_of
+from synth_platform.snapshots.catalog import ancestors, input_of, kind_of
 from synth_platform.snapshots.frames import in_step
 
 ACCEPTED = pl.Schema(
@@ -55,7 +55,18 @@ def contaminated_among_ancestors(snapshots: Snapshots, snapshot: Snapshot) -> li
     for ancestor in ancestors(snapshots, [snapshot]):
         if kind_of(ancestor.manifest.asset) == "contamination" and "contamination" in ancestor.manifest.tables:
             bad |= set(contaminated(ancestor.batches("contamination")))
+            if "prompts" in ancestor.manifest.tables:
+                bad |= _made_from(snapshots, ancestor, contaminated(ancestor.batches("prompts")))
     return sorted(bad)
+
+
+def _made_from(snapshots: Snapshots, scanned: Snapshot, prompts: Mapping[str, str]) -> set[str]:
+    """Generations of some prompts."""
+    if not prompts:
+        return set()
+    generations = snapshots.require(input_of(scanned, "generations")).scan("generations")
+    made = generations.filter(pl.col("prompt_id").is_in(list(prompts))).select("id").collect()
+    return set(made["id"])
 
 
 def accept(
@@ -64,12 +75,13 @@ def accept(
     quality: Iterable[pl.DataFrame],
     *,
     contaminated_generations: Mapping[str, str],
+    contaminated_prompts: Mapping[str, str],
     contaminated_documents: Mapping[str, str],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Accepted and rejected rows, in the order of the prompts.
 
     A row is rejected for what quality found, for a benchmark item in its own text, and for one in the
-    document it was made from: a rewrite of a test question is a test question.
+    document or the prompt it was made from: a rewrite of a test question is a test question.
 
     Raises:
         SnapshotError: the three tables do not hold the same rows.
@@ -77,25 +89,27 @@ def accept(
     made = with_prompts(prompts, generations)
     judged = in_step(made, quality, left_on="generation_id", right_on="generation_id")
     for batch in judged:
-        rows = batch.with_columns(
-            _add_reasons(batch, contaminated_generations, contaminated_documents).alias("reasons")
-        )
+        found = {
+            "generation_id": ("contaminated", contaminated_generations),
+            "prompt_id": ("contaminated_prompt", contaminated_prompts),
+            "document_id": ("contaminated_source", contaminated_documents),
+        }
+        rows = batch.with_columns(_add_reasons(batch, found).alias("reasons"))
         clean = pl.col("reasons").list.len() == 0
         accepted = rows.filter(clean).with_columns(pl.col("completion_tokens").cast(pl.Int64).alias("tokens"))
         yield "accepted", accepted.select(ACCEPTED.names())
         yield "rejected", rows.filter(~clean).select(REJECTED.names())
 
 
-def _add_reasons(batch: pl.DataFrame, generations: Mapping[str, str], documents: Mapping[str, str]) -> pl.Series:
+def _add_reasons(batch: pl.DataFrame, contaminated: Mapping[str, tuple[str, Mapping[str, str]]]) -> pl.Series:
+    """All reasons of each row; ``contaminated`` gives by id column the reason's name and the benchmark by id."""
     reasons: list[list[str]] = []
-    columns = batch.select("generation_id", "document_id", "verdict", "reasons")
-    for generation_id, document_id, verdict, found in columns.iter_rows():
-        every = list(found or [])
-        if verdict != "accepted" and not every:
+    for row in batch.select("verdict", "reasons", *contaminated).iter_rows(named=True):
+        every = list(row["reasons"] or [])
+        if row["verdict"] != "accepted" and not every:
             every.append("rejected_without_reason")  # fail closed: a verdict counts even if nobody said why
-        if benchmark := generations.get(generation_id):
-            every.append(f"contaminated:{benchmark}")
-        if benchmark := documents.get(document_id):
-            every.append(f"contaminated_source:{benchmark}")
+        for column, (name, benchmarks) in contaminated.items():
+            if benchmark := benchmarks.get(row[column]):
+                every.append(f"{name}:{benchmark}")
         reasons.append(every)
     return pl.Series(reasons, dtype=pl.List(pl.String))

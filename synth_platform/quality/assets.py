@@ -88,7 +88,8 @@ def accepted_asset(
             run.inputs[prompts.asset].batches("prompts"),
             run.inputs[generations.asset].batches(),
             run.inputs[quality.asset].batches(),
-            contaminated_generations=contaminated(run.inputs[contamination.asset].batches()),
+            contaminated_generations=contaminated(run.inputs[contamination.asset].batches("contamination")),
+            contaminated_prompts=contaminated(run.inputs[contamination.asset].batches("prompts")),
             contaminated_documents=contaminated(run.inputs[document_contamination.asset].batches()),
         )
         for table, batch in rows:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from synth_platform.contamination.report import contamination_heat_map
 from synth_platform.ops.guard import Judgement, Upstream, judgements
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars
@@ -11,7 +12,7 @@ from synth_platform.quality.gates import Gate
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
-from synth_platform.release.provenance import gather_facts, provenance_json
+from synth_platform.release.provenance import benchmark_hits, gather_facts, provenance_json
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors
 from synth_platform.workspace import Workspace
@@ -96,8 +97,18 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     shares = component_shares(snapshot.scan(TABLE))
     tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     card = snapshot.read_file(CARD).decode()
+    lineage = ancestors(workspace.snapshots, [snapshot])
     return {
         "tokens": sum(tokens.values()),
+        "contamination": dg.MetadataValue.md(_contamination(lineage)),
         "card": dg.MetadataValue.md(card.partition("\n---\n")[2]),
         "plots": dg.MetadataValue.md(bars(tokens, title="Tokens by component", x="tokens")),
     }
+
+
+def _contamination(lineage: Sequence[Snapshot]) -> str:
+    """Where test items were found, by test set and recipe."""
+    scans = sorted(
+        (one for one in lineage if "contamination" in one.manifest.tables), key=lambda one: one.manifest.asset
+    )
+    return contamination_heat_map(scans, [str(row["benchmark"]) for row in benchmark_hits(lineage)])

@@ -41,7 +41,9 @@ class CardFacts:
     rejected: Mapping[str, int]
     """Rejected rows by reason."""
     benchmarks: Sequence[Mapping[str, Any]]
-    """Per benchmark: name, items, contaminated documents and generations found."""
+    """Per benchmark: name, items, contaminated and suspect documents and generations found."""
+    search: Sequence[str]
+    """How test items were looked for, and what that finds and mistakes."""
     gates: Sequence[GateResult]
     lineage: Sequence[Mapping[str, str]]
     """Per ancestor: asset, snapshot, digest."""
@@ -78,8 +80,8 @@ def render_card(facts: CardFacts, spec: ReleaseSpec) -> str:
             *_section("Rejected rows", _table([{"reason": r, "rows": n} for r, n in facts.rejected.items()])),
             *_section(
                 "Contamination",
-                "Source documents and generated rows were matched against these benchmarks (exact n-grams after"
-                " normalisation); every contaminated row was left out.",
+                "Source documents, prompts and generated rows were searched for the items of these benchmarks; every"
+                " contaminated row was left out. " + " ".join(facts.search),
                 "",
                 _table(facts.benchmarks),
             ),
@@ -153,7 +155,9 @@ def _recipes(recipes: Mapping[str, str]) -> list[str]:
 def _limits(facts: CardFacts, spec: ReleaseSpec) -> list[str]:
     lines = [f"- {line}" for line in spec.limits.strip().splitlines() if line.strip()]
     lines += [
-        "- Contamination is checked by exact word n-grams: reworded and translated questions are not found.",
+        "- Contamination: rewordings are found as far as measured above; translations into other languages only if"
+        " the encoder is multilingual; questions of fewer than eight words only beside their choices or answer;"
+        " programs of a few operations not at all.",
         "- Personal data, bias and toxicity are not measured.",
     ]
     if not facts.benchmarks:

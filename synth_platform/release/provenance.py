@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.contamination.calibration import Calibration
 from synth_platform.contamination.report import hits_by_benchmark
 from synth_platform.release.build import component_shares
 from synth_platform.release.card import CardFacts, GateResult
@@ -40,7 +41,8 @@ def gather_facts(dataset: str, description: str, lineage: Sequence[Snapshot], ga
         },
         model=_model(_of(lineage, "generations")),
         rejected=_rejected(_of(lineage, "accepted")),
-        benchmarks=_benchmarks(lineage),
+        benchmarks=benchmark_hits(lineage),
+        search=_search(lineage),
         gates=gates,
         lineage=[
             {"asset": m.asset, "snapshot": m.snapshot_id, "digest": m.digest}
@@ -108,17 +110,35 @@ def _rejected(accepted: Sequence[Snapshot]) -> dict[str, int]:
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _benchmarks(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:
-    index = [snapshot for snapshot in lineage if "ngrams" in snapshot.manifest.tables]
-    items = {name: count for one in index for name, count in one.scan("items").group_by("eval").len().collect().rows()}
-    found: dict[str, dict[str, int]] = {name: {"documents": 0, "generations": 0} for name in items}
+def benchmark_hits(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:
+    """Per test set its items, and the documents and generations found to have one."""
+    found: dict[str, dict[str, int]] = {}
+    for snapshot in lineage:
+        if "segments" in snapshot.manifest.tables:
+            counted = snapshot.scan("parts").group_by("eval").agg(pl.col("eval_id").n_unique()).collect()
+            for name, items in counted.iter_rows():
+                found.setdefault(name, {})["items"] = items
     for snapshot in lineage:
         if "contamination" not in snapshot.manifest.tables:
             continue
         what = "documents" if snapshot.manifest.asset.endswith("/contamination/documents") else "generations"
-        for name, hits in hits_by_benchmark(snapshot.scan("contamination")).items():
-            found.setdefault(name, {"documents": 0, "generations": 0})[what] += hits
+        for verdict in ("contaminated", "suspect"):
+            for name, hits in hits_by_benchmark(snapshot.scan("contamination"), verdict).items():
+                counts = found.setdefault(name, {})
+                counts[f"{verdict} {what}"] = counts.get(f"{verdict} {what}", 0) + hits
+    columns = ("items", *(f"{v} {w}" for w in ("documents", "generations") for v in ("contaminated", "suspect")))
     return [
-        {"benchmark": name, "items": items.get(name, 0), **{f"contaminated {what}": n for what, n in hits.items()}}
-        for name, hits in sorted(found.items())
+        {"benchmark": name, **{column: counts.get(column, 0) for column in columns}}
+        for name, counts in sorted(found.items())
     ]
+
+
+def _search(lineage: Sequence[Snapshot]) -> list[str]:
+    """How test items were looked for, and what that finds."""
+    for snapshot in lineage:
+        if "segments" in snapshot.manifest.tables:
+            methods = snapshot.manifest.settings["contamination"]["methods"]
+            stored = snapshot.scan("calibration").collect()["calibration"].to_list()
+            expected = [Calibration.model_validate_json(text).describe() for text in stored]
+            return [f"Test items were looked for by: {', '.join(methods)}.", *expected]
+    return []

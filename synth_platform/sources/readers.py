@@ -94,23 +94,23 @@ def read_records(file: SourceFile, format: str = "auto", columns: Sequence[str] 
         SourceError: the file is missing, damaged or not what its format says.
     """
     kind = format_of(file.name, format)
-    with reading(file.name), _damage(file.name):
+    with reading(file.name), naming_damage(file.name):
         if kind == "parquet":
             yield from _read_parquet(file, columns)
             return
-        with file.open() as raw, _decompressed(raw, file.name) as stream:
+        with file.open() as raw, decompressed(raw, file.name) as stream:
             yield from {"jsonl": _read_jsonl, "csv": _read_csv, "text": _read_text}[kind](stream, file.name)
 
 
 def header_of(file: SourceFile, format: str = "auto") -> list[str] | None:
     """Columns of a Parquet or CSV file; None for formats in which each row has its own."""
     kind = format_of(file.name, format)
-    with reading(file.name), _damage(file.name):
+    with reading(file.name), naming_damage(file.name):
         if kind == "parquet":
             with file.open() as raw:
                 return pq.ParquetFile(pa.PythonFile(raw, mode="r")).schema_arrow.names
         if kind == "csv":
-            with file.open() as raw, _decompressed(raw, file.name) as stream:
+            with file.open() as raw, decompressed(raw, file.name) as stream:
                 return _csv_header(csv.reader(_decoded_lines(stream, _Place()), strict=True), file.name)
     return None
 
@@ -121,7 +121,7 @@ def _without_compression(name: str) -> str:
 
 
 @contextmanager
-def _decompressed(raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
+def decompressed(raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
     lower = name.lower()
     if lower.endswith(".gz"):
         _refuse_empty(raw, name)
@@ -142,7 +142,7 @@ def _refuse_empty(raw: BinaryIO, name: str) -> None:
 
 
 @contextmanager
-def _damage(name: str) -> Iterator[None]:
+def naming_damage(name: str) -> Iterator[None]:
     """Name the file where a library finds it damaged."""
     try:
         yield
