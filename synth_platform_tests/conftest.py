@@ -14,6 +14,7 @@ import pytest
 from synth_platform.workspace import Workspace
 
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("SYNTH_ENCODERS", str(Path.cwd() / ".synth" / "encoders"))  # fetched once for all tests
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

@@ -29,7 +29,7 @@ def read_benchmark(spec: BenchmarkSpec, base: Path) -> Iterator[pl.DataFrame]:
         SourceError: a file is missing, damaged or without items, or a row has no question.
     """
     if spec.builtin == "playground":
-        yield _frame(spec, _playground_items())
+        yield frame_of(spec, _playground_items())
         return
     total = 0
     seen: set[str] = set()
@@ -38,9 +38,26 @@ def read_benchmark(spec: BenchmarkSpec, base: Path) -> Iterator[pl.DataFrame]:
             items = [_item(spec, location, row) for location, row in records.rows]
             _refuse_doubled_ids(spec, items, seen)
             total += len(items)
-            yield _frame(spec, items)
+            yield frame_of(spec, items)
     if not total:
         raise SourceError(f"the benchmark {spec.name!r} has no items", where=", ".join(spec.paths))
+
+
+def frame_of(spec: BenchmarkSpec, items: list[dict[str, Any]]) -> pl.DataFrame:
+    """Items with ``id``, ``question`` and optional ``choices``, ``answer``, ``passage`` as rows of `EVAL_ITEMS`."""
+    texts = {name: [item.get(name) for item in items] for name in _TEXTS}
+    choices = [item.get("choices") for item in items]
+    columns: dict[str, Any] = {
+        "id": [item["id"] for item in items],
+        "eval": [spec.name] * len(items),
+        "short": [len(item["question"].split()) < SHORT_QUESTION for item in items],
+        "choices_words": _nested_words(choices),
+        **{f"{name}_words": _hashed(texts[name]) for name in _TEXTS},
+    }
+    if spec.keep == "text":
+        columns |= {**texts, "choices": choices}
+    missing = {name: [None] * len(items) for name in EVAL_ITEMS.names() if name not in columns}
+    return pl.DataFrame(columns | missing, schema_overrides=dict(EVAL_ITEMS)).select(EVAL_ITEMS.names())
 
 
 def benchmark_fingerprint(spec: BenchmarkSpec, base: Path) -> str:
@@ -148,22 +165,6 @@ def _refuse_doubled_ids(spec: BenchmarkSpec, items: list[dict[str, Any]], seen: 
                 fix="set columns.id to a unique column, or to one that does not exist: then digests are used",
             )
         seen.add(item["id"])
-
-
-def _frame(spec: BenchmarkSpec, items: list[dict[str, Any]]) -> pl.DataFrame:
-    texts = {name: [item.get(name) for item in items] for name in _TEXTS}
-    choices = [item.get("choices") for item in items]
-    columns: dict[str, Any] = {
-        "id": [item["id"] for item in items],
-        "eval": [spec.name] * len(items),
-        "short": [len(item["question"].split()) < SHORT_QUESTION for item in items],
-        "choices_words": _nested_words(choices),
-        **{f"{name}_words": _hashed(texts[name]) for name in _TEXTS},
-    }
-    if spec.keep == "text":
-        columns |= {**texts, "choices": choices}
-    missing = {name: [None] * len(items) for name in EVAL_ITEMS.names() if name not in columns}
-    return pl.DataFrame(columns | missing, schema_overrides=dict(EVAL_ITEMS)).select(EVAL_ITEMS.names())
 
 
 def _hashed(texts: Sequence[str | None]) -> list[list[int]]:

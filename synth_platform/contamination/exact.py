@@ -12,15 +12,15 @@ import numpy as np
 from rapidfuzz.distance import LCSseq
 
 from synth_platform.contamination.config import ExactSpec
-from synth_platform.contamination.index import Index
+from synth_platform.contamination.index import SHORT_TRIPLE, Index
 from synth_platform.contamination.words import Words, ngram_hashes, squeeze
 
 _DENSE_HITS, _DENSE_WORDS = 3, 9
 """A place is looked at when so many triples begin within so many words."""
 _CLUSTER_GAP = 20
 """Triples of one part further apart than this belong to different copies."""
-_LEAST_COVER = 0.25
-"""Share of a part's information that its triples must show before words are compared."""
+_LEAST_COVER, _LEAST_SHORT_COVER = 0.25, 0.7
+"""Share of a part's information, and of a short question's, that triples must show before words are compared."""
 _HOPEFUL = 0.35
 """Share of a part's information that must match word by word before the rest is looked at closely."""
 _GROUP_GAP = 8
@@ -111,12 +111,14 @@ class ExactMatcher:
         """Where triples of the index begin in dense places of the batch, and the entries they lead to."""
         anchors = self._index.anchors
         hashes = ngram_hashes(words.hashes, 1, 2)
-        place = np.flatnonzero(anchors.may_hold(hashes))
+        kind = anchors.may_hold(hashes)
+        place = np.flatnonzero(kind)
         place = place[words.text[place] == words.text[place + 2]]
-        place = place[_dense(place)]
+        # A short question has too few triples to make a dense place.
+        place = place[_dense(place) | (kind[place] == SHORT_TRIPLE)]
         number = anchors.find(hashes[place])
         place, number = place[number >= 0], number[number >= 0]
-        near = _dense(place)
+        near = _dense(place) | (kind[place] == SHORT_TRIPLE)
         place, number = place[near], number[near]
         first = anchors.offsets[number]
         many = anchors.offsets[number + 1] - first
@@ -124,11 +126,12 @@ class ExactMatcher:
 
     def _cover(self, part: int, inside: np.ndarray) -> float:
         """Nats of the distinct words that the triples of a cluster show."""
-        return float(self._index.part_weights(part)[np.unique(inside)].sum())
+        return float(self._index.part_weights(part)[list(set(inside.ravel().tolist()))].sum())
 
     def _needed(self, part: np.ndarray) -> np.ndarray:
         """Nats that a part's triples must show: a share of it, or a stretch that chance does not give."""
-        return np.minimum(_LEAST_COVER * self._index.masses[part], self._spec.long_stretch)
+        share = np.where(self._index.question_words[part] > 0, _LEAST_SHORT_COVER, _LEAST_COVER)
+        return np.minimum(share * self._index.asked_masses[part], self._spec.long_stretch)
 
     def _compare(self, words: Words, cluster: "_Cluster") -> Match | None:
         """The best stretch of the cluster's surroundings, or None if it says too little."""
@@ -138,18 +141,23 @@ class ExactMatcher:
         low = max(int(words.bounds[text]), cluster.first - int(1.3 * cluster.part_first) - _SLACK)
         rest = len(wanted) - cluster.part_last
         high = min(int(words.bounds[text + 1]), cluster.last + 3 + int(1.3 * rest) + _SLACK)
-        blocks = LCSseq.opcodes(wanted.tolist(), words.hashes[low:high].tolist()).as_matching_blocks()
+        near = words.hashes[low:high].tolist()
+        question = int(self._index.question_words[part])
+        company = _company(near, wanted, weights, question) if question else 1.0
+        if company < self._spec.suspect:
+            return None
+        blocks = LCSseq.opcodes(wanted.tolist(), near).as_matching_blocks()
         pairs = [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
         stretch = _best_stretch(pairs, weights)
         matched = float(weights[[index for index, _ in stretch]].sum())
-        if matched < min(_HOPEFUL * float(weights.sum()), self._spec.long_stretch):
+        if matched < min(_HOPEFUL * float(self._index.asked_masses[part]), self._spec.long_stretch):
             return None
         shares = self._shares(words, part, low, stretch, len(wanted))
         mass = float(weights @ shares)
         score = mass / float(weights.sum()) - self._other_numbers(part, shares)
-        question = int(self._index.question_words[part])
         if question:
-            score = _with_company(words.hashes[low:high], wanted, weights, shares, question)
+            asked = float(weights[:question] @ shares[:question]) / max(float(weights[:question].sum()), 1e-9)
+            score = min(asked, company)
         elif len(stretch) < _LEAST_DENSITY * (stretch[-1][1] - stretch[0][1] + 1):
             return None
         least = self._spec.least_information * (1 if score >= _WHOLE else _PARTIAL_FACTOR)
@@ -203,13 +211,12 @@ class _Cluster:
     part_last: int
 
 
-def _with_company(
-    near: np.ndarray, wanted: np.ndarray, weights: np.ndarray, shares: np.ndarray, question: int
-) -> float:
-    """Score of a short question: the lesser of its own share and that of its choices, in whatever order."""
-    asked = weights[:question] @ shares[:question] / max(weights[:question].sum(), 1e-9)
-    offered = weights[question:][np.isin(wanted[question:], near)].sum() / max(weights[question:].sum(), 1e-9)
-    return float(min(asked, offered))
+def _company(near: list[int], wanted: np.ndarray, weights: np.ndarray, question: int) -> float:
+    """Share of what a short question's choices say that is near, in whatever order."""
+    there = set(near)
+    company = wanted[question:].tolist()
+    found = [weight for word, weight in zip(company, weights[question:].tolist(), strict=True) if word in there]
+    return sum(found) / max(float(weights[question:].sum()), 1e-9)
 
 
 def _dense(place: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from synth_platform.contamination.words import ngram_hashes, split_words, squeez
 _LONG_ANSWER = 13
 """Answers of so many words are looked for by themselves."""
 _LEAST_PASSAGE = 8
+NO_TRIPLE, TRIPLE, SHORT_TRIPLE = 0, 1, 2
 _TRIPLES = ((1, 2), (1, 3), (2, 3))
 """Words of an item that make a triple: three in a row, or with one left out, as a copy may have left it out."""
 _COMMON_TRIPLE = 30
@@ -31,7 +32,7 @@ class Anchors:
         offsets: the entries of hash k are ``offsets[k]`` to ``offsets[k + 1]``.
         part: part of each entry.
         words: per entry, the places in the part of its three words; int32 (entries, 3).
-        filter: for the leading bits of a hash, whether any triple has them.
+        filter: for the leading bits of a hash, whether any triple has them, and whether one of a short question.
     """
 
     hashes: np.ndarray
@@ -41,7 +42,7 @@ class Anchors:
     filter: np.ndarray
 
     def may_hold(self, hashes: np.ndarray) -> np.ndarray:
-        """Where a hash may be of a triple; False is certain."""
+        """What triple a hash may be of: `NO_TRIPLE` (certain), `TRIPLE`, or `SHORT_TRIPLE` of a short question."""
         return self.filter[(hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)]
 
     def find(self, hashes: np.ndarray) -> np.ndarray:
@@ -100,6 +101,14 @@ class Index:
         """Nats of each part."""
         return np.bincount(self._part_of_word, self.word_weights, minlength=len(self.lengths))
 
+    @cached_property
+    def asked_masses(self) -> np.ndarray:
+        """Nats of what each part asks: of a short question its own words, without its company."""
+        place = np.arange(len(self.words)) - self.offsets[self._part_of_word]
+        asked = self.question_words[self._part_of_word]
+        own = (asked == 0) | (place < asked)
+        return np.bincount(self._part_of_word[own], self.word_weights[own], minlength=len(self.lengths))
+
     def part_words(self, part: int) -> np.ndarray:
         """Hashed words of a part."""
         return self.words[self.offsets[part] : self.offsets[part + 1]]
@@ -120,8 +129,10 @@ class Index:
         hashes, parts, words = self._triples()
         order = np.argsort(hashes, kind="stable")
         hashes, parts, words = hashes[order], parts[order], words[order]
-        filter = np.zeros(1 << _FILTER_BITS, bool)
-        filter[(hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)] = True
+        filter = np.zeros(1 << _FILTER_BITS, np.uint8)
+        leading_bits = (hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)
+        filter[leading_bits] = TRIPLE
+        filter[leading_bits[self.question_words[parts] > 0]] = SHORT_TRIPLE
         leading = self._leading(hashes, parts)
         distinct = np.unique(hashes)
         offsets = np.concatenate([[0], np.searchsorted(hashes[leading], distinct, "right")])

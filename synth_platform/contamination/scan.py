@@ -97,7 +97,7 @@ class Scanner:
         """Compute now what several threads would otherwise compute at once."""
         for index in (self._parts, self._programs):
             if len(index.lengths):
-                _ = index.anchors, index.masses, index.anchors.buckets
+                _ = index.anchors, index.masses, index.asked_masses, index.anchors.buckets
         _ = self._paraphrase
 
     def _copy(self, words: Words, match: Match) -> _Hit:
