@@ -160,7 +160,7 @@ def _add_contamination(summary: Summary, by_kind: Mapping[str, Sequence[Snapshot
         planted |= set(rows.select("id").collect()["id"])
     found: dict[str, set[str]] = {"documents": set(), "generations": set()}
     for scanned in by_kind.get("contamination", ()):
-        if "contamination" in scanned.manifest.tables:
+        if "contamination" in scanned.manifest.tables and not scanned.manifest.asset.endswith("/release"):
             what = "documents" if scanned.manifest.asset.endswith("/documents") else "generations"
             found[what] |= set(contaminated(scanned.batches()))
     bad = planted | found["documents"]

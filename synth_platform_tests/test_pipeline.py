@@ -70,7 +70,8 @@ def test_documents_become_a_release_that_closes_its_books(
     accepted = pl.concat([head(workspace, f"accepted/{name}").scan("accepted") for name in ("faq", "table")]).collect()
     rejected = head(workspace, "accepted/table").scan("rejected").collect()
     assert accepted.height == 2 * 22
-    assert rejected["reasons"].to_list() == [["contaminated_source:playground"]] * 2
+    both = ["contaminated_prompt:playground", "contaminated_source:playground"]
+    assert rejected["reasons"].to_list() == [both] * 2
 
     release = head(workspace, "release")
     rows = release.scan().collect()

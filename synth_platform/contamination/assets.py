@@ -20,10 +20,13 @@ from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import ancestors
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
 EVALS_GROUP = "evals"
+RELEASE_SCAN = "{}/contamination/release"
+"""Asset of the scans of a dataset's releases."""
 
 
 def benchmark_context(base: Path) -> DatasetContext:
@@ -179,6 +182,52 @@ def recipe_contamination_asset(
     )
 
 
+def release_contamination_asset(
+    dataset: DatasetContext, contamination: ContaminationSpec, release: Upstream, benchmarks: Sequence[Upstream]
+) -> dg.AssetsDefinition:
+    """`<dataset>/contamination/release`: the released rows against the test sets that are newer than they."""
+    asset = RELEASE_SCAN.format(dataset.name)
+
+    def work(run: StageRun) -> None:
+        released = run.inputs[release.asset]
+        known = {one.manifest.digest for one in ancestors(run.workspace.snapshots, [released])}
+        newer = [one for one in benchmarks if run.inputs[one.asset].manifest.digest not in known]
+        items = (batch for one in newer for batch in run.inputs[one.asset].batches("items"))
+        run.log(f"Scanning against {', '.join(one.asset for one in newer) or 'no newer test set'}")
+        index = build_index(contamination, items, run.workspace, dataset.base, run)
+        scan_table(run, open_scanner(contamination, index, run.workspace, run), released, "train", asset)
+        run.writer.detail(scanned_against=[one.asset for one in newer])
+
+    return _scan_asset(
+        dataset,
+        contamination,
+        asset,
+        (release, *benchmarks),
+        ("contamination",),
+        work,
+        "The released rows, scanned again against test sets that were added or changed since. Where items are found,"
+        " materializing the release makes a patch without those rows.",
+        _describe_release_scan,
+    )
+
+
+def _describe_release_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
+    described = dict(describe_scan(workspace, snapshot))
+    against = snapshot.manifest.details["scanned_against"]
+    rows = worst_verdicts(snapshot.scan("contamination"))["contaminated"]
+    dataset = snapshot.manifest.asset.split("/")[0]
+    release = snapshot.manifest.inputs[0].snapshot_id
+    proposal = f"Release `{release}` has no item of the newer test sets."
+    if rows:
+        proposal = (
+            f"**{rows:,} rows** of release `{release}` have items of {', '.join(f'`{one}`' for one in against)}."
+            f" Materialize `{dataset}/release` to release a patch without them; all other rows stay as they are."
+        )
+    described["proposal"] = dg.MetadataValue.md(proposal)
+    described["scanned_against"] = dg.MetadataValue.json(against)
+    return described
+
+
 def _scan_asset(
     dataset: DatasetContext,
     contamination: ContaminationSpec,
@@ -187,6 +236,7 @@ def _scan_asset(
     tables: Sequence[str],
     work: Any,
     description: str,
+    describe: Any = None,
 ) -> dg.AssetsDefinition:
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
@@ -199,7 +249,7 @@ def _scan_asset(
         )
 
     spec = dataset.spec(asset, upstreams, description=description, kinds={"polars", "onnx"}, code_version=CODE_VERSION)
-    return stage_asset(dataset, spec, build, describe_scan)
+    return stage_asset(dataset, spec, build, describe or describe_scan)
 
 
 def build_index(

@@ -6,11 +6,11 @@ from scipy import sparse
 from synth_platform.contamination.weights import Weights, count_texts
 from synth_platform.contamination.words import Words
 
-_COMMON_STEM = 0.03
+_COMMON_STEM = 0.015
 """A stem of a larger share of the segments than this leads to none; for those found it counts like any other."""
 _FEW_SEGMENTS = 400
 """A stem of no more segments than this always leads to them."""
-_HALF_WAY = 0.14
+_HALF_WAY = 0.12
 """Cosine over the leading stems alone from which a pair is looked at with all stems."""
 _PAIRS_AT_ONCE = 65_536
 

@@ -89,7 +89,7 @@ class Scanner:
     @cached_property
     def _paraphrase(self) -> ParaphraseMatcher | None:
         index = self._index
-        if "paraphrase" not in self._methods or self._encode is None or index.calibration is None:
+        if index.segments.is_empty() or self._encode is None or index.calibration is None:
             return None
         return ParaphraseMatcher(index.segments, self._encode, index.calibration.suspect.threshold)
 

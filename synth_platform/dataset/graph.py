@@ -20,6 +20,7 @@ from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.rescan import patch_job_name, rescan_job_name, rescan_sensor
 from synth_platform.ops.stage import DatasetContext, group_name
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
@@ -106,9 +107,35 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
             tags={"synth/dataset": spec.name},
         )
         jobs.append(tune_job)
+    sensors: list[dg.SensorDefinition] = []
+    if graph.release_scan is not None:
+        watched = _rescan_jobs(graph)
+        jobs += watched
+        sensors.append(rescan_sensor(spec.name, spec.benchmarks, base, spec.contamination.rescan, watched))
     schedules = [dg.build_schedule_from_partitioned_job(job, name=f"{job.name}_cycle")] if spec.cadence else []
-    assets = graph.assets + ([graph.profile] if graph.profile else [])
-    return dg.Definitions(assets=assets, asset_checks=graph.checks, jobs=jobs, schedules=schedules)
+    assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
+    return dg.Definitions(assets=assets, asset_checks=graph.checks, jobs=jobs, schedules=schedules, sensors=sensors)
+
+
+def _rescan_jobs(graph: "_Graph") -> list[Any]:
+    """The job that scans the newest release again, and the one that releases a patch."""
+    assert graph.release_scan is not None
+    name, partitions = graph.spec.name, graph.context.partitions
+    rescan = dg.define_asset_job(
+        rescan_job_name(name),
+        selection=dg.AssetSelection.assets(*graph.release_scan.keys, *graph.benchmark_keys()),
+        description=f"Scans the release of {name} against test sets that were added or changed since.",
+        partitions_def=partitions,
+        tags={"synth/dataset": name},
+    )
+    patch = dg.define_asset_job(
+        patch_job_name(name),
+        selection=dg.AssetSelection.assets(*graph.keys_of("release")),
+        description=f"Releases {name} again without the rows that the last scan of the release speaks against.",
+        partitions_def=partitions,
+        tags={"synth/dataset": name},
+    )
+    return [rescan, patch]
 
 
 def dataset_gates(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
@@ -158,6 +185,8 @@ class _Graph:
     gates: dict[str, Sequence[Gate]] = field(default_factory=dict)
     profile: dg.AssetsDefinition | None = None
     """The engine profile, made by a job of its own."""
+    release_scan: dg.AssetsDefinition | None = None
+    """The scans of releases against newer test sets, made by a job of their own."""
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -207,10 +236,12 @@ class _Graph:
         )
 
     def _index(self) -> Upstream:
-        blocking = blocking_names(contamination_checks.BENCHMARK_GATES)
-        benchmarks = [Upstream("/".join(key.path), blocking, partitioned=False) for key in self.benchmark_keys()]
-        asset = contamination_assets.index_asset(self.context, self.spec.contamination, benchmarks)
+        asset = contamination_assets.index_asset(self.context, self.spec.contamination, self._benchmarks())
         return self._add("index", asset, contamination_checks.index_checks(self.context, self.stage_gates["index"]))
+
+    def _benchmarks(self) -> list[Upstream]:
+        blocking = blocking_names(contamination_checks.BENCHMARK_GATES)
+        return [Upstream("/".join(key.path), blocking, partitioned=False) for key in self.benchmark_keys()]
 
     def _document_contamination(self, documents: Upstream, index: Upstream) -> Upstream:
         asset = contamination_assets.documents_contamination_asset(
@@ -307,8 +338,16 @@ class _Graph:
             ),
             mixing_checks.mixture_checks(context, self.stage_gates["mixture"]),
         )
-        asset = release_asset(context, spec.release, mixture, description=spec.description, gates=dict(self.gates))
-        self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
+        scan = contamination_assets.RELEASE_SCAN.format(spec.name)
+        asset = release_asset(
+            context, spec.release, mixture, description=spec.description, gates=dict(self.gates), rescan=scan
+        )
+        release = self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
+        if spec.benchmarks:
+            self.release_scan = contamination_assets.release_contamination_asset(
+                context, spec.contamination, release, self._benchmarks()
+            )
+            self.checks.append(self._contamination_checks("release"))
 
 
 def _with_overrides(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:

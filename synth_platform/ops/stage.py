@@ -107,6 +107,7 @@ class Stage:
         work: does it.
         folder: folder of the parts inside the snapshot.
         rows_per_part: rows of a full part.
+        also: versions it reads beside the current ones of its upstream assets.
     """
 
     asset: str
@@ -117,6 +118,7 @@ class Stage:
     work: Callable[[StageRun], None]
     folder: str = ""
     rows_per_part: int = 20_000
+    also: tuple[Snapshot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ def identity_of(
         partition=partition,
         code_version=stage.code_version,
         settings={**stage.settings, "seed": dataset.cycle_seed(partition)},
-        inputs=tuple(snapshot.ref for snapshot in inputs.values()),
+        inputs=tuple(snapshot.ref for snapshot in (*inputs.values(), *stage.also)),
         attempt=attempt,
     )
 

@@ -12,6 +12,7 @@ from synth_platform.quality.gates import Gate
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
+from synth_platform.release.patch import Patch, find_patch
 from synth_platform.release.provenance import benchmark_hits, gather_facts, provenance_json
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors
@@ -29,6 +30,7 @@ def release_asset(
     *,
     description: str,
     gates: Mapping[str, Sequence[Gate]],
+    rescan: str,
 ) -> dg.AssetsDefinition:
     """`<dataset>/release`: Parquet files, dataset card and provenance in the layout of the hub.
 
@@ -38,6 +40,7 @@ def release_asset(
         mixture: what is published.
         description: what the dataset is for.
         gates: gates of every asset that a release can come from, for the card.
+        rescan: asset of the scans of earlier releases; where one found test items, a patch is made.
     """
     asset = dataset.asset("release")
     names = {key: [gate.name for gate in of_asset] for key, of_asset in gates.items()}
@@ -45,17 +48,26 @@ def release_asset(
 
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
-        for rows in release_rows(mixed.batches("mixture")):
-            run.writer.write(TABLE, rows)
-        lineage = ancestors(run.workspace.snapshots, [mixed])
+        patch = find_patch(run.workspace.snapshots, rescan, run.partition, mixed.ref)
+        if patch is None:
+            for rows in release_rows(mixed.batches("mixture")):
+                run.writer.write(TABLE, rows)
+        else:
+            for rows in patch.parts(TABLE):
+                run.writer.write(TABLE, rows)
+                run.writer.end_part(TABLE)
+        lineage = ancestors(run.workspace.snapshots, [mixed, *_made_of(patch)])
         judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names)]
-        facts = gather_facts(dataset.name, description, lineage, judged)
+        facts = gather_facts(dataset.name, description, lineage, judged, patch)
         run.writer.add_file(CARD, render_card(facts, release).encode())
         run.writer.add_file(PROVENANCE, provenance_json(lineage))
         run.writer.count(tokens=facts.tokens)
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
+        mixed = workspace.snapshots.head(mixture.asset, partition)
+        patch = find_patch(workspace.snapshots, rescan, partition, mixed.ref) if mixed else None
         return Stage(
+            also=_made_of(patch),
             asset=asset,
             code_version=CODE_VERSION,
             settings={
@@ -79,6 +91,10 @@ def release_asset(
         code_version=CODE_VERSION,
     )
     return stage_asset(dataset, spec, build, _describe)
+
+
+def _made_of(patch: Patch | None) -> tuple[Snapshot, ...]:
+    return (patch.replaced, patch.rescan) if patch else ()
 
 
 def _result(judged: Judgement, blocking: set[tuple[str, str]]) -> GateResult:

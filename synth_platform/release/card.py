@@ -47,6 +47,8 @@ class CardFacts:
     gates: Sequence[GateResult]
     lineage: Sequence[Mapping[str, str]]
     """Per ancestor: asset, snapshot, digest."""
+    replaces: str = ""
+    """Of a patch, which release it replaces and what was taken out."""
     files: Sequence[str] = field(default_factory=list)
     """Paths of the Parquet files."""
 
@@ -64,6 +66,7 @@ def render_card(facts: CardFacts, spec: ReleaseSpec) -> str:
             "",
             facts.description.strip(),
             "",
+            *([facts.replaces, ""] if facts.replaces else []),
             f"{facts.rows:,} rows, {facts.tokens:,} tokens (by the generator's tokenizer)"
             + (f", cycle {facts.cycle}." if facts.cycle else "."),
             "",

@@ -10,28 +10,41 @@ from synth_platform.contamination.calibration import Calibration
 from synth_platform.contamination.report import hits_by_benchmark
 from synth_platform.release.build import component_shares
 from synth_platform.release.card import CardFacts, GateResult
+from synth_platform.release.patch import Patch
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import kind_of
 
+_COUNTED = [f"{v} {w}" for w in ("documents", "generations") for v in ("contaminated", "suspect")]
 FILES_PATTERN = "data/train-*.parquet"
 
 
-def gather_facts(dataset: str, description: str, lineage: Sequence[Snapshot], gates: Sequence[GateResult]) -> CardFacts:
+def gather_facts(
+    dataset: str,
+    description: str,
+    lineage: Sequence[Snapshot],
+    gates: Sequence[GateResult],
+    patch: Patch | None = None,
+) -> CardFacts:
     """Everything that the card states.
 
     Args:
         dataset: name of the dataset.
         description: what it is for, in its owner's words.
-        lineage: the mixture and all of its ancestors.
+        lineage: the mixture and all of its ancestors, and those of a patch.
         gates: how the gates on them judged.
+        patch: what was taken out since an earlier release.
     """
     mixture = _of(lineage, "mixture")[0]
-    shares = component_shares(mixture.scan("mixture"))
+    released = mixture.scan("mixture")
+    if patch is not None:
+        released = released.filter(~pl.col("id").is_in(list(patch.removed)))
+        released = released.join(patch.replaced.scan().select("id"), on="id", how="semi")
+    shares = component_shares(released)
     return CardFacts(
         dataset=dataset,
         description=description,
         cycle=mixture.manifest.partition,
-        rows=mixture.manifest.rows,
+        rows=sum(int(str(share["rows"])) for share in shares),
         tokens=sum(int(str(share["tokens"])) for share in shares),
         shares=shares,
         sources=[row for documents in _of(lineage, "documents") for row in _sources(documents)],
@@ -43,6 +56,7 @@ def gather_facts(dataset: str, description: str, lineage: Sequence[Snapshot], ga
         rejected=_rejected(_of(lineage, "accepted")),
         benchmarks=benchmark_hits(lineage),
         search=_search(lineage),
+        replaces=patch.describe() if patch else "",
         gates=gates,
         lineage=[
             {"asset": m.asset, "snapshot": m.snapshot_id, "digest": m.digest}
@@ -121,12 +135,13 @@ def benchmark_hits(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:
     for snapshot in lineage:
         if "contamination" not in snapshot.manifest.tables:
             continue
-        what = "documents" if snapshot.manifest.asset.endswith("/contamination/documents") else "generations"
+        scanned = snapshot.manifest.asset.split("/")[-1]
+        what = {"documents": "documents", "release": "released rows"}.get(scanned, "generations")
         for verdict in ("contaminated", "suspect"):
             for name, hits in hits_by_benchmark(snapshot.scan("contamination"), verdict).items():
                 counts = found.setdefault(name, {})
                 counts[f"{verdict} {what}"] = counts.get(f"{verdict} {what}", 0) + hits
-    columns = ("items", *(f"{v} {w}" for w in ("documents", "generations") for v in ("contaminated", "suspect")))
+    columns = list(dict.fromkeys(["items", *_COUNTED, *(name for counts in found.values() for name in counts)]))
     return [
         {"benchmark": name, **{column: counts.get(column, 0) for column in columns}}
         for name, counts in sorted(found.items())

@@ -77,8 +77,15 @@ def _mixture(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
 
 
 def _release(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
-    mixture = snapshots.require(input_of(snapshot, "mixture")).scan("mixture")
-    return reconcile(mixture, snapshot.scan(), parent="id", child="id")
+    """The mixture's rows, or of a patch those of the release it replaces that no rescan speaks against."""
+    refs = {kind_of(ref.asset): ref for ref in snapshot.manifest.inputs}
+    if "release" not in refs:
+        wanted = snapshots.require(refs["mixture"]).scan("mixture")
+    else:
+        found = snapshots.require(refs["contamination"]).scan("contamination")
+        bad = found.filter(pl.col("verdict") == "contaminated").select("row_id")
+        wanted = snapshots.require(refs["release"]).scan().join(bad, left_on="id", right_on="row_id", how="anti")
+    return reconcile(wanted, snapshot.scan(), parent="id", child="id")
 
 
 _RULES: Mapping[str, Callable[[Snapshots, Snapshot], Reconciliation]] = {

@@ -73,6 +73,13 @@ class SnapshotWriter:
             self._write_part(table, whole.head(self._rows_per_part))
             buffer[:] = [whole.slice(self._rows_per_part)]
 
+    def end_part(self, table: str) -> None:
+        """Begin a new part with the next rows of a table, however few the last one has."""
+        buffer = self._buffers[table]
+        if any(frame.height for frame in buffer):
+            self._write_part(table, pl.concat(buffer))
+        buffer.clear()
+
     def count(self, **counts: int) -> None:
         """Add to the counts kept in the manifest."""
         for name, count in counts.items():

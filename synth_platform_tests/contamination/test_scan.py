@@ -106,6 +106,11 @@ def test_a_hash_collision_is_no_hit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert search(searched, QUESTION)["verdict"].to_list() == ["contaminated"]
 
 
+def test_an_index_of_nothing_finds_nothing() -> None:
+    every = ("exact", "paraphrase", "code")
+    assert search(index(methods=every), QUESTION, methods=every)["verdict"].to_list() == ["clean"]
+
+
 def test_an_index_is_the_same_after_storing() -> None:
     made = index(items(QUESTION), methods=("exact", "paraphrase", "code"))
     again = EvalIndex.from_tables(made.tables())

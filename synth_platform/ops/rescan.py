@@ -1,0 +1,120 @@
+"""The sensor that scans released versions again when a test set is added or changes, and asks for patches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_platform.contamination.assets import EVALS_GROUP, RELEASE_SCAN, benchmark_settings
+from synth_platform.contamination.config import BenchmarkSpec, RescanSpec
+from synth_platform.digest import digest
+from synth_platform.errors import SynthError
+from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.stage import group_name
+from synth_platform.release.patch import contaminated_rows
+from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.catalog import ancestors, input_of
+
+_SECONDS = 300
+
+
+def rescan_job_name(dataset: str) -> str:
+    """Name of the job that scans a release against test sets that are newer than it."""
+    return f"{group_name(dataset)}_rescan"
+
+
+def patch_job_name(dataset: str) -> str:
+    """Name of the job that releases a patch."""
+    return f"{group_name(dataset)}_patch"
+
+
+def rescan_sensor(
+    dataset: str, benchmarks: Sequence[BenchmarkSpec], base: Path, rescan: RescanSpec, jobs: Sequence[Any]
+) -> dg.SensorDefinition:
+    """Watches the test sets of a dataset and the scans of its releases, and requests runs of the given jobs."""
+
+    def watch(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> Iterator[dg.RunRequest]:
+        snapshots = workspace.open().snapshots
+        for partition in _released(snapshots, dataset):
+            yield from _requests(snapshots, dataset, partition, benchmarks, base, rescan)
+
+    sensor = dg.sensor(
+        name=rescan_job_name(dataset),
+        jobs=list(jobs),
+        minimum_interval_seconds=_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Scans released versions of {dataset} again when a test set is added or changes"
+        + (", and releases patches." if rescan.patch == "automatic" else ", and proposes patches."),
+    )
+    return sensor(watch)
+
+
+def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, str | None]) -> list[str]:
+    """Test sets that a release has not been scanned against in their current version.
+
+    Args:
+        snapshots: all versions.
+        release: the release.
+        benchmarks: digest by asset of each test set; None: its current version is not yet materialized.
+    """
+    seen = {(one.manifest.asset, one.manifest.digest) for one in ancestors(snapshots, [release])}
+    rescan = snapshots.head(RELEASE_SCAN.format(release.manifest.asset.split("/")[0]), release.manifest.partition)
+    if rescan is not None and input_of(rescan, "release") == release.ref:
+        seen |= {(ref.asset, ref.digest) for ref in rescan.manifest.inputs}
+    return [asset for asset, current in benchmarks.items() if current is None or (asset, current) not in seen]
+
+
+def _released(snapshots: Snapshots, dataset: str) -> list[str | None]:
+    return [partition for asset, partition in snapshots.assets(f"{dataset}/release") if asset == f"{dataset}/release"]
+
+
+def _requests(
+    snapshots: Snapshots,
+    dataset: str,
+    partition: str | None,
+    benchmarks: Sequence[BenchmarkSpec],
+    base: Path,
+    rescan: RescanSpec,
+) -> Iterator[dg.RunRequest]:
+    release = snapshots.head(f"{dataset}/release", partition)
+    if release is None:
+        return
+    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in benchmarks}
+    if missing := uncovered(snapshots, release, {asset: found for asset, (found, _) in current.items()}):
+        wanted = digest(release.manifest.snapshot_id, [(asset, current[asset][1]) for asset in missing])
+        yield dg.RunRequest(
+            run_key=f"rescan {dataset} {partition} {wanted}",
+            job_name=rescan_job_name(dataset),
+            partition_key=partition,
+            tags={"synth/dataset": dataset},
+        )
+        return
+    found = snapshots.head(RELEASE_SCAN.format(dataset), partition)
+    if (
+        rescan.patch == "automatic"
+        and found is not None
+        and input_of(found, "release") == release.ref
+        and contaminated_rows(found)
+    ):
+        yield dg.RunRequest(
+            run_key=f"patch {dataset} {partition} {found.manifest.snapshot_id}",
+            job_name=patch_job_name(dataset),
+            partition_key=partition,
+            tags={"synth/dataset": dataset},
+        )
+
+
+def _current(snapshots: Snapshots, benchmark: BenchmarkSpec, base: Path) -> tuple[str | None, str]:
+    """Digest of the materialized version of a test set, None if its files say something else; and what they say.
+
+    A test set that cannot be read now counts as unchanged: its own asset will say what is wrong with it.
+    """
+    head = snapshots.head(f"{EVALS_GROUP}/{benchmark.name}", None)
+    try:
+        settings = benchmark_settings(benchmark, base)
+    except SynthError:
+        return (head.manifest.digest, "") if head is not None else (None, "unreadable")
+    said = digest(settings)
+    same = head is not None and all(head.manifest.settings.get(key) == value for key, value in settings.items())
+    return (head.manifest.digest if head is not None and same else None), said
