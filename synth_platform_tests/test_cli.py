@@ -32,7 +32,10 @@ def test_json_summary_versions_trace_diff_and_verify(tokenizer_folder: Path, tmp
     summary = json.loads(made.out)
     assert summary["dataset"] == "small" and summary["documents"] == 36
     assert summary["prompts"] == summary["generations"] == 96
-    assert summary["accepted"] == 88 and summary["rejected"] == {"contaminated_source:playground": 8}
+    assert summary["accepted"] == 88 and summary["rejected"] == {
+        "contaminated_prompt:playground": 8,
+        "contaminated_source:playground": 8,
+    }
     assert summary["fact_accuracy"] == dict.fromkeys(("table", "math", "faq", "tutorial"), 1.0)
     assert {key: summary["contamination"][key] for key in ("planted", "found", "released")} == {
         "planted": 2,

@@ -45,10 +45,9 @@ class EncoderFiles:
     @property
     def digest(self) -> str:
         """Changes when the model's weights, tokens or pooling do."""
-        weights = self.folder / "onnx" / "model.onnx"
-        weights = weights if weights.is_file() else self.folder / "model.safetensors"
-        pooling = self.folder / "1_Pooling" / "config.json"
-        return digest(*(digest_file(path) for path in (weights, self.folder / "tokenizer.json", pooling)))
+        ready = self.folder / "onnx" / "model.onnx"
+        weights = ready if ready.is_file() else _needed(self, "model.safetensors")
+        return digest(*(digest_file(path) for path in (weights, _needed(self, "tokenizer.json"))), _pooling(self))
 
 
 def find_encoder(name: str, cache: Path, tell: Callable[[str], None] = lambda line: None) -> EncoderFiles:

@@ -69,7 +69,6 @@ PRESETS: Mapping[str, dict[str, Any]] = {
     "wikitablequestions": _preset(
         "stanfordnlp/wikitablequestions/*/test-*.parquet", "WikiTableQuestions, test", answer="answers"
     ),
-    "treb_qa": _preset("HuggingFaceFW/treb-qa/data/*.parquet", "TREB QA"),
     "xcsqa": _preset(
         "INK-USC/xcsr/X-CSQA-en/validation-*.parquet", "X-CSQA, English", question="question.stem",
         choices="question.choices.text", answer="answerKey",

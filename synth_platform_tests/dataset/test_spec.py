@@ -128,7 +128,7 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         (
             "    model: synth-tiny",
             "    model: synth-tiny\n  benchmarks: [{name: b}]",
-            ["benchmarks.0", "give either path or builtin"],
+            ["benchmarks.0", "give one of path, preset and builtin"],
         ),
         ("type: synth_platform.dataset.DatasetComponent", "type: other", ["unknown component type 'other'"]),
     ],

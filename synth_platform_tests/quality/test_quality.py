@@ -142,13 +142,14 @@ def test_contaminated_rows_are_rejected_with_all_their_reasons() -> None:
             [generations],
             [quality],
             contaminated_generations={"g2": "mmlu"},
+            contaminated_prompts={"p3": "drop"},
             contaminated_documents={"d2": "gsm8k", "d3": "gsm8k"},
         )
     )
     assert tables["accepted"]["generation_id"].to_list() == ["g1"]
     assert tables["rejected"]["reasons"].to_list() == [
         ["copied", "contaminated:mmlu", "contaminated_source:gsm8k"],
-        ["contaminated_source:gsm8k"],
+        ["contaminated_prompt:drop", "contaminated_source:gsm8k"],
     ]
 
 
