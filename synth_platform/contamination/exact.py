@@ -12,15 +12,16 @@ import numpy as np
 from rapidfuzz.distance import LCSseq
 
 from synth_platform.contamination.config import ExactSpec
-from synth_platform.contamination.index import SHORT_TRIPLE, Index
+from synth_platform.contamination.index import BRIEF, SHORT_TRIPLE, Index
 from synth_platform.contamination.words import Words, ngram_hashes, squeeze
 
 _DENSE_HITS, _DENSE_WORDS = 3, 9
 """A place is looked at when so many triples begin within so many words."""
 _CLUSTER_GAP = 20
 """Triples of one part further apart than this belong to different copies."""
-_LEAST_COVER, _LEAST_SHORT_COVER = 0.25, 0.7
-"""Share of a part's information, and of a short question's, that triples must show before words are compared."""
+_LEAST_COVER, _LEAST_BRIEF_COVER, _LEAST_SHORT_COVER = 0.25, 0.25, 0.7
+"""Share of the information that triples must show before words are compared: of a part, of one of few words, and of
+a short question."""
 _HOPEFUL = 0.35
 """Share of a part's information that must match word by word before the rest is looked at closely."""
 _GROUP_GAP = 8
@@ -34,7 +35,7 @@ _OTHER_NUMBERS, _SOME_NUMBERS = 0.25, 2
 """What the score loses when all numbers of a part with so many are others."""
 _MOSTLY = 0.55
 """Share of a part's words that must match for others to count as left out."""
-_WHOLE, _PARTIAL_FACTOR = 0.9, 1.4
+_WHOLE, _PARTIAL_FACTOR = 0.9, 1.2
 """A find of less of an item than this must say more by this factor."""
 
 
@@ -130,7 +131,8 @@ class ExactMatcher:
 
     def _needed(self, part: np.ndarray) -> np.ndarray:
         """Nats that a part's triples must show: a share of it, or a stretch that chance does not give."""
-        share = np.where(self._index.question_words[part] > 0, _LEAST_SHORT_COVER, _LEAST_COVER)
+        share = np.where(self._index.lengths[part] <= BRIEF, _LEAST_BRIEF_COVER, _LEAST_COVER)
+        share = np.where(self._index.question_words[part] > 0, _LEAST_SHORT_COVER, share)
         return np.minimum(share * self._index.asked_masses[part], self._spec.long_stretch)
 
     def _compare(self, words: Words, cluster: "_Cluster") -> Match | None:

@@ -14,6 +14,8 @@ _LONG_ANSWER = 13
 """Answers of so many words are looked for by themselves."""
 _LEAST_PASSAGE = 8
 NO_TRIPLE, TRIPLE, SHORT_TRIPLE = 0, 1, 2
+BRIEF = 12
+"""A part of so few words has too few triples, once some words are left out, to make a dense place."""
 _TRIPLES = ((1, 2), (1, 3), (2, 3))
 """Words of an item that make a triple: three in a row, or with one left out, as a copy may have left it out."""
 _COMMON_TRIPLE = 30
@@ -132,7 +134,7 @@ class Index:
         filter = np.zeros(1 << _FILTER_BITS, np.uint8)
         leading_bits = (hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)
         filter[leading_bits] = TRIPLE
-        filter[leading_bits[self.question_words[parts] > 0]] = SHORT_TRIPLE
+        filter[leading_bits[(self.question_words[parts] > 0) | (self.lengths[parts] <= BRIEF)]] = SHORT_TRIPLE
         leading = self._leading(hashes, parts)
         distinct = np.unique(hashes)
         offsets = np.concatenate([[0], np.searchsorted(hashes[leading], distinct, "right")])

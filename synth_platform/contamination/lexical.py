@@ -43,14 +43,21 @@ class LexicalIndex:
         Returns:
             Numbers of stretches, numbers of segments, and their cosines.
         """
-        lengths = after - first
-        stretch = np.repeat(np.arange(len(first)), lengths)
-        place = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths - first, lengths)
-        rows = self._rows(words.stems[place], stretch, len(first))
+        rows = self._stretches(words, first, after)
         product = ((rows @ self._leading) @ self._postings).tocoo()
         kept = product.data >= _HALF_WAY
         row, segment = product.row[kept], product.col[kept]
         return row, segment, self._cosines(rows, row, segment)
+
+    def compare(self, words: Words, first: np.ndarray, after: np.ndarray, segment: np.ndarray) -> np.ndarray:
+        """Cosine of each stretch of text with a segment of its own."""
+        return self._cosines(self._stretches(words, first, after), np.arange(len(first)), segment)
+
+    def _stretches(self, words: Words, first: np.ndarray, after: np.ndarray) -> sparse.csr_matrix:
+        lengths = after - first
+        stretch = np.repeat(np.arange(len(first)), lengths)
+        place = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths - first, lengths)
+        return self._rows(words.stems[place], stretch, len(first))
 
     def _cosines(self, rows: sparse.csr_matrix, row: np.ndarray, segment: np.ndarray) -> np.ndarray:
         parts = [np.empty(0, np.float32)]

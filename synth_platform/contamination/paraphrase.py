@@ -12,7 +12,7 @@ import polars as pl
 
 from synth_platform.contamination.agreement import Facts, facts_of, name_agreement, number_agreement
 from synth_platform.contamination.lexical import LexicalIndex
-from synth_platform.contamination.windows import Windows, make_windows
+from synth_platform.contamination.windows import Windows, make_windows, windows_around
 from synth_platform.contamination.words import Words, split_words
 
 Encode = Callable[[Sequence[str]], np.ndarray]
@@ -28,6 +28,8 @@ labelled rewordings that the encoder finds this loses 0.5%, and six of seven oth
 _REST_COSINE = 0.1
 _SEGMENTS_PER_WINDOW = 5
 _WINDOWS_PER_SEGMENT = 2
+_PROMISING, _CLOSER = 0.65, 2
+"""Score from which windows about a window are tried, and how many: a page cut blindly cuts through its questions."""
 _LEXICAL_WEIGHT, _NUMBER_WEIGHT, _NAME_WEIGHT = 0.1, 0.15, 0.1
 _SILENT_NUMBERS, _FULL_LENGTH = 0.05, 20
 """What a pair without numbers gets, so that one threshold does for both; in full for segments of so many words."""
@@ -87,7 +89,11 @@ class ParaphraseMatcher:
         pairs = self._candidates(words, windows)
         if pairs.is_empty():
             return []
-        return self._judge(self._score(words, windows, pairs), windows)
+        scored = self._score(words, windows, pairs)
+        closer, more = self._closer(words, windows, scored)
+        if not more.is_empty():
+            scored = pl.concat([scored, self._score(words, closer, more)])
+        return self._judge(scored, closer)
 
     def _candidates(self, words: Words, windows: Windows) -> pl.DataFrame:
         """Pairs of a window and a segment to be compared: of each text and segment the best few windows."""
@@ -138,6 +144,38 @@ class ParaphraseMatcher:
             cosine = float(vectors[number] @ self._vectors[segment])
             scores.append(cosine + _LEXICAL_WEIGHT * lexical + self._agreement(segment, facts[number]))
         return pairs.with_columns(pl.Series("score", scores, dtype=pl.Float64()))
+
+    def _closer(self, words: Words, windows: Windows, scored: pl.DataFrame) -> tuple[Windows, pl.DataFrame]:
+        """Windows that fit promising segments better than those cut beforehand, and the pairs to be scored."""
+        promising = scored.filter(pl.col("score") >= _PROMISING).unique(
+            ["text", "segment"], keep="first", maintain_order=True
+        )
+        text, segment, spans = [], [], []
+        for one, window, other in promising.select("text", "window", "segment").iter_rows():
+            around = windows_around(
+                words, int(windows.first[window]), int(windows.after[window]), int(self._length[other])
+            )
+            text += [one] * len(around)
+            segment += [other] * len(around)
+            spans += around
+        first, after = np.asarray(spans, np.int64).reshape(-1, 2).T
+        known = len(windows.text)
+        pairs = pl.DataFrame(
+            {
+                "text": np.asarray(text, np.int64),
+                "window": np.arange(known, known + len(first)),
+                "segment": np.asarray(segment, np.int64),
+                "lexical": self._lexical.compare(words, first, after, np.asarray(segment, np.int64)),
+            },
+            schema=scored.drop("score").schema,
+        )
+        pairs = pairs.sort("text", "segment", "lexical", "window", descending=[False, False, True, False])
+        pairs = pairs.group_by("text", "segment", maintain_order=True).head(_CLOSER)
+        return Windows(
+            np.concatenate([windows.text, np.asarray(text, np.int64)]),
+            np.concatenate([windows.first, first]),
+            np.concatenate([windows.after, after]),
+        ), pairs
 
     def _judge(self, scored: pl.DataFrame, windows: Windows) -> list[Resemblance]:
         """The items of each text: their segments' mean, each by its best window; of several views the best."""

@@ -11,6 +11,8 @@ _LENGTHS = (14, 28, 56, 112)
 _LONGEST_UNIT = 24
 """A sentence of more words is cut."""
 _LEAST_WORDS = 5
+_LEAST_FIT = 0.6
+"""A window about another is no less than this of the length asked for, nor is that of it."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,31 @@ def make_windows(words: Words) -> Windows:
     return Windows(words.text[spans[:, 0]].astype(np.int64), spans[:, 0], spans[:, 1])
 
 
-def unit_starts(words: Words) -> np.ndarray:
-    """First words of sentences, lines, and of pieces of long ones."""
-    count = len(words.hashes)
+def windows_around(words: Words, first: int, after: int, length: int) -> list[tuple[int, int]]:
+    """Stretches of whole sentences about a window that are about as long as asked, each (first, after)."""
+    text = words.text[first]
+    low, high = int(words.bounds[text]), int(words.bounds[text + 1])
+    units = unit_starts(words, max(low, first - length), min(high, after + length))
+    edges = [*units.tolist(), min(high, after + length)]
+    return [
+        (start, end)
+        for start in edges
+        for end in edges
+        if _LEAST_FIT * length <= end - start <= length / _LEAST_FIT and start < after and end > first
+    ]
+
+
+def unit_starts(words: Words, low: int = 0, high: int | None = None) -> np.ndarray:
+    """First words of sentences, lines, and of pieces of long ones, among some words of the batch."""
+    sentence, text = words.sentence[low:high], words.text[low:high]
+    count = len(sentence)
     if not count:
         return np.empty(0, np.int64)
     fresh = np.ones(count, bool)
-    fresh[1:] = (words.sentence[1:] != words.sentence[:-1]) | (words.text[1:] != words.text[:-1])
+    fresh[1:] = (sentence[1:] != sentence[:-1]) | (text[1:] != text[:-1])
     first = np.flatnonzero(fresh)
     within = np.arange(count) - np.repeat(first, np.diff(np.append(first, count)))
-    return np.flatnonzero(within % _LONGEST_UNIT == 0)
+    return np.flatnonzero(within % _LONGEST_UNIT == 0) + low
 
 
 def _at_length(words: Words, units: np.ndarray, length: int) -> np.ndarray:

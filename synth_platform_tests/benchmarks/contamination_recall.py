@@ -122,7 +122,7 @@ def planted(data: Path, most: int) -> dict[str, Any]:
     """Recall of copies by kind, and false alarms in the book."""
     items = read_items(data, "gsm8k_test", "mmlu_test", "humaneval")
     scanner = Scanner(build_eval_index([items], ["exact"]), ExactSpec(), ["exact"])
-    long = items.filter(pl.col("question").str.split(" ").list.len() >= _PLANTED_FROM)
+    long = items.filter(pl.col("question").str.extract_all(r"\S+").list.len() >= _PLANTED_FROM)
     rng, pool, found = random.Random(1), paragraphs(data), {}
     for kind, change in dresses(rng).items():
         sample = long.sample(min(most, long.height), seed=2) if most else long
