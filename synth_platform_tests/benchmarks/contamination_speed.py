@@ -1,6 +1,6 @@
 """MB per second and peak memory of the contamination scan, against datatrove's n-gram filter in the same run.
 
-    python -m synth_platform_tests.benchmarks.contamination_speed --data ../shared/data --peer ENVIRONMENT/bin/python
+    python -m synth_platform_tests.benchmarks.contamination_speed --data DATA --peer ENVIRONMENT/bin/python
 
 The peer's environment needs `pip install "datatrove[processing]==0.10.1" spacy`. The texts are paragraphs of real
 documents, drawn anew until there is enough; MMLU, GSM8K and HumanEval are indexed. Both use all cores and read the same
