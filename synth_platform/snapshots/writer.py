@@ -71,7 +71,8 @@ class SnapshotWriter:
         while sum(frame.height for frame in buffer) >= self._rows_per_part:
             whole = pl.concat(buffer)
             self._write_part(table, whole.head(self._rows_per_part))
-            buffer[:] = [whole.slice(self._rows_per_part)]
+            rest = whole.slice(self._rows_per_part)
+            buffer[:] = [rest] if rest.height else []  # no part without rows at the end
 
     def end_part(self, table: str) -> None:
         """Begin a new part with the next rows of a table, however few the last one has."""
