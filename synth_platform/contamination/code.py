@@ -14,7 +14,7 @@ from synth_platform.contamination.index import Index
 from synth_platform.contamination.schema import INDEX_PARTS
 from synth_platform.contamination.words import split_words
 
-LEAST_INFORMATION = 30.0
+LEAST_INFORMATION = 24.0
 """Nats that a program must have to be told from others; shorter solutions are not looked for."""
 
 _TOKEN = re.compile(

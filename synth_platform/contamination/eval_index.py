@@ -57,13 +57,6 @@ class EvalIndex:
         calibration = Calibration.model_validate_json(stored[0]) if stored else None
         return cls(tables["parts"], tables["programs"], tables["segments"], calibration)
 
-    def only(self, evals: Sequence[str]) -> "EvalIndex":
-        """The part of the index that is about some test sets."""
-        named = pl.col("eval").is_in(list(evals))
-        return EvalIndex(
-            self.parts.filter(named), self.programs.filter(named), self.segments.filter(named), self.calibration
-        )
-
 
 def build_eval_index(
     batches: Iterable[pl.DataFrame],

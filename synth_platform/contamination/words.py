@@ -114,11 +114,6 @@ def split_words(texts: pl.Series | Sequence[str | None]) -> Words:
     return Words(characters.hashes(), starts, ends, bounds, buffer, text_starts, characters)
 
 
-def hash_word(word: str) -> np.uint64:
-    """Hash of a word."""
-    return split_words([word]).hashes[0]
-
-
 def ngram_hashes(hashes: np.ndarray, *steps: int) -> np.ndarray:
     """Hash of the words at i, i + steps[0], i + steps[1], ... for every i at which they all lie in the array."""
     count = max(len(hashes) - max(steps), 0)
