@@ -31,7 +31,8 @@ def scan(tmp_path: Path, *documents: str, method: str = "exact"):
 
 
 @pytest.fixture
-def exam(tmp_path: Path) -> Path:
+def exam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path / "home"))  # the command sets it for its process: undone with this
     write_jsonl(tmp_path / "exam.jsonl", [{"id": "e1", "question": QUESTION}])
     return tmp_path
 
