@@ -135,9 +135,35 @@ def test_a_patch_stays_when_it_is_made_and_scanned_again(deployment: Deployment)
     deployment.run(patch_job_name("small"))
     assert deployment.head("release").manifest.snapshot_id == patch.manifest.snapshot_id
     deployment.run(rescan_job_name("small"))
-    assert set(deployment.head("contamination/release").scan().collect()["verdict"]) == {"clean"}
+    assert "contaminated" not in set(deployment.head("contamination/release").scan().collect()["verdict"])
     deployment.run(patch_job_name("small"))
     assert deployment.head("release").manifest.snapshot_id == patch.manifest.snapshot_id
+
+
+def test_releases_that_were_replaced_are_scanned_too(deployment: Deployment) -> None:
+    first = deployment.head("release")
+    victim = first.scan().filter(pl.col("origin") == "synthetic").collect().row(5, named=True)
+    recipes = deployment.attributes["recipes"]
+    gone = [one for one in recipes if one["name"] != victim["recipe"]]
+    assert len(gone) == len(recipes) - 1
+    deployment.attributes["recipes"] = gone
+    deployment.run()
+    assert deployment.tick() == [], "both releases were scanned when they were made"
+
+    add_test_set(deployment, some_sentence(victim["text"]))
+    (request,) = deployment.tick()
+    deployment.run(request.job_name)
+    assert deployment.tick() == []
+    scan, current = deployment.head("contamination/release"), deployment.head("release")
+    assert current.manifest.snapshot_id != first.manifest.snapshot_id
+    assert scan.manifest.details["releases"] == [current.manifest.snapshot_id, first.manifest.snapshot_id]
+    replaced = scan.scan("replaced").filter(pl.col("verdict") == "contaminated").collect()
+    assert set(replaced["release"]) == {first.manifest.snapshot_id} and victim["id"] in set(replaced["row_id"])
+    event = deployment.instance.get_latest_materialization_event(dg.AssetKey(["small", "contamination", "release"]))
+    assert event is not None and event.asset_materialization is not None
+    count = replaced["row_id"].n_unique()
+    shown = str(event.asset_materialization.metadata["replaced"].value)
+    assert f"| {first.manifest.snapshot_id} | {count} | late |" in shown
 
 
 def test_a_patch_is_released_by_itself_where_the_spec_says_so(deployment: Deployment) -> None:

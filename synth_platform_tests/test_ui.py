@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import polars as pl
 import pytest
+import yaml
 
-from synth_platform_tests.conftest import free_port
+from synth_platform.workspace import Workspace
+from synth_platform_tests.conftest import free_port, write_jsonl
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
 
 pytestmark = pytest.mark.ui
@@ -65,10 +68,49 @@ def test_a_dataset_is_made_from_the_interface(interface: str, tmp_path: Path) ->
         page.goto(f"{interface}/assets/small/release?view=lineage")
         page.get_by_text("mixture").first.wait_for(timeout=60_000)
         page.screenshot(path=shots / "lineage.png")
+
+        _add_test_set(tmp_path / "home")
+        _ask(
+            interface, f'mutation {{ reloadRepositoryLocation(repositoryLocationName: "{LOCATION}") {{ __typename }} }}'
+        )
+        page.goto(f"{interface}/locations/{LOCATION}/jobs/small_rescan")
+        page.get_by_text("evals").first.wait_for(timeout=60_000)  # a click before the graph is there does nothing
+        page.get_by_role("button", name="Materialize all").click(timeout=60_000)
+        _await(lambda: _runs(interface) == 2, 60, "no second run was launched")
+        _await(lambda: _status(interface) not in (None, "QUEUED", "STARTING", "STARTED", "NOT_STARTED"), 400, "no end")
+        assert _status(interface) == "SUCCESS"
+        page.goto(f"{interface}/assets/small/contamination/release?view=events")
+        row = page.locator("tr").filter(has=page.get_by_text("hits", exact=True)).first
+        row.wait_for(timeout=60_000)
+        page.screenshot(path=shots / "rescan.png", full_page=True)
+        print(row.inner_html())
+        row.get_by_text("Show Markdown").click()
+        page.get_by_text("late-0").first.wait_for(timeout=60_000)
+        page.screenshot(path=shots / "hits.png")
         browser.close()
+    rescan = _metadata(interface, ["small", "contamination", "release"])
+    assert "Materialize `small/release`" in rescan["proposal"] and "late-0" in rescan["hits"]
     metadata = _metadata(interface, ["small", "quality", "table"])
     assert {"acceptance", "rejected_by_reason", "plots", "lineage", "preview", "snapshot"} <= set(metadata)
     assert "data:image/png;base64," in metadata["plots"]
+
+
+def _add_test_set(home: Path) -> None:
+    """A test set that asks what a released row says, named in the dataset's spec."""
+    release = Workspace(home).snapshots.head("small/release", None)
+    assert release is not None
+    text = release.scan().filter(pl.col("origin") == "synthetic").collect()["text"][0]
+    question = max(text.split("\n"), key=lambda line: len(line.split()))
+    folder = home / "datasets" / "small"
+    write_jsonl(folder / "late.jsonl", [{"id": "late-0", "question": question}])
+    spec = folder / "defs.yaml"
+    changed = yaml.safe_load(spec.read_text("utf-8"))
+    changed["attributes"]["benchmarks"].append({"name": "late", "path": "late.jsonl"})
+    spec.write_text(yaml.safe_dump(changed, sort_keys=False), "utf-8")
+
+
+def _runs(address: str) -> int:
+    return len(_ask(address, "{ runsOrError { ... on Runs { results { id } } } }")["runsOrError"]["results"])
 
 
 def _up(address: str) -> bool:

@@ -1,6 +1,6 @@
 """Dagster assets of stage 5: test sets, the index over them, and what was found in documents and generations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from synth_platform.contamination.encoder import Encoder, EncoderFiles, find_enc
 from synth_platform.contamination.eval_index import INDEX_TABLES, EvalIndex, build_eval_index
 from synth_platform.contamination.evals import benchmark_fingerprint, read_benchmark
 from synth_platform.contamination.origin import found_items, with_origin
-from synth_platform.contamination.report import describe_hits, hits_by_benchmark, worst_verdicts
+from synth_platform.contamination.releases import REPLACED, ReleaseScanner, newer_test_sets, replaced_releases
+from synth_platform.contamination.report import describe_hits, describe_replaced, hits_by_benchmark, worst_verdicts
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.catalog import ancestors
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
@@ -128,7 +128,7 @@ def documents_contamination_asset(
         contamination,
         asset,
         (documents, index),
-        ("contamination",),
+        {"contamination": CONTAMINATION},
         work,
         "Test items found in the source documents, with the item and the span named. Nothing made from a contaminated"
         " document is accepted.",
@@ -175,7 +175,7 @@ def recipe_contamination_asset(
         contamination,
         asset,
         (generations, prompts, in_documents, index),
-        ("contamination", "prompts"),
+        {"contamination": CONTAMINATION, "prompts": CONTAMINATION},
         work,
         f"Test items found in the generations of `{recipe}` and in their prompts, with the item, the span, and whether"
         " the source, the prompt or the generator's own memory brought it in.",
@@ -189,42 +189,67 @@ def release_contamination_asset(
     asset = RELEASE_SCAN.format(dataset.name)
 
     def work(run: StageRun) -> None:
-        released = run.inputs[release.asset]
-        known = {one.manifest.digest for one in ancestors(run.workspace.snapshots, [released])}
-        newer = [one for one in benchmarks if run.inputs[one.asset].manifest.digest not in known]
-        items = (batch for one in newer for batch in run.inputs[one.asset].batches("items"))
-        run.log(f"Scanning against {', '.join(one.asset for one in newer) or 'no newer test set'}")
+        snapshots, released = run.workspace.snapshots, run.inputs[release.asset]
+        current = {one.asset: run.inputs[one.asset].manifest.digest for one in benchmarks}
+        replaced = _open_replaced(run, release.asset)
+        newer = {name for one in (released, *replaced) for name in newer_test_sets(snapshots, one, current)}
+        wanted = [name for name in current if name in newer]
+        run.log(f"Scanning {1 + len(replaced)} releases against {', '.join(wanted) or 'no newer test set'}")
+        items = (batch for name in wanted for batch in run.inputs[name].batches("items"))
         index = build_index(contamination, items, run.workspace, dataset.base, run)
-        scan_table(run, open_scanner(contamination, index, run.workspace, run), released, "train", asset)
-        run.writer.detail(scanned_against=[one.asset for one in newer])
+        releases = ReleaseScanner(open_scanner(contamination, index, run.workspace, run))
+        for found in releases.scan(released, asset):
+            run.writer.write("contamination", found)
+        for one in replaced:
+            for hits in releases.hits(one, asset):
+                run.writer.write("replaced", hits)
+        run.writer.count(scanned=released.manifest.rows, releases=1 + len(replaced))
+        run.writer.detail(scanned_against=wanted, releases=[one.manifest.snapshot_id for one in (released, *replaced)])
+
+    def also_read(workspace: Workspace, partition: str | None) -> dict[str, Any]:
+        return {"replaced": replaced_releases(workspace.snapshots, release.asset, partition)}
 
     return _scan_asset(
         dataset,
         contamination,
         asset,
         (release, *benchmarks),
-        ("contamination",),
+        {"contamination": CONTAMINATION, "replaced": REPLACED},
         work,
-        "The released rows, scanned again against test sets that were added or changed since. Where items are found,"
-        " materializing the release makes a patch without those rows.",
-        _describe_release_scan,
+        "The released rows, scanned again against test sets that were added or changed since, and those of the releases"
+        " that this one replaced. Where items are found, materializing the release makes a patch without those rows.",
+        describe=_describe_release_scan,
+        also_read=also_read,
     )
+
+
+def _open_replaced(run: StageRun, asset: str) -> list[Snapshot]:
+    """The releases that were replaced, as far as they are still there."""
+    snapshots = run.workspace.snapshots
+    ids = replaced_releases(snapshots, asset, run.partition)
+    found = {one: snapshots.open(asset, run.partition, one) for one in ids}
+    if gone := [one for one, snapshot in found.items() if snapshot is None]:
+        run.log(f"Not scanned, since they are gone: releases {', '.join(gone)}")
+    return [snapshot for snapshot in found.values() if snapshot is not None]
 
 
 def _describe_release_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
     described = dict(describe_scan(workspace, snapshot))
     against = snapshot.manifest.details["scanned_against"]
+    release = snapshot.manifest.inputs[0].snapshot_id
     rows = worst_verdicts(snapshot.scan("contamination"))["contaminated"]
     dataset = snapshot.manifest.asset.split("/")[0]
-    release = snapshot.manifest.inputs[0].snapshot_id
     proposal = f"Release `{release}` has no item of the newer test sets."
     if rows:
+        named = ", ".join(f"`{one}`" for one in against)
         proposal = (
-            f"**{rows:,} rows** of release `{release}` have items of {', '.join(f'`{one}`' for one in against)}."
+            f"**{rows:,} rows** of release `{release}` have items of {named}."
             f" Materialize `{dataset}/release` to release a patch without them; all other rows stay as they are."
         )
     described["proposal"] = dg.MetadataValue.md(proposal)
     described["scanned_against"] = dg.MetadataValue.json(against)
+    if replaced := snapshot.manifest.details["releases"][1:]:
+        described["replaced"] = dg.MetadataValue.md(describe_replaced(snapshot.scan("replaced"), replaced))
     return described
 
 
@@ -233,18 +258,23 @@ def _scan_asset(
     contamination: ContaminationSpec,
     asset: str,
     upstreams: tuple[Upstream, ...],
-    tables: Sequence[str],
+    tables: Mapping[str, pl.Schema],
     work: Any,
     description: str,
+    *,
     describe: Any = None,
+    also_read: Callable[[Workspace, str | None], dict[str, Any]] = lambda workspace, partition: {},
 ) -> dg.AssetsDefinition:
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings=_search_settings(contamination, workspace, dataset.base),
+            settings={
+                **_search_settings(contamination, workspace, dataset.base),
+                **also_read(workspace, partition),
+            },
             upstreams=upstreams,
-            tables=dict.fromkeys(tables, CONTAMINATION),
+            tables=tables,
             work=work,
         )
 

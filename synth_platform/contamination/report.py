@@ -60,6 +60,18 @@ def describe_hits(rows: pl.LazyFrame) -> str:
     return "\n".join(lines)
 
 
+def describe_replaced(rows: pl.LazyFrame, releases: Sequence[str]) -> str:
+    """Texts with test items in releases that others have replaced, as a Markdown table."""
+    bad = rows.filter(pl.col("verdict") == "contaminated")
+    found = bad.group_by("release").agg(pl.col("row_id").n_unique(), pl.col("eval").unique().sort()).collect()
+    by_release = {release: (count, ", ".join(names)) for release, count, names in found.iter_rows()}
+    lines = ["| release | contaminated rows | test sets |", "|---|---|---|"]
+    for release in releases:
+        count, names = by_release.get(release, (0, ""))
+        lines.append(f"| {release} | {count:,} | {names} |")
+    return "\n".join(lines)
+
+
 def contamination_heat_map(scans: Iterable[Snapshot], benchmarks: Sequence[str]) -> str:
     """Contaminated and suspect texts of each scan (documents, each recipe) by test set, as a picture."""
     counts: dict[str, Mapping[str, int]] = {}

@@ -8,13 +8,14 @@ import dagster as dg
 
 from synth_platform.contamination.assets import EVALS_GROUP, RELEASE_SCAN, benchmark_settings
 from synth_platform.contamination.config import BenchmarkSpec, RescanSpec
+from synth_platform.contamination.releases import newer_test_sets, replaced_releases
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import group_name
 from synth_platform.release.patch import contaminated_rows
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import ancestors, input_of
+from synth_platform.snapshots.catalog import input_of
 
 _SECONDS = 300
 
@@ -55,14 +56,15 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
 
     Args:
         snapshots: all versions.
-        release: the release.
+        release: the release, be it the current one or one that was replaced.
         benchmarks: digest by asset of each test set; None: its current version is not yet materialized.
     """
-    seen = {(one.manifest.asset, one.manifest.digest) for one in ancestors(snapshots, [release])}
+    newer = newer_test_sets(snapshots, release, benchmarks)
     rescan = snapshots.head(RELEASE_SCAN.format(release.manifest.asset.split("/")[0]), release.manifest.partition)
-    if rescan is not None and input_of(rescan, "release") == release.ref:
-        seen |= {(ref.asset, ref.digest) for ref in rescan.manifest.inputs}
-    return [asset for asset, current in benchmarks.items() if current is None or (asset, current) not in seen]
+    if rescan is None or release.manifest.snapshot_id not in rescan.manifest.details["releases"]:
+        return newer
+    seen = {(ref.asset, ref.digest) for ref in rescan.manifest.inputs}
+    return [asset for asset in newer if (asset, benchmarks[asset]) not in seen]
 
 
 def _released(snapshots: Snapshots, dataset: str) -> list[str | None]:
@@ -77,12 +79,20 @@ def _requests(
     base: Path,
     rescan: RescanSpec,
 ) -> Iterator[dg.RunRequest]:
-    release = snapshots.head(f"{dataset}/release", partition)
+    asset = f"{dataset}/release"
+    release = snapshots.head(asset, partition)
     if release is None:
         return
     current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in benchmarks}
-    if missing := uncovered(snapshots, release, {asset: found for asset, (found, _) in current.items()}):
-        wanted = digest(release.manifest.snapshot_id, [(asset, current[asset][1]) for asset in missing])
+    digests = {name: found for name, (found, _) in current.items()}
+    replaced = [snapshots.open(asset, partition, one) for one in replaced_releases(snapshots, asset, partition)]
+    missing = {
+        one.manifest.snapshot_id: names
+        for one in (release, *replaced)
+        if one is not None and (names := uncovered(snapshots, one, digests))
+    }
+    if missing:
+        wanted = digest([(one, [(name, current[name][1]) for name in names]) for one, names in missing.items()])
         yield dg.RunRequest(
             run_key=f"rescan {dataset} {partition} {wanted}",
             job_name=rescan_job_name(dataset),

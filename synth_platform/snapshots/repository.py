@@ -105,13 +105,11 @@ class Snapshot:
         """The table's rows in order, a few thousand at a time; of an empty table, one batch without rows."""
         files = self.files(table)
         for file in files:
-            with pq.ParquetFile(file) as parquet:
-                if not parquet.metadata.num_rows and len(files) == 1:
-                    yield pl.read_parquet(file, columns=columns)
-                for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns):
-                    frame = pl.from_arrow(batch)
-                    assert isinstance(frame, pl.DataFrame)
-                    yield frame
+            yield from _batches(file, columns, even_if_empty=len(files) == 1)
+
+    def part_batches(self, part: PartEntry, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The rows of one part in order, a few thousand at a time."""
+        return _batches(self._repository.verified(self.folder, part), columns, even_if_empty=True)
 
     def read_file(self, path: str) -> bytes:
         """Bytes of a file beside the tables."""
@@ -272,6 +270,16 @@ class Snapshots:
     def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
         path = f"{asset_folder(asset, partition)}/refs/{sequence:08d}.json"
         return RefRecord.model_validate_json(self.store.read(path))
+
+
+def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> Iterator[pl.DataFrame]:
+    with pq.ParquetFile(file) as parquet:
+        if not parquet.metadata.num_rows and even_if_empty:
+            yield pl.read_parquet(file, columns=columns)
+        for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns):
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
+            yield frame
 
 
 def _parse(text: bytes, where: str) -> Manifest:
