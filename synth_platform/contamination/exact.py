@@ -83,6 +83,8 @@ class ExactMatcher:
 
     def _clusters(self, words: Words) -> Iterator["_Cluster"]:
         place, entry = self._follow(words)
+        if not len(place):
+            return
         anchors = self._index.anchors
         part, inside = anchors.part[entry], anchors.words[entry]
         key = words.text[place].astype(np.int64) * len(self._index.lengths) + part
@@ -93,20 +95,23 @@ class ExactMatcher:
         first = np.flatnonzero(starts)
         after = np.append(first[1:], len(key))
         needed = self._needed(part[first])
-        # Most clusters are one chance triple; only those that may hold enough are counted exactly.
+        # Most clusters are one chance triple; only of those that may hold enough are the words told apart.
         triple = self._index.word_weights[self._index.offsets[part][:, None] + inside].sum(axis=1)
         sums = np.concatenate([[0.0], np.cumsum(triple)])
-        for cluster in np.flatnonzero(sums[after] - sums[first] >= needed).tolist():
-            if self._cover(int(part[first[cluster]]), inside[first[cluster] : after[cluster]]) < needed[cluster]:
-                continue
-            rows = slice(first[cluster], after[cluster])
-            yield _Cluster(
-                int(part[first[cluster]]),
-                int(place[rows][0]),
-                int(place[rows][-1]),
-                int(inside[rows, 0].min()),
-                int(inside[rows, 2].max()),
-            )
+        enough = np.flatnonzero(sums[after] - sums[first] >= needed)
+        size = (after - first)[enough]
+        rows = np.repeat(first[enough], size) + _count_up(size)
+        covered = self._covers(part[rows], inside[rows], np.repeat(np.arange(len(enough)), size), len(enough))
+        enough = enough[covered >= needed[enough]]
+        columns = (
+            part[first],
+            place[first],
+            place[after - 1],
+            np.minimum.reduceat(inside[:, 0], first),
+            np.maximum.reduceat(inside[:, 2], first),
+        )
+        for values in zip(*(column[enough].tolist() for column in columns), strict=True):
+            yield _Cluster(*values)
 
     def _follow(self, words: Words) -> tuple[np.ndarray, np.ndarray]:
         """Where triples of the index begin in dense places of the batch, and the entries they lead to."""
@@ -125,9 +130,19 @@ class ExactMatcher:
         many = anchors.offsets[number + 1] - first
         return np.repeat(place, many), np.repeat(first, many) + _count_up(many)
 
-    def _cover(self, part: int, inside: np.ndarray) -> float:
-        """Nats of the distinct words that the triples of a cluster show."""
-        return float(self._index.part_weights(part)[list(set(inside.ravel().tolist()))].sum())
+    def _covers(self, part: np.ndarray, inside: np.ndarray, cluster: np.ndarray, clusters: int) -> np.ndarray:
+        """Nats of the distinct words that the triples of each cluster show.
+
+        Args:
+            part: part of each triple.
+            inside: the triple's three words in the part.
+            cluster: number of the triple's cluster.
+            clusters: how many there are.
+        """
+        weights = self._index.word_weights
+        word = (self._index.offsets[part][:, None] + inside).ravel()
+        number, word = np.divmod(np.unique(np.repeat(cluster, 3) * len(weights) + word), len(weights))
+        return np.bincount(number, weights[word], clusters)
 
     def _needed(self, part: np.ndarray) -> np.ndarray:
         """Nats that a part's triples must show: a share of it, or a stretch that chance does not give."""

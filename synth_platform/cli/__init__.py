@@ -1,0 +1,12 @@
+"""`synth`: make datasets, look at them, and prove them, from the terminal."""
+
+from synth_platform.cli import contamination, make, versions
+from synth_platform.cli.base import app, errors_for_people
+
+__all__ = ["app", "contamination", "main", "make", "versions"]
+
+
+def main() -> None:
+    """Run `synth`."""
+    with errors_for_people():
+        app()

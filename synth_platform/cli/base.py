@@ -1,0 +1,69 @@
+"""What all commands share: the application, its options, and errors that people can read."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from synth_platform.errors import SynthError
+from synth_platform.workspace import Workspace
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Versioned, gated, traceable synthetic pretraining data.",
+)
+
+Home = Annotated[Path | None, typer.Option(help="Folder for everything (SYNTH_HOME, default ./.synth).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
+Dataset = Annotated[str, typer.Argument(help="Name of a dataset, or path of its defs.yaml.")]
+Partition = Annotated[str | None, typer.Option(help="Cycle, for datasets with a cadence.")]
+
+FAILED = 1
+"""Exit status: the command ran, and what it made or looked at is not right."""
+_INVALID, _INTERRUPTED = 2, 130
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Show problems that the user can mend as messages, never as tracebacks, and exit."""
+    try:
+        yield
+    except SynthError as error:
+        _show_error(str(error))
+        sys.exit(_INVALID)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on where it was")
+        sys.exit(_INTERRUPTED)
+    except OSError as error:
+        _show_error(str(error))
+        sys.exit(_INVALID)
+
+
+def _show_error(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {escape(text)}")
+
+
+def open_workspace(home: Path | None) -> Workspace:
+    """The workspace of `--home`, or of the environment."""
+    if home is not None:
+        os.environ["SYNTH_HOME"] = str(home.expanduser().absolute())
+    return Workspace.from_env()
+
+
+def open_console(as_json: bool) -> Console:
+    """Where to write for people: standard error where JSON goes to standard output."""
+    return Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")

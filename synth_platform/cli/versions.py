@@ -1,0 +1,101 @@
+"""Look at versions: list, trace, compare, prove."""
+
+from typing import Annotated, Any
+
+import typer
+
+from synth_platform.cli.base import FAILED, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.errors import SynthError
+
+
+@app.command()
+def versions(
+    dataset: Annotated[str, typer.Argument(help="Dataset, or the key of one of its assets.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """List the versions of each asset, the current one last."""
+    from synth_platform import terminal
+
+    workspace = open_workspace(home)
+    snapshots = workspace.snapshots
+    rows: list[dict[str, Any]] = []
+    for asset, partition in snapshots.assets(dataset):
+        for record in snapshots.history(asset, partition):
+            snapshot = snapshots.open(asset, partition, record.snapshot_id)
+            rows.append(
+                {
+                    "asset": asset,
+                    "partition": partition,
+                    "snapshot": record.snapshot_id,
+                    "rows": snapshot.manifest.rows if snapshot else None,
+                    "digest": record.digest,
+                    "current_since": record.at.isoformat(timespec="seconds"),
+                    "run": record.run_id,
+                }
+            )
+    print_json(rows) if as_json else terminal.show_rows(open_console(False), rows, "nothing has been made yet")
+
+
+@app.command()
+def trace(
+    row_id: Annotated[str, typer.Argument(help="Id of a row.")], home: Home = None, as_json: Json = False
+) -> None:
+    """Follow a row back to its document, prompt, model and verdicts, and forward to what was made of it."""
+    from dataclasses import asdict
+
+    from synth_platform import terminal
+    from synth_platform.snapshots.catalog import Catalog, ancestors
+
+    snapshots = open_workspace(home).snapshots
+    heads = [head for asset, part in snapshots.assets("") if (head := snapshots.head(asset, part)) is not None]
+    found = Catalog(ancestors(snapshots, heads)).trace(row_id)
+    print_json(asdict(found)) if as_json else terminal.show_trace(open_console(False), found)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="Snapshot id of the earlier version.")],
+    after: Annotated[str, typer.Argument(help="Snapshot id of the later version.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two versions of an asset: rows, tokens, settings and inputs."""
+    from dataclasses import asdict
+
+    from synth_platform import terminal
+    from synth_platform.snapshots.catalog import diff as compare
+
+    snapshots = open_workspace(home).snapshots
+    found = compare(_version(snapshots, before), _version(snapshots, after))
+    print_json(asdict(found)) if as_json else terminal.show_diff(open_console(False), found)
+
+
+@app.command()
+def verify(
+    dataset: Annotated[str, typer.Argument(help="Dataset; all if left out.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Prove the current versions: digests, accounting, and that all they were made from is there."""
+    from dataclasses import asdict
+
+    from synth_platform import terminal
+    from synth_platform.snapshots.verify import verify as verify_versions
+
+    snapshots, console = open_workspace(home).snapshots, open_console(as_json)
+    heads = [head for asset, part in snapshots.assets(dataset) if (head := snapshots.head(asset, part)) is not None]
+    if not heads:
+        raise SynthError(f"there are no versions{f' of {dataset!r}' if dataset else ''}", fix="materialize it first")
+    with terminal.progress(console):
+        report = verify_versions(snapshots, heads)
+    print_json(asdict(report)) if as_json else terminal.show_report(console, report)
+    if report.problems:
+        raise typer.Exit(FAILED)
+
+
+def _version(snapshots: Any, snapshot_id: str) -> Any:
+    for asset, partition in snapshots.assets(""):
+        if found := snapshots.open(asset, partition, snapshot_id):
+            return found
+    raise SynthError(f"there is no version {snapshot_id!r}", fix="`synth versions` lists them")
