@@ -83,7 +83,6 @@ def test_a_dataset_is_made_from_the_interface(interface: str, tmp_path: Path) ->
         row = page.locator("tr").filter(has=page.get_by_text("hits", exact=True)).first
         row.wait_for(timeout=60_000)
         page.screenshot(path=shots / "rescan.png", full_page=True)
-        print(row.inner_html())
         row.get_by_text("Show Markdown").click()
         page.get_by_text("late-0").first.wait_for(timeout=60_000)
         page.screenshot(path=shots / "hits.png")

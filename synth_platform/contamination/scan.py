@@ -1,12 +1,8 @@
 """Search texts for test items by every method, and say of each text whether it is clean, suspect or contaminated."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,12 +17,11 @@ from synth_platform.contamination.paraphrase import Encode, ParaphraseMatcher, R
 from synth_platform.contamination.schema import CONTAMINATION
 from synth_platform.contamination.words import Words, shorten, split_words
 from synth_platform.errors import SynthError
+from synth_platform.parallel import in_parallel, text_blocks
 from synth_platform.progress import track
 
 VERDICTS = ("clean", "suspect", "contaminated")
 """From good to bad."""
-_BLOCK_BYTES = 400_000
-"""Text that is looked at together: as much as a processor keeps near."""
 _SPAN_CHARACTERS, _EVAL_SPAN_CHARACTERS = 160, 80
 _CODE_STRETCH = 1e9
 """A stretch of a long program is nothing: no number of nats makes it suspect."""
@@ -173,35 +168,9 @@ def scan(
     Only a few blocks are in memory at a time. Progress is told under ``what``.
     """
     with track(what, total) as task:
-        for rows, found in _in_parallel(scanner.scan, _blocks(batches)):
+        for rows, found in in_parallel(scanner.scan, text_blocks(batches, "text")):
             yield rows, found
             task.advance(rows.height)
-
-
-def _blocks(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    for batch in batches:
-        sizes = batch["text"].fill_null("").str.len_bytes().cast(pl.Int64)
-        block = (sizes.cum_sum() - sizes) // _BLOCK_BYTES
-        edges = [*np.flatnonzero(np.diff(block.to_numpy(), prepend=-1)).tolist(), batch.height]
-        for first, after in pairwise(edges):
-            yield batch[first:after]
-
-
-def _in_parallel(
-    work: Callable[[pl.DataFrame], pl.DataFrame], blocks: Iterable[pl.DataFrame]
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Blocks and their results in order. Threads suffice: the work is in NumPy, Polars and ONNX Runtime."""
-    workers = os.cpu_count() or 1
-    waiting: deque[tuple[pl.DataFrame, Future[Any]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for block in blocks:
-            waiting.append((block, pool.submit(work, block)))
-            if len(waiting) > 2 * workers:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
 
 
 def _eval_span(part: dict[str, Any], match: Match) -> str:

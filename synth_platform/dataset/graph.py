@@ -230,6 +230,7 @@ class _Graph:
             spec.sources,
             tokenizer=self.tokenizer,
             reuse_documents=spec.cadence is None or spec.cadence.reuse_documents,
+            privacy=spec.privacy,
         )
         return self._add(
             "documents", asset, source_checks.documents_checks(self.context, self.stage_gates["documents"])
@@ -295,7 +296,9 @@ class _Graph:
         self.checks.append(generation_checks.generations_checks(context, name, self.stage_gates["generations"]))
         quality = self._add(
             "quality",
-            quality_asset(context, recipe, self.spec.quality.get(name, QualitySpec()), prompts, generations),
+            quality_asset(
+                context, recipe, self.spec.quality.get(name, QualitySpec()), self.spec.privacy, prompts, generations
+            ),
             quality_checks.quality_checks(context, name, self.stage_gates["quality"]),
         )
         contamination = self._add(
@@ -314,6 +317,7 @@ class _Graph:
         asset = accepted_asset(
             context,
             recipe,
+            self.spec.privacy,
             prompts=prompts,
             generations=generations,
             quality=quality,

@@ -12,6 +12,7 @@ from synth_platform.dataset.strict_yaml import Document, read_yaml
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
+from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
 from synth_platform.release.config import ReleaseSpec
@@ -62,6 +63,8 @@ class DatasetSpec(StrictModel):
     """How `synth tune` looks for the fastest settings of the engine."""
     quality: dict[Name, QualitySpec] = Field(default_factory=dict)
     """Thresholds by recipe; recipes not named here use the defaults of their format."""
+    privacy: PrivacySpec = PrivacySpec()
+    """What happens to personal data and secrets, in sources and in what is generated."""
     benchmarks: list[BenchmarkSpec] = Field(default_factory=list)
     """Test sets that the dataset must not contain."""
     contamination: ContaminationSpec = ContaminationSpec()

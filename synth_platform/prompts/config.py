@@ -1,5 +1,6 @@
 """Settings of the recipes: template, sampling, chunking and what a good answer looks like."""
 
+import re
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,6 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from synth_platform.config import Name, StrictModel
 
-Conformance = Literal["table", "math", "faq", "tutorial", "json", "none"]
 TEMPLATE_FIELDS = (
     "document",
     "title",
@@ -24,7 +24,7 @@ TEMPLATE_FIELDS = (
     "seed",
 )
 """Names that a template may use; `document` is the chunk's text, `title` and others may be null."""
-CONFORMANCES: tuple[Conformance, ...] = ("table", "math", "faq", "tutorial", "json", "none")
+CONFORMANCES = ("table", "math", "faq", "tutorial", "json", "none")
 
 
 class SamplingSpec(StrictModel):
@@ -57,6 +57,42 @@ class SamplingSpec(StrictModel):
         return fields
 
 
+class PatternCount(StrictModel):
+    """How often a pattern must occur."""
+
+    pattern: str
+    """Regular expression; ^ and $ are the ends of lines."""
+    min: int = Field(default=1, ge=0)
+    """Fewest occurrences."""
+    max: int | None = Field(default=None, ge=0)
+    """Most occurrences; None: any number."""
+
+
+class PatternConformance(StrictModel):
+    """A recipe's form by patterns: the key is the reason that a row is rejected for."""
+
+    required: dict[Name, str | PatternCount] = Field(default_factory=dict)
+    """What an answer must have: a pattern, or a pattern with the number of its occurrences."""
+    forbidden: dict[Name, str] = Field(default_factory=dict)
+    """Patterns that an answer must not have."""
+
+    @property
+    def required_counts(self) -> dict[str, PatternCount]:
+        """`required`, with the counts spelled out."""
+        return {code: PatternCount(pattern=one) if isinstance(one, str) else one for code, one in self.required.items()}
+
+    @model_validator(mode="after")
+    def _check_patterns(self) -> "PatternConformance":
+        for code, pattern in [(code, one.pattern) for code, one in self.required_counts.items()] + list(
+            self.forbidden.items()
+        ):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{code}: {pattern!r} is no regular expression: {error}") from None
+        return self
+
+
 class RecipeSpec(StrictModel):
     """A prompt format: what is asked of the model about each document."""
 
@@ -86,8 +122,18 @@ class RecipeSpec(StrictModel):
     answer_schema: dict[str, Any] | None = None
     """JSON schema that the engine holds every answer to (structured output): the schema itself, or
     ``package.module:Model`` for a pydantic model. Answers are then rows of JSON."""
-    conformance: Conformance | None = None
-    """Rule that answers are checked by. None: the one called like the recipe, else `none`."""
+    conformance: str | PatternConformance | None = None
+    """Rule that answers are checked by: a shipped one, ``package.module:function`` (text to codes of what is wrong), or
+    patterns. None: the one called like the recipe, else `none`."""
+
+    @field_validator("conformance")
+    @classmethod
+    def _check_conformance(cls, rule: "str | PatternConformance | None") -> "str | PatternConformance | None":
+        if isinstance(rule, str) and rule not in CONFORMANCES and ":" not in rule:
+            raise ValueError(
+                f"there is no rule {rule!r}; use one of {', '.join(CONFORMANCES)}, package.module:function, or patterns"
+            )
+        return rule
 
     @field_validator("answer_schema", mode="before")
     @classmethod
@@ -132,14 +178,13 @@ class RecipeSpec(StrictModel):
         return self.template or self.name
 
     @property
-    def conformance_rule(self) -> Conformance:
+    def conformance_rule(self) -> "str | PatternConformance":
         """The rule that answers are checked by."""
         if self.conformance is not None:
             return self.conformance
         if self.answer_schema is not None:
             return "json"
-        own: Conformance | None = next((rule for rule in CONFORMANCES if rule == self.name), None)
-        return own or "none"
+        return self.name if self.name in CONFORMANCES else "none"
 
 
 def _schema_of(name: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
+from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.protect import DEFAULT_PRIVACY, protect
 from synth_platform.quality.rows import with_prompts
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import ancestors, input_of, kind_of
@@ -20,9 +22,10 @@ ACCEPTED = pl.Schema(
         "tokens": pl.Int64(),
         "url": pl.String(),
         "license": pl.String(),
+        "redacted": pl.Int32(),
     }
 )
-"""Rows that passed everything; ``tokens`` are the generator's."""
+"""Rows that passed everything; ``tokens`` are the generator's; ``redacted`` counts placeholders for personal data."""
 
 REJECTED = pl.Schema(
     {
@@ -77,6 +80,7 @@ def accept(
     contaminated_generations: Mapping[str, str],
     contaminated_prompts: Mapping[str, str],
     contaminated_documents: Mapping[str, str],
+    privacy: PrivacySpec = DEFAULT_PRIVACY,
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Accepted and rejected rows, in the order of the prompts.
 
@@ -96,9 +100,16 @@ def accept(
         }
         rows = batch.with_columns(_add_reasons(batch, found).alias("reasons"))
         clean = pl.col("reasons").list.len() == 0
-        accepted = rows.filter(clean).with_columns(pl.col("completion_tokens").cast(pl.Int64).alias("tokens"))
+        accepted = _redacted(rows.filter(clean), privacy)
+        accepted = accepted.with_columns(pl.col("completion_tokens").cast(pl.Int64).alias("tokens"))
         yield "accepted", accepted.select(ACCEPTED.names())
         yield "rejected", rows.filter(~clean).select(REJECTED.names())
+
+
+def _redacted(rows: pl.DataFrame, privacy: PrivacySpec) -> pl.DataFrame:
+    """Rows with placeholders for the personal data that the policies let nobody see."""
+    safe = protect(rows["text"], privacy.output, privacy)
+    return rows.with_columns(safe.texts.alias("text"), safe.redacted.cast(pl.Int32()).alias("redacted"))
 
 
 def _add_reasons(batch: pl.DataFrame, contaminated: Mapping[str, tuple[str, Mapping[str, str]]]) -> pl.Series:

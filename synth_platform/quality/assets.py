@@ -7,35 +7,49 @@ from synth_platform.generation.budget import per_accepted_million
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
+from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.accept import ACCEPTED, REJECTED, accept, contaminated
-from synth_platform.quality.assess import assess
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.conformance import rule_for
+from synth_platform.quality.judge import judge
+from synth_platform.quality.profile import count_reasons
+from synth_platform.quality.remeasure import (
+    MEASURED,
+    find_measured,
+    limits_of,
+    measured_digest,
+    measured_settings,
+    metrics_of,
+)
 from synth_platform.quality.schema import QUALITY
+from synth_platform.quality.screen import SCREEN_VERSION
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import input_of
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def quality_asset(
-    dataset: DatasetContext, recipe: RecipeSpec, quality: QualitySpec, prompts: Upstream, generations: Upstream
+    dataset: DatasetContext,
+    recipe: RecipeSpec,
+    quality: QualitySpec,
+    privacy: PrivacySpec,
+    prompts: Upstream,
+    generations: Upstream,
 ) -> dg.AssetsDefinition:
     """`<dataset>/quality/<recipe>`: metrics, verdict and reasons for each generation."""
     asset = dataset.asset("quality", recipe.name)
+    limits = limits_of(recipe, quality)
 
     def work(run: StageRun) -> None:
-        made = run.inputs[generations.asset]
-        judged = assess(
-            run.inputs[prompts.asset].batches("prompts"),
-            made.batches(),
-            quality,
-            rule=rule_for(recipe.conformance_rule, recipe.answer_schema),
-            total=made.manifest.rows,
-        )
-        for rows in judged:
+        asked, made = run.inputs[prompts.asset], run.inputs[generations.asset]
+        measured = measured_digest(recipe, privacy, made)
+        known = find_measured(run.workspace.snapshots, asset, run.partition, measured)
+        if known is not None:
+            run.log(f"Judging the metrics of {known.manifest.snapshot_id} anew: nothing has to be measured again")
+        for metrics in metrics_of(recipe, privacy, asked, made, known):
+            rows = judge(metrics, limits, privacy.output).match_to_schema(QUALITY)
             run.writer.write("quality", rows)
             run.writer.count(
                 accepted=rows.filter(pl.col("verdict") == "accepted").height,
@@ -43,28 +57,30 @@ def quality_asset(
                 facts_correct=int(rows["facts_correct"].sum()),
                 facts_wrong=int(rows["facts_wrong"].sum()),
             )
+        run.writer.detail(**{MEASURED: measured})
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
             asset=asset,
-            code_version=CODE_VERSION,
+            code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
             settings={
-                "quality": quality.model_dump(mode="json"),
-                "conformance": recipe.conformance_rule,
-                **({"answer_schema": recipe.answer_schema} if recipe.answer_schema else {}),
+                "quality": limits.model_dump(mode="json"),
+                "privacy": privacy.output,
+                **measured_settings(recipe, privacy),
             },
             upstreams=(prompts, generations),
             tables={"quality": QUALITY},
             work=work,
         )
 
+    form = recipe.conformance_rule if isinstance(recipe.conformance_rule, str) else "of its own"
     spec = dataset.spec(
         asset,
         (prompts, generations),
-        description=f"Each generation of `{recipe.name}` judged: format `{recipe.conformance_rule}`, repetition,"
-        " copying, refusals, chatter, and exact facts where the source knows them.",
+        description=f"Each generation of `{recipe.name}` judged: form `{form}`, what is left of prompts and chats,"
+        " repetition, copying, language, arithmetic, and numbers, dates, units and names against the source.",
         kinds={"polars", "parquet"},
-        code_version=CODE_VERSION,
+        code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
     )
     return stage_asset(dataset, spec, build, _describe_quality)
 
@@ -72,6 +88,7 @@ def quality_asset(
 def accepted_asset(
     dataset: DatasetContext,
     recipe: RecipeSpec,
+    privacy: PrivacySpec,
     *,
     prompts: Upstream,
     generations: Upstream,
@@ -91,16 +108,19 @@ def accepted_asset(
             contaminated_generations=contaminated(run.inputs[contamination.asset].batches("contamination")),
             contaminated_prompts=contaminated(run.inputs[contamination.asset].batches("prompts")),
             contaminated_documents=contaminated(run.inputs[document_contamination.asset].batches()),
+            privacy=privacy,
         )
         for table, batch in rows:
             run.writer.write(table, batch)
             run.writer.count(**{table: batch.height, "generations": batch.height})
+            if table == "accepted":
+                run.writer.count(redacted=int(batch["redacted"].sum()))
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={},
+            settings={"privacy": privacy.model_dump(mode="json", include={"output", "regions", "ner"})},
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,
@@ -119,7 +139,7 @@ def accepted_asset(
 
 def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     counts = snapshot.manifest.counts
-    reasons = _by_reason(snapshot.scan())
+    reasons = count_reasons(snapshot.scan())
     lengths = snapshot.scan().select("length_ratio").drop_nulls().collect()["length_ratio"].to_list()
     described: dict[str, object] = {
         "acceptance": counts.get("accepted", 0) / max(snapshot.manifest.rows, 1),
@@ -137,7 +157,7 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
 
 
 def _describe_accepted(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
-    reasons = _by_reason(snapshot.scan("rejected"))
+    reasons = count_reasons(snapshot.scan("rejected"))
     tokens = int(snapshot.scan("accepted").select(pl.col("tokens").sum()).collect().item() or 0)
     generations = workspace.snapshots.require(input_of(snapshot, "generations"))
     return {
@@ -146,15 +166,3 @@ def _describe_accepted(workspace: Workspace, snapshot: Snapshot) -> dict[str, ob
         "rejected_by_reason": dg.MetadataValue.json(reasons),
         "plots": dg.MetadataValue.md(bars(reasons, title="Rejected rows by reason", x="rows")),
     }
-
-
-def _by_reason(rows: pl.LazyFrame) -> dict[str, int]:
-    counted = (
-        rows.select(pl.col("reasons").explode().alias("reason"))
-        .drop_nulls()
-        .group_by("reason")
-        .len()
-        .sort(["len", "reason"], descending=[True, False])
-        .collect()
-    )
-    return dict(counted.iter_rows())

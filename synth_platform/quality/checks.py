@@ -10,6 +10,7 @@ from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated_among_ancestors
 from synth_platform.quality.gates import Gate, failing_rows
+from synth_platform.quality.profile import profile_quality
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import input_of
 from synth_platform.workspace import Workspace
@@ -21,6 +22,9 @@ QUALITY_GATES = (
     Gate("fact_accuracy", "fact_accuracy", 0.9, None, "warning", "Share of right statements, where facts are known"),
     Gate("repetition", "repetition_share", None, 0.1, "warning", "Share of generations rejected for repetition"),
     Gate("refusals", "refusal_share", None, 0.05, "warning", "Share of generations that refuse or chat"),
+    Gate("form", "format_share", None, 0.3, "warning", "Share of generations that break their form"),
+    Gate("invented", "invented_share", None, 0.2, "warning", "Share with numbers, dates, units or names of their own"),
+    Gate("arithmetic", "wrong_arithmetic_share", None, 0.2, "warning", "Share of generations that compute wrongly"),
 )
 ACCEPTED_GATES = (
     Gate("accounting", "unaccounted", 0, 0, "critical", "Generations neither accepted nor rejected, and strays"),
@@ -52,37 +56,15 @@ def accepted_checks(dataset: DatasetContext, recipe: str, gates: Sequence[Gate])
 def _profile_quality(workspace: Workspace, snapshot: Snapshot) -> Judged:
     generations = workspace.snapshots.require(input_of(snapshot, "generations"))
     matched = books(workspace, snapshot)
-    reasons = pl.col("reasons")
-    rows = (
-        snapshot.scan()
-        .select(
-            pl.len().alias("rows"),
-            (pl.col("verdict") == "accepted").mean().alias("acceptance"),
-            ((pl.col("verdict") != "accepted") & (reasons.list.len() == 0)).sum().alias("silent"),
-            pl.col("facts_correct").sum().alias("correct"),
-            pl.col("facts_wrong").sum().alias("wrong"),
-            reasons.list.eval(pl.element().str.starts_with("repetition")).list.any().mean().alias("repetition"),
-            reasons.list.eval(pl.element().is_in(["refusal", "chatter"])).list.any().mean().alias("refusal"),
-        )
-        .collect()
-        .row(0, named=True)
-    )
-    stated = (rows["correct"] or 0) + (rows["wrong"] or 0)
     return Judged(
-        {
-            "unaccounted": matched.unaccounted,
-            "silent_rejections": rows["silent"],
-            "acceptance": rows["acceptance"] or 0.0,
-            # Where no facts are known there is nothing to be wrong about.
-            "fact_accuracy": rows["correct"] / stated if stated else 1.0,
-            "repetition_share": rows["repetition"] or 0.0,
-            "refusal_share": rows["refusal"] or 0.0,
-        },
+        {"unaccounted": matched.unaccounted, **profile_quality(snapshot.scan())},
         {
             "accounting": matched.describe(),
             "acceptance": _rejected_examples(generations, snapshot),
             "fact_accuracy": _examples(generations, snapshot, "fact_accuracy", 1.0, None),
             "repetition": _examples(generations, snapshot, "duplicate_ngrams", None, 0.3),
+            "invented": _examples(generations, snapshot, "invented_numbers", None, 0),
+            "arithmetic": _examples(generations, snapshot, "wrong_steps", None, 0),
         },
     )
 
@@ -118,7 +100,7 @@ def _rejected_examples(generations: Snapshot, snapshot: Snapshot) -> str:
 
 def _examples(generations: Snapshot, snapshot: Snapshot, column: str, low: float | None, high: float | None) -> str:
     """Rows of a seeded sample that break a bound."""
-    rows = snapshot.scan().collect()
+    rows = snapshot.scan().select("generation_id", "reasons", column).collect()
     sample = rows.sample(min(_SAMPLE_ROWS, rows.height), seed=0)
     positions = failing_rows(sample, column, low, high) if sample[column].null_count() < sample.height else []
     return _show(generations, sample[positions[:_EXAMPLES]])

@@ -1,103 +1,90 @@
-"""Format rules of the recipes: each returns what is wrong with an answer, as short codes."""
+"""What a recipe asks of the form of its answers: shipped rules by name, patterns from the spec, or a function.
+
+A rule takes the text of an answer and returns what is wrong with it as short codes; none: the form is kept.
+"""
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, cast
 
 from jsonschema.validators import validator_for
 
-from synth_platform.quality.arithmetic import final_number, steps
+from synth_platform.errors import SpecError
+from synth_platform.prompts.config import PatternConformance
+from synth_platform.quality.arithmetic import final_number
 
 Rule = Callable[[str], list[str]]
 
-_SEPARATOR = re.compile(r"\|?\s*:?-{3,}:?\s*(\|\s*:?-{3,}:?\s*)*\|?")
-_QUESTION_LINE = re.compile(r"^\**Question:?\**:?\s*\S", re.MULTILINE)
-_ANSWER_LINE = re.compile(r"^\**Answer:?\**:?\s*\S", re.MULTILINE)
-_FAQ_PAIR = re.compile(r"^\*\*Q: (?P<question>.+?)\*\*[ \t]*\n+A: (?P<answer>\S.*)", re.MULTILINE)
-_STEP = re.compile(r"^\s*(\d+)[.)]\s+\S", re.MULTILINE)
-_MIN_PAIRS = 3
-_MIN_STEPS = 3
+_SEPARATOR = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_MARKUP = r"[\s>#*_\-]*"
+_QUESTION_LINE = re.compile(rf"^{_MARKUP}(?:Question|Q)\s*\d*\s*[*_]*\s*[:.]\s*[*_]*\s*\S", re.MULTILINE)
+_ANSWER_LINE = re.compile(rf"^{_MARKUP}(?:Answer|A)\s*\d*\s*[*_]*\s*[:.]\s*[*_]*\s*\S", re.MULTILINE)
+_ASKS = re.compile(rf"^{_MARKUP}(?:\d+[.)]\s*)?{_MARKUP}(?:(?:Question|Q)\s*\d*\s*[:.)]{_MARKUP})?(?P<said>\S.*)$")
+_LABELLED = re.compile(rf"^{_MARKUP}(?:\d+[.)]\s*)?{_MARKUP}(?:Question|Q)\s*\d*\s*[:.)]")
+_ANSWER_LABEL = re.compile(rf"^{_MARKUP}(?:(?:Answer|A)\s*\d*\s*[:.)])?{_MARKUP}")
+_SOLUTION = re.compile(
+    rf"^{_MARKUP}(?:step-by-step )?(?:solution|explanation|answer)s?\b[^\n]*$|\bsolution:", re.I | re.M
+)
+_STEP = re.compile(
+    rf"^(?P<indent>[ \t]*){_MARKUP}(?:step\s*)?(?P<number>\d{{1,3}})(?:[.):]|\s*[-\u2013:]|\*\*)\s*\S", re.I | re.M
+)
+_LEAST_PAIRS, _LEAST_STEPS, _LEAST_PROBLEM_WORDS = 2, 2, 5
+_MOST_EMPTY_CELLS = 0.5
 
 
 def check_table(text: str) -> list[str]:
-    """A Markdown table with header, separator and at least two even rows, then a question and its answer."""
-    lines = [line.strip() for line in text.strip().splitlines()]
-    rows = [line for line in lines if line.startswith("|")]
-    problems: list[str] = []
-    if len(rows) < 2 or not _SEPARATOR.fullmatch(rows[1]):
-        problems.append("no_table_header")
-    widths = {len(_cells(row)) for row in rows}
-    if len(rows) < 4:
-        problems.append("too_few_rows")
-    if len(widths) > 1:
-        problems.append("ragged_table")
-    if any(not cell for row in rows for cell in _cells(row)):
-        problems.append("empty_cell")
-    if rows and not _contiguous([line.startswith("|") for line in lines]):
-        problems.append("broken_table")
-    after = text.rpartition("|")[2]
-    if not _QUESTION_LINE.search(after):
+    """A Markdown table with header, separator, body and as many cells in each row; a question and its answer."""
+    lines = text.splitlines()
+    head = next((at for at in range(1, len(lines)) if _is_head(lines[at - 1], lines[at])), None)
+    problems = ["no_table"] if head is None else list(_table_problems(lines[head - 1 :]))
+    rest = "\n".join(line for line in lines if "|" not in line)
+    if not _QUESTION_LINE.search(rest):
         problems.append("no_question")
-    if not _ANSWER_LINE.search(after):
+    if not _ANSWER_LINE.search(rest):
         problems.append("no_answer")
     return problems
 
 
 def check_math(text: str) -> list[str]:
-    """A problem, numbered steps whose arithmetic is right, and a final answer that is the last result."""
+    """A problem, its solution, and a final answer. Whether the arithmetic is right is measured by itself."""
+    marked = _SOLUTION.search(text)
+    problem, solution = (text[: marked.start()], text[marked.start() :]) if marked else (text, "")
     problems: list[str] = []
-    problem, _, solution = text.partition("Solution:")
-    if not problem.strip().removeprefix("**").startswith("Problem:") or len(problem.split()) < 5:
+    if len(problem.split()) < _LEAST_PROBLEM_WORDS:
         problems.append("no_problem")
-    if not _STEP.search(solution):
-        problems.append("no_solution_steps")
-    worked = steps(solution)
-    if not worked:
-        problems.append("no_arithmetic")
-    if any(not step.right for step in worked):
-        problems.append("wrong_arithmetic")
-    final = final_number(solution)
-    if final is None:
+    if not solution:
+        problems.append("no_solution")
+    if final_number(text) is None:
         problems.append("no_final_answer")
-    elif worked and final != worked[-1].result:
-        problems.append("final_answer_differs")
     return problems
 
 
 def check_faq(text: str) -> list[str]:
-    """A title, then at least three questions in bold, each with its answer."""
+    """At least two different questions, each with its answer."""
+    pairs = list(_pairs(text))
+    answered = {question for question, answer in pairs if answer}
     problems: list[str] = []
-    if not text.lstrip().startswith("#"):
-        problems.append("no_title")
-    pairs = _FAQ_PAIR.findall(text)
-    if len(pairs) < _MIN_PAIRS:
+    if len(answered) < _LEAST_PAIRS:
         problems.append("too_few_pairs")
-    if len(pairs) != text.count("**Q:"):
+    if any(not answer for _, answer in pairs):
         problems.append("question_without_answer")
-    if any(not question.rstrip().endswith("?") for question, _ in pairs):
-        problems.append("question_without_mark")
     if len({question for question, _ in pairs}) < len(pairs):
         problems.append("repeated_question")
     return problems
 
 
 def check_tutorial(text: str) -> list[str]:
-    """A title "# How to ...", an introduction, steps numbered from 1, and a closing sentence."""
+    """Steps in their order; a list may begin anew under another heading."""
+    numbers = [int(found["number"]) for found in _STEP.finditer(text) if not found["indent"]]
     problems: list[str] = []
-    stripped = text.strip()
-    if not stripped.startswith("# How to"):
-        problems.append("no_title")
-    numbers = [int(number) for number in _STEP.findall(stripped)]
-    if len(numbers) < _MIN_STEPS:
+    if len(numbers) < _LEAST_STEPS:
         problems.append("too_few_steps")
-    if numbers != list(range(1, len(numbers) + 1)):
+    # Markdown counts by itself: a list in which every item is a 1 is in order.
+    if any(b not in (a + 1, 1) for a, b in zip([0, *numbers], numbers, strict=False)):
         problems.append("steps_out_of_order")
-    lines = [line for line in stripped.splitlines() if line.strip()]
-    if len(lines) > 1 and _STEP.match(lines[1]):
-        problems.append("no_introduction")
-    if lines and _STEP.match(lines[-1]):
-        problems.append("no_closing_sentence")
     return problems
 
 
@@ -115,9 +102,27 @@ def check_json(text: str) -> list[str]:
     return [] if isinstance(value, dict | list) else ["not_json"]
 
 
-def rule_for(conformance: str, answer_schema: Mapping[str, Any] | None = None) -> Rule:
-    """The rule of a recipe: that of its name, and its JSON schema where it has one."""
-    named = RULES[conformance]
+RULES: Mapping[str, Rule] = {
+    "table": check_table,
+    "math": check_math,
+    "faq": check_faq,
+    "tutorial": check_tutorial,
+    "json": check_json,
+    "none": check_none,
+}
+"""Shipped rules by the name that a recipe's `conformance` gives."""
+
+COMPUTING = frozenset({"math"})
+"""Rules of answers that may compute numbers which their sources do not have."""
+
+
+def rule_for(conformance: str | PatternConformance, answer_schema: Mapping[str, Any] | None = None) -> Rule:
+    """The rule of a recipe, and its JSON schema where it has one.
+
+    Raises:
+        SpecError: a function that the spec names cannot be imported.
+    """
+    named = _rule(conformance)
     if answer_schema is None:
         return named
     validator = validator_for(answer_schema)(answer_schema)
@@ -131,21 +136,92 @@ def rule_for(conformance: str, answer_schema: Mapping[str, Any] | None = None) -
     return check
 
 
-RULES: Mapping[str, Rule] = {
-    "table": check_table,
-    "math": check_math,
-    "faq": check_faq,
-    "tutorial": check_tutorial,
-    "json": check_json,
-    "none": check_none,
-}
-"""Rules by the name that a recipe's `conformance` gives."""
+def _rule(conformance: str | PatternConformance) -> Rule:
+    if isinstance(conformance, PatternConformance):
+        return _pattern_rule(conformance)
+    if conformance in RULES:
+        return RULES[conformance]
+    module, _, attribute = conformance.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpecError(f"the conformance rule {conformance!r} cannot be imported: {error}") from None
+    if not callable(found):
+        raise SpecError(
+            f"the conformance rule {conformance!r} is no function", fix="name a function of the answer's text"
+        )
+    return cast(Rule, found)
+
+
+def _pattern_rule(spec: PatternConformance) -> Rule:
+    required = [
+        (code, re.compile(one.pattern, re.MULTILINE), one.min, one.max) for code, one in spec.required_counts.items()
+    ]
+    forbidden = [(code, re.compile(pattern, re.MULTILINE)) for code, pattern in spec.forbidden.items()]
+
+    def check(text: str) -> list[str]:
+        counts = [(code, sum(1 for _ in pattern.finditer(text)), low, high) for code, pattern, low, high in required]
+        missing = [code for code, count, low, high in counts if count < low or (high is not None and count > high)]
+        return missing + [code for code, pattern in forbidden if pattern.search(text)]
+
+    return check
+
+
+def _is_head(line: str, below: str) -> bool:
+    return "|" in line and "-" in below and _SEPARATOR.fullmatch(below) is not None
+
+
+def _table_problems(lines: list[str]) -> Iterator[str]:
+    """What is wrong with the table that begins with the first line."""
+    width = len(_cells(lines[0]))
+    body = []
+    for line in lines[2:]:
+        if "|" not in line:
+            break
+        body.append(_cells(line))
+    cells = [cell for row in body for cell in row]
+    if not any(cells):
+        yield "empty_table"
+    elif sum(not cell for cell in cells) > _MOST_EMPTY_CELLS * len(cells):
+        yield "empty_cells"
+    if any(len(row) != width for row in [_cells(lines[1]), *body]):
+        yield "ragged_table"
 
 
 def _cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip().strip("|").split("|")]
+    inner = row.strip()
+    inner = inner.removeprefix("|")
+    if inner.endswith("|") and not inner.endswith("\\|"):
+        inner = inner[:-1]
+    return [cell.strip() for cell in _CELL_BORDER.split(inner)]
 
 
-def _contiguous(flags: list[bool]) -> bool:
-    first, last = flags.index(True), len(flags) - flags[::-1].index(True)
-    return all(flags[first:last])
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Questions, in lower case, with what stands between them and the next one.
+
+    A question is a line that is labelled as one, or that ends with a question mark. Where a list, a heading or bold
+    type marks the questions, plain lines that ask something belong to an answer.
+    """
+    question: str | None = None
+    answer: list[str] = []
+    marks = False
+    for line in (line.strip() for line in text.splitlines()):
+        if (asked := _question(line, plain=not marks and (question is None or bool(answer)))) is not None:
+            if question is not None:
+                yield question, " ".join(answer)
+            question, answer = asked, []
+            marks = marks or not line[:1].isalpha() or _LABELLED.match(line) is not None
+        elif question is not None and (said := _ANSWER_LABEL.sub("", line, count=1).strip()):
+            answer.append(said)
+    if question is not None:
+        yield question, " ".join(answer)
+
+
+def _question(line: str, *, plain: bool) -> str | None:
+    """What a line asks; None if it asks nothing. ``plain``: a line without any mark may be a question."""
+    asks = _ASKS.match(line)
+    if not asks:
+        return None
+    labelled = _LABELLED.match(line) is not None
+    ends = line.rstrip("*_ ").endswith("?") and not _ANSWER_LINE.match(line) and (plain or not line[:1].isalpha())
+    return asks["said"].strip("*_ ").lower() if labelled or ends else None

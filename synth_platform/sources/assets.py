@@ -6,6 +6,7 @@ import dagster as dg
 
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
+from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.snapshots import Snapshot
 from synth_platform.sources.build import build_documents, source_fingerprint
@@ -13,7 +14,7 @@ from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.schema import DOCUMENTS, SKIPPED
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def documents_asset(
@@ -22,6 +23,7 @@ def documents_asset(
     *,
     tokenizer: Callable[[], ChatTokenizer],
     reuse_documents: bool,
+    privacy: PrivacySpec,
 ) -> dg.AssetsDefinition:
     """`<dataset>/documents`: what the sources hold after selection; skipped rows keep their reason."""
     asset = dataset.asset("documents")
@@ -39,10 +41,13 @@ def documents_asset(
                 count_tokens=counter.count,
                 used=used,
                 scratch=run.workspace.scratch,
+                privacy=privacy,
             )
             for table, rows in batches:
                 run.writer.write(table, rows)
                 run.writer.count(**{table: rows.height, "read": rows.height})
+                if table == "documents":
+                    run.writer.count(redacted=int(rows["redacted"].sum()))
 
         return Stage(
             asset=asset,
@@ -51,6 +56,7 @@ def documents_asset(
                 "sources": [source.model_dump(mode="json") for source in sources],
                 "content": {source.name: source_fingerprint(source, dataset.base) for source in sources},
                 "tokenizer": counter.digest,
+                "privacy": privacy.model_dump(mode="json", include={"source", "regions", "ner"}),
                 "earlier_cycles": [cycle.manifest.digest for cycle in earlier],
             },
             upstreams=(),
@@ -87,6 +93,7 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     return {
         "tokens": int(tokens.sum()),
         "documents_by_source": dg.MetadataValue.json(dict(by_source.iter_rows())),
+        "redacted": snapshot.manifest.counts.get("redacted", 0),
         "skipped_by_reason": dg.MetadataValue.json(dict(reasons.iter_rows())),
         "plots": dg.MetadataValue.md(pictures),
     }

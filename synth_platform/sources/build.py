@@ -5,6 +5,8 @@ from pathlib import Path
 
 from synth_platform.digest import digest_int
 from synth_platform.errors import SourceError
+from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.protect import DEFAULT_PRIVACY
 from synth_platform.progress import track
 from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.filters import CountTokens
@@ -22,6 +24,7 @@ def build_documents(
     count_tokens: CountTokens,
     used: frozenset[str],
     scratch: Path,
+    privacy: PrivacySpec = DEFAULT_PRIVACY,
 ) -> Iterator[Batch]:
     """Documents and skipped rows of all sources, in their order; every row that is read is in one of the two.
 
@@ -32,6 +35,7 @@ def build_documents(
         count_tokens: the generator's tokenizer.
         used: ids of documents that are not to be used again.
         scratch: folder for temporary files.
+        privacy: what happens to personal data.
 
     Raises:
         SourceError: a source is missing, damaged, or gives no document.
@@ -39,7 +43,13 @@ def build_documents(
     for source in sources:
         own_seed = digest_int(seed, source.name)
         selection = Selection(
-            source.name, source.select, seed=own_seed, count_tokens=count_tokens, used=used, scratch=scratch
+            source.name,
+            source.select,
+            seed=own_seed,
+            count_tokens=count_tokens,
+            used=used,
+            privacy=privacy,
+            scratch=scratch,
         )
         selected = skipped = 0
         with track(f"documents · {source.name}") as task:

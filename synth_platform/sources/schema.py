@@ -12,9 +12,11 @@ DOCUMENTS = pl.Schema(
         "language": pl.String(),
         "tokens": pl.Int64(),
         "metadata": pl.String(),
+        "redacted": pl.Int32(),
     }
 )
-"""``id`` is ``<source>/<id in the source or digest of the text>``; ``metadata`` is the text of a JSON object."""
+"""``id`` is ``<source>/<id in the source or digest of the text>``; ``metadata`` is the text of a JSON object;
+``redacted`` counts placeholders that stand for personal data."""
 
 SKIPPED = pl.Schema(
     {

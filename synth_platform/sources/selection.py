@@ -9,6 +9,8 @@ import polars as pl
 
 from synth_platform.digest import digest_int, digest_texts
 from synth_platform.errors import SourceError
+from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.protect import protect
 from synth_platform.sources import filters
 from synth_platform.sources.config import SelectionSpec
 from synth_platform.sources.dedup import ExactDuplicates, HashMap, NearDuplicates, hash_texts
@@ -30,6 +32,7 @@ class Selection:
         seed: draws the sample.
         count_tokens: the generator's tokenizer.
         used: ids of documents that earlier cycles used.
+        privacy: what happens to personal data.
         scratch: folder for files that live as long as the run.
     """
 
@@ -41,8 +44,10 @@ class Selection:
         seed: int,
         count_tokens: CountTokens,
         used: frozenset[str],
+        privacy: PrivacySpec,
         scratch: Path,
     ) -> None:
+        self._privacy = privacy
         self._source, self._spec, self._seed = source, spec, seed
         self._count_tokens, self._used, self._scratch = count_tokens, used, scratch
         self._ids = _Ids(source)
@@ -83,19 +88,29 @@ class Selection:
         return checks
 
     def _filter(self, rows: pl.DataFrame, bad: list[Skip], checks: list[Filter]) -> tuple[pl.DataFrame, list[Skip]]:
-        rows = self._ids.assign(rows)
+        rows, skips = self._protect(self._ids.assign(rows))
+        skips += bad
         rows = rows.with_columns(
             pl.Series("tokens", self._count_tokens(_texts(rows)), dtype=pl.Int64()),
             pl.lit(self._source).alias("source"),
         )
         if self._spec.languages:
             rows = filters.with_language(rows)
-        skips = list(bad)
         for check in checks:
             verdicts = check(rows) if rows.height else []
             skips += _skips(rows, verdicts)
             rows = rows.filter(pl.Series([verdict is None for verdict in verdicts], dtype=pl.Boolean()))
         return rows, skips
+
+    def _protect(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Skip]]:
+        """Rows with placeholders for personal data, and rows that have to go for what is in them.
+
+        Ids are made before: they do not change with the policies.
+        """
+        safe = protect(rows["text"], self._privacy.source, self._privacy)
+        rows = rows.with_columns(safe.texts.alias("text"), safe.redacted.cast(pl.Int32()).alias("redacted"))
+        skips = _skips(rows, [("privacy", ", ".join(kinds)) if kinds else None for kinds in safe.rejected])
+        return rows.filter(safe.rejected.list.len() == 0), skips
 
 
 class _Ids:

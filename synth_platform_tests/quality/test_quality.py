@@ -5,15 +5,19 @@ import re
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from synth_platform.errors import SpecError
 from synth_platform.pilot.corpus import Example, examples
-from synth_platform.quality import detectors
+from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.accept import accept
-from synth_platform.quality.assess import assess_row
-from synth_platform.quality.config import GateSpec, QualitySpec
-from synth_platform.quality.conformance import RULES, rule_for
+from synth_platform.quality.config import GateSpec, QualitySpec, with_defaults
+from synth_platform.quality.conformance import COMPUTING, RULES, rule_for
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.gates import Gate, apply_overrides, evaluate, failing_rows
+from synth_platform.quality.judge import judge
+from synth_platform.quality.screen import measure
 
 HELD_OUT = list(examples(120, seed=5, split="documents"))
 
@@ -56,44 +60,68 @@ def test_one_wrong_letter_in_a_name_is_a_wrong_statement() -> None:
 @pytest.mark.parametrize(
     ("recipe", "change", "problem"),
     [
-        ("table", lambda text: text.replace("| --- | --- |\n", ""), "no_table_header"),
+        ("table", lambda text: text.replace("| --- | --- |\n", ""), "no_table"),
         ("table", lambda text: text.replace(" |\n\nQ", " | x |\n\nQ"), "ragged_table"),
+        ("table", lambda text: re.sub(r"(?<=-- \|\n)(\|.*\n)+", "", text), "empty_table"),
         ("table", lambda text: text.split("Question")[0], "no_question"),
         ("table", lambda text: text.split("Answer")[0], "no_answer"),
-        ("math", lambda text: text.removeprefix("Problem:"), "no_problem"),
-        ("math", lambda text: re.sub(r"= (\d+)", "= 1", text, count=1), "wrong_arithmetic"),
+        ("math", lambda text: "Solution" + text.split("Solution")[1], "no_problem"),
+        ("math", lambda text: text.split("Solution")[0], "no_solution"),
         ("math", lambda text: text.rsplit("Final", 1)[0], "no_final_answer"),
-        ("math", lambda text: re.sub(r"Final answer: \d+", "Final answer: 7777", text), "final_answer_differs"),
-        ("faq", lambda text: text.lstrip("# "), "no_title"),
         ("faq", lambda text: text.rsplit("A:", 1)[0], "question_without_answer"),
-        ("faq", lambda text: text.replace("?**", "**"), "question_without_mark"),
-        ("tutorial", lambda text: text.replace("# How to", "# Why"), "no_title"),
+        ("faq", lambda text: "\n\n".join(text.split("\n\n")[:2]), "too_few_pairs"),
+        ("faq", lambda text: text + "\n\n" + text.split("\n\n")[-1], "repeated_question"),
         ("tutorial", lambda text: text.replace("2. ", "9. "), "steps_out_of_order"),
-        ("tutorial", lambda text: text.rsplit("\n\n", 1)[0], "no_closing_sentence"),
+        ("tutorial", lambda text: re.sub(r"(?m)^\d\. ", "", text), "too_few_steps"),
     ],
 )
-def test_broken_formats_are_named(recipe, change, problem) -> None:
+def test_broken_forms_are_named(recipe, change, problem) -> None:
     for example in [one for one in HELD_OUT if one.recipe == recipe][:5]:
         assert problem in RULES[recipe](change(example.answer)), change(example.answer)
 
 
-def test_detectors_find_what_they_are_for_and_nothing_else() -> None:
-    plain = HELD_OUT[2].answer
-    for detector, bad in (
-        (detectors.is_refusal, "I'm sorry, but I cannot help with that."),
-        (detectors.is_refusal, "As an AI language model I do not have"),
-        (detectors.has_chatter, "Sure, here is the table you asked for:\n| a |"),
-        (detectors.has_chatter, "| a | b |\nI hope this helps!"),
-        (detectors.has_control_tokens, "text <|im_end|> more"),
-        (detectors.has_placeholder, "Written by [insert name]"),
-    ):
-        assert detector(bad)
-        assert not detector(plain)
-    assert detectors.duplicate_ngrams("one two three four five six seven eight " * 20) > 0.8
-    assert detectors.compression_ratio("loop " * 500) < 0.05 < detectors.compression_ratio(plain)
-    source = HELD_OUT[0].document.text
-    assert detectors.copied_share(source, source) == 1.0
-    assert detectors.copied_share(plain, source) == 0.0
+@pytest.mark.parametrize(
+    ("recipe", "text"),
+    [
+        ("table", "Name | Born\n:--|--:\nAda \\| Lady | 1815\n\n**Question:** When?\n**Answer:** In 1815."),
+        ("faq", "### What is it?\nA bridge.\n\n### Who built it?\n\nNobody knows."),
+        ("faq", "Q1: What is it?\nA1: A bridge.\nQ2: Name the builder.\nA2: Nobody knows."),
+        ("faq", "1. **What is it?**\n   A bridge.\n2. **Who built it?**\n   Who knows?\n   Nobody."),
+        ("tutorial", "## Step 1: Cut\nCut it.\n## Step 2: Glue\nGlue it."),
+        ("tutorial", "1. Cut.\n   1. Slowly.\n1. Glue.\n1. Wait."),
+        ("math", "A farmer has 3 cows and buys 4.\n\n**Solution:**\n3 + 4 = 7\nThe answer is 7."),
+    ],
+)
+def test_forms_that_models_write_are_kept(recipe: str, text: str) -> None:
+    assert RULES[recipe](text) == []
+
+
+def test_a_recipe_may_bring_its_own_form() -> None:
+    spec = RecipeSpec.model_validate(
+        {
+            "name": "letter",
+            "template": "faq",
+            "conformance": {
+                "required": {"no_greeting": "^Dear ", "paragraphs": {"pattern": "^$", "min": 2, "max": 3}},
+                "forbidden": {"signed_by_model": "Assistant$"},
+            },
+        }
+    )
+    check = rule_for(spec.conformance_rule)
+    assert check("Dear Ada,\n\nhello.\n\nYours, B.") == []
+    assert check("Hello,\n\nyours, Assistant") == ["no_greeting", "paragraphs", "signed_by_model"]
+    assert rule_for("synth_platform.quality.conformance:check_json")("{") == ["not_json"]
+    with pytest.raises(SpecError, match="cannot be imported"):
+        rule_for("nowhere:nothing")
+    with pytest.raises(ValueError, match="no regular expression"):
+        RecipeSpec.model_validate({"name": "x", "conformance": {"forbidden": {"bad": "("}}})
+    with pytest.raises(ValueError, match="there is no rule 'tabel'"):
+        RecipeSpec.model_validate({"name": "x", "conformance": "tabel"})
+
+
+def screened(rows: list[dict[str, object]], recipe: str, spec: QualitySpec | None = None) -> pl.DataFrame:
+    measured = measure(pl.DataFrame(rows), RULES[recipe], computes=recipe in COMPUTING)
+    return judge(measured, with_defaults(spec or QualitySpec(), recipe))
 
 
 def row(example: Example, **changes: object) -> dict[str, object]:
@@ -108,22 +136,114 @@ def row(example: Example, **changes: object) -> dict[str, object]:
     }
 
 
+@pytest.mark.parametrize("recipe", ["table", "math", "faq", "tutorial"])
+def test_right_answers_are_accepted(recipe: str) -> None:
+    judged = screened([row(one) for one in HELD_OUT if one.recipe == recipe], recipe)
+    wrong = judged.filter(pl.col("verdict") != "accepted").select("reasons", "invented").to_dicts()
+    assert wrong == []
+
+
 def test_each_reason_is_given() -> None:
-    example, spec = HELD_OUT[2], QualitySpec()
-    rule = rule_for(example.recipe)
-    assert assess_row(row(example), spec, rule)["verdict"] == "accepted"
-    for changes, reason in (
+    example = HELD_OUT[2]
+    source = example.document.text
+    answer = example.answer
+    cases: list[tuple[dict[str, object], str]] = [
         ({"status": "truncated"}, "truncated"),
         ({"status": "failed", "text": ""}, "failed"),
         ({"status": "empty", "text": ""}, "empty"),
+        ({"text": " \n"}, "empty"),
+        ({"text": None, "status": "failed"}, "failed"),
         ({"text": "Sure, here is your answer:"}, "chatter"),
-        ({"text": example.document.text}, "copied"),
+        ({"text": answer + "\nI hope this helps!"}, "chatter"),
+        ({"text": "I'm sorry, but I cannot help with that."}, "refusal"),
+        ({"text": answer + " <|im_end|>"}, "control_tokens"),
+        ({"text": "Written by [insert name]. " + answer}, "placeholder"),
+        ({"text": answer + "<br/>"}, "html"),
+        ({"text": answer + " cafÃ©"}, "encoding"),
+        ({"text": answer + "\nThis sentence goes on and on until it stops at the"}, "truncated"),
+        ({"text": "Yes, it is."}, "too_short"),
+        ({"text": source}, "copied"),
         ({"text": example.prompt.split("Document:")[0]}, "prompt_echo"),
         ({"text": "no " * 3000}, "repetition:compression"),
-        ({"text": example.answer.replace(example.document.facts[1].value, "Nothing")}, "wrong_facts"),
-    ):
-        judged = assess_row(row(example, **changes), spec, rule)
-        assert judged["verdict"] == "rejected" and reason in judged["reasons"], (reason, judged["reasons"])
+        ({"text": "one two three four five six seven eight " * 20}, "repetition:ngrams"),
+        ({"text": "again\n" * 30}, "repetition:lines"),
+        (
+            {"text": "Das Dokument handelt von einer Stadt, die vor langer Zeit an einem Fluss gebaut wurde."},
+            "language",
+        ),
+        ({"text": answer + "\nIt has 777 towers."}, "invented:numbers"),
+        ({"text": answer + "\nIt was built by Leonardo."}, "invented:names"),
+        ({"text": answer + "\nThat was on March 3, 1912."}, "invented:dates"),
+        ({"text": answer.replace(example.document.facts[1].value, "Nothing")}, "wrong_facts"),
+    ]
+    judged = screened([row(example, generation_id=str(n), **changes) for n, (changes, _) in enumerate(cases)], "table")
+    for (changes, reason), found in zip(cases, judged["reasons"], strict=True):
+        assert reason in found, (changes, reason, found.to_list() if hasattr(found, "to_list") else found)
+
+
+def test_a_solution_is_computed_again() -> None:
+    text = "Problem: A man has 12 hens and buys 30 more. How many?\n\nSolution:\n1. 12 + 30 = {}\n\nFinal answer: {}"
+    source = "A man has 12 hens. At the market he buys 30 more of them, for he likes eggs."
+    rows = [
+        {**row(HELD_OUT[0]), "source_text": source, "metadata": None, "text": text.format(*pair)}
+        for pair in ((42, 42), (43, 43), (42, 44))
+    ]
+    first, second, third = screened(rows, "math")["reasons"].to_list()
+    assert first == []
+    assert "arithmetic:step" in second
+    assert third == ["arithmetic:final_answer"]
+
+
+def test_numbers_are_compared_by_what_they_say() -> None:
+    source = (
+        "The tower was finished on 3 March 1999. It cost 2,500,000 dollars, weighs 2,987 kg, is 25 percent taller than"
+        " the old one and has three hundred steps. Sixty masons worked on it for five years, says Anna Brandt of Ulm."
+    )
+    same = (
+        "On March 3, 1999 the tower was finished, for $2.5 million. It weighs about 3,000 kilograms, has 300 steps and"
+        " is 25% taller; 60 masons built it in 5 years, as Anna Brandt told."
+    )
+    rows = [
+        {**row(HELD_OUT[0]), "source_text": source, "metadata": None, "text": text}
+        for text in (
+            same,
+            same.replace("about 3,000 kilograms", "2,987 tonnes"),
+            same.replace("March 3", "March 5"),
+            same + " It has 4 km.",
+        )
+    ]
+    measured = measure(pl.DataFrame(rows), RULES["none"])
+    assert measured["invented"].to_list()[0] == []
+    assert measured["changed_units"].to_list()[:3] == [0, 1, 0]
+    assert measured["invented_dates"].to_list()[:3] == [0, 0, 1]
+    assert measured["invented_numbers"].to_list() == [0, 0, 0, 1]
+    assert measured["kept_numbers"].to_list()[0] is not None
+
+
+def test_limits_decide_and_metrics_stay() -> None:
+    example = HELD_OUT[2]
+    rows = [
+        row(example, text=text, metadata=None) for text in (example.answer, example.answer + "\nIt has 777 towers.")
+    ]
+    measured = measure(pl.DataFrame(rows), RULES[example.recipe])
+    strict, loose = judge(measured, QualitySpec()), judge(measured, QualitySpec(max_invented_numbers=1))
+    assert strict["verdict"].to_list() == ["accepted", "rejected"] and loose["verdict"].to_list() == ["accepted"] * 2
+    assert strict.drop("verdict", "reasons").equals(loose.drop("verdict", "reasons"))
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=300), min_size=1, max_size=6), st.text(max_size=300), st.integers(1, 3))
+def test_any_text_is_measured_alone_as_in_a_block(texts: list[str], source: str, split: int) -> None:
+    rows = [{**row(HELD_OUT[0]), "generation_id": str(n), "text": text, "source_text": source, "metadata": None}
+            for n, text in enumerate(texts)]  # fmt: skip
+    together = judge(measure(pl.DataFrame(rows), RULES["faq"], computes=True), QualitySpec())
+    apart = [judge(measure(pl.DataFrame(rows[at : at + split]), RULES["faq"], computes=True), QualitySpec())
+             for at in range(0, len(rows), split)]  # fmt: skip
+    assert together.equals(pl.concat(apart))
+    assert all(
+        bool(reasons) == (verdict == "rejected")
+        for reasons, verdict in together.select("reasons", "verdict").iter_rows()
+    )
 
 
 def test_contaminated_rows_are_rejected_with_all_their_reasons() -> None:

@@ -1,0 +1,132 @@
+"""What other limits would change: stored generations judged anew, row by row beside the verdicts that stand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from synth_platform.errors import SynthError
+from synth_platform.privacy.config import PrivacySpec
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.quality.config import QualitySpec
+from synth_platform.quality.judge import judge
+from synth_platform.quality.remeasure import find_measured, limits_of, measured_digest, metrics_of
+from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.catalog import input_of
+from synth_platform.snapshots.frames import in_step
+
+_EXAMPLES = 5
+_NOT_QUALITY = ("contaminated", "contaminated_prompt", "contaminated_source")
+
+
+@dataclass
+class Replay:
+    """How a recipe's rows fare under other limits.
+
+    Args:
+        recipe: its name.
+        rows: all generations.
+        accepted: accepted rows, before and after.
+        tokens: tokens of the accepted rows, before and after.
+        reasons: rows by reason, before and after.
+        gained: ids of some rows that would be accepted.
+        lost: ids of some rows that would no longer be.
+        measured: whether the metrics were read (False: every row had to be measured again).
+    """
+
+    recipe: str
+    rows: int = 0
+    accepted: list[int] = field(default_factory=lambda: [0, 0])
+    tokens: list[int] = field(default_factory=lambda: [0, 0])
+    reasons: dict[str, list[int]] = field(default_factory=dict)
+    gained: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    measured: bool = True
+
+    def changed_reasons(self) -> dict[str, tuple[int, int]]:
+        """Reasons whose number of rows would change, the largest change first."""
+        changed = {name: (before, after) for name, (before, after) in self.reasons.items() if before != after}
+        return dict(sorted(changed.items(), key=lambda item: (-abs(item[1][1] - item[1][0]), item[0])))
+
+
+def replay(
+    snapshots: Snapshots,
+    dataset: str,
+    partition: str | None,
+    recipe: RecipeSpec,
+    quality: QualitySpec,
+    privacy: PrivacySpec,
+) -> Replay:
+    """Judge a recipe's stored generations under the given limits; nothing is written.
+
+    Args:
+        snapshots: all versions.
+        dataset: name of the dataset.
+        partition: the cycle.
+        recipe: the recipe, as the changed spec has it.
+        quality: its limits in the changed spec.
+        privacy: the policies in the changed spec.
+
+    Raises:
+        SynthError: the recipe's rows have not been judged yet.
+    """
+    current = _judged(snapshots, f"{dataset}/accepted/{recipe.name}", partition)
+    prompts, generations = (snapshots.require(input_of(current, kind)) for kind in ("prompts", "generations"))
+    asset = f"{dataset}/quality/{recipe.name}"
+    known = find_measured(snapshots, asset, partition, measured_digest(recipe, privacy, generations))
+    found = Replay(recipe.name, measured=known is not None)
+    metrics = metrics_of(recipe, privacy, prompts, generations, known)
+    limits = limits_of(recipe, quality)
+    judged = (judge(batch, limits, privacy.output).select("generation_id", "reasons") for batch in metrics)
+    tokens = (
+        batch.rename({"id": "generation_id"}) for batch in generations.batches(columns=["id", "completion_tokens"])
+    )
+    verdicts = _Verdicts(current)
+    for batch in in_step(tokens, judged, left_on="generation_id", right_on="generation_id"):
+        _count(found, batch, verdicts)
+    return found
+
+
+def _judged(snapshots: Snapshots, asset: str, partition: str | None) -> Snapshot:
+    head = snapshots.head(asset, partition)
+    if head is None:
+        raise SynthError(f"{asset} has not been materialized yet: there are no verdicts to compare with")
+    return head
+
+
+class _Verdicts:
+    """Reasons against each row, as they stand; asked for in the rows' order, so that none is held."""
+
+    def __init__(self, accepted: Snapshot) -> None:
+        batches = accepted.batches("rejected", columns=["generation_id", "reasons"])
+        self._rejected = (row for batch in batches for row in batch.iter_rows())
+        self._next = next(self._rejected, None)
+
+    def of(self, row_id: str) -> list[str]:
+        """Reasons against the next row."""
+        if self._next is None or self._next[0] != row_id:
+            return []
+        reasons = self._next[1]
+        self._next = next(self._rejected, None)
+        return reasons
+
+
+def _count(found: Replay, batch: pl.DataFrame, verdicts: _Verdicts) -> None:
+    for row_id, tokens, reasons in batch.select("generation_id", "completion_tokens", "reasons").iter_rows():
+        before = verdicts.of(row_id)
+        after = [*reasons, *_kept(before)]
+        found.rows += 1
+        for side, some in enumerate((before, after)):
+            found.accepted[side] += not some
+            found.tokens[side] += 0 if some else tokens or 0
+            for reason in set(some):
+                found.reasons.setdefault(reason, [0, 0])[side] += 1
+        if bool(before) != bool(after):
+            examples = found.gained if before else found.lost
+            if len(examples) < _EXAMPLES:
+                examples.append(row_id)
+
+
+def _kept(reasons: list[str]) -> Iterator[str]:
+    """Reasons that limits of quality have no part in."""
+    return (reason for reason in reasons if reason.partition(":")[0] in _NOT_QUALITY)
