@@ -73,7 +73,7 @@ def _materialize(
     verify: bool = False,
 ) -> None:
     from synth_platform import terminal
-    from synth_platform.dataset.graph import dataset_gates
+    from synth_platform.dataset.graph import dataset_checks
     from synth_platform.generation.config import VllmEngine
     from synth_platform.generation.environment import install, locate
     from synth_platform.ops.guard import judgements
@@ -90,7 +90,7 @@ def _materialize(
         with terminal.progress(console):
             ended = run_dataset(spec, base, workspace, instance, partition=partition, fresh=fresh)
         heads = current_versions(workspace, spec.name, partition)
-        gates = dataset_gates(spec)
+        gates = dataset_checks(spec, base)
         names = {asset: [gate.name for gate in some] for asset, some in gates.items()}
         blocking = [(asset, gate.name) for asset, some in gates.items() for gate in some if gate.severity == "critical"]
         judged = judgements(instance, heads, names)

@@ -29,9 +29,12 @@ from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality import checks as quality_checks
 from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.gates import Gate, apply_overrides
+from synth_platform.quality.gates import Check, Gate, apply_overrides
+from synth_platform.quality.suites import Suites, load_suites
 from synth_platform.release import checks as release_checks
 from synth_platform.release.assets import release_asset
+from synth_platform.review import checks as review_checks
+from synth_platform.review.assets import review_asset
 from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
@@ -44,6 +47,7 @@ STAGE_GATES: Mapping[str, Sequence[Gate]] = {
     "contamination": contamination_checks.SCAN_GATES,
     "accepted": quality_checks.ACCEPTED_GATES,
     "mixture": mixing_checks.GATES,
+    "review": review_checks.GATES,
     "release": release_checks.GATES,
 }
 """Gates by the stage names that `gates` of a spec uses."""
@@ -138,9 +142,9 @@ def _rescan_jobs(graph: "_Graph") -> list[Any]:
     return [rescan, patch]
 
 
-def dataset_gates(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
-    """Gates of each of the dataset's assets, with the spec's changes."""
-    graph = _Graph(spec, Path())
+def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
+    """Gates of each of the dataset's assets, with the spec's changes, and the expectations of its suites."""
+    graph = _Graph(spec, base)
     graph.build()
     return dict(graph.gates)
 
@@ -182,7 +186,10 @@ class _Graph:
     base: Path
     assets: list[dg.AssetsDefinition] = field(default_factory=list)
     checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
-    gates: dict[str, Sequence[Gate]] = field(default_factory=dict)
+    gates: dict[str, Sequence[Check]] = field(default_factory=dict)
+    prompts: dict[str, Upstream] = field(default_factory=dict)
+    scans: list[Upstream] = field(default_factory=list)
+    """What was found of test items in each recipe's generations."""
     profile: dg.AssetsDefinition | None = None
     """The engine profile, made by a job of its own."""
     release_scan: dg.AssetsDefinition | None = None
@@ -190,10 +197,11 @@ class _Graph:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.context = DatasetContext(
-            spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence)
-        )
         self.stage_gates = _with_overrides(spec)
+        self.suites = _suites(spec, self.base, self.stage_gates)
+        self.context = DatasetContext(
+            spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence), self.suites
+        )
         engine = spec.engine
         self.tokenizer = partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision)
 
@@ -220,8 +228,8 @@ class _Graph:
         return self._upstream(stage, "/".join(asset.key.path))
 
     def _upstream(self, stage: str, asset: str) -> Upstream:
-        self.gates[asset] = self.stage_gates[stage]
-        return Upstream(asset, blocking_names(self.stage_gates[stage]))
+        self.gates[asset] = [*self.stage_gates[stage], *self.suites.get(stage, ())]
+        return Upstream(asset, blocking_names(self.gates[asset]))
 
     def _documents(self) -> Upstream:
         spec = self.spec
@@ -255,6 +263,7 @@ class _Graph:
 
     def _recipes(self, documents: Upstream, index: Upstream, in_documents: Upstream) -> dict[str, Upstream]:
         prompts = {recipe.name: self._prompts(recipe, documents) for recipe in self.spec.recipes}
+        self.prompts = prompts
         if prompts:
             self.assets.append(
                 generations_assets(
@@ -281,6 +290,7 @@ class _Graph:
             sources=sources,
             tokenizer=self.tokenizer,
             context_length=spec.engine.context_length,
+            held_out=spec.privacy.held_out,
         )
         checks = prompt_checks.prompts_checks(
             self.context,
@@ -314,6 +324,7 @@ class _Graph:
             ),
             self._contamination_checks(name),
         )
+        self.scans.append(contamination)
         asset = accepted_asset(
             context,
             recipe,
@@ -342,9 +353,10 @@ class _Graph:
             ),
             mixing_checks.mixture_checks(context, self.stage_gates["mixture"]),
         )
+        review = self._review(mixture, documents, in_documents, accepted)
         scan = contamination_assets.RELEASE_SCAN.format(spec.name)
         asset = release_asset(
-            context, spec.release, mixture, description=spec.description, gates=dict(self.gates), rescan=scan
+            context, spec.release, mixture, review, description=spec.description, gates=dict(self.gates), rescan=scan
         )
         release = self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
         if spec.benchmarks:
@@ -352,6 +364,35 @@ class _Graph:
                 context, spec.contamination, release, self._benchmarks()
             )
             self.checks.append(self._contamination_checks("release"))
+
+    def _review(
+        self, mixture: Upstream, documents: Upstream, in_documents: Upstream, accepted: Mapping[str, Upstream]
+    ) -> Upstream:
+        spec, context = self.spec, self.context
+        asset = review_asset(
+            context,
+            spec.review,
+            spec.privacy,
+            mixture=mixture,
+            documents=documents,
+            accepted=accepted,
+            prompts=self.prompts,
+            contamination=[in_documents, *self.scans],
+            rewritten=[source.name for source in spec.sources if "rewrite" in source.roles],
+        )
+        return self._add("review", asset, review_checks.review_checks(context, self.stage_gates["review"]))
+
+
+def _suites(spec: DatasetSpec, base: Path, gates: Mapping[str, Sequence[Gate]]) -> Suites:
+    """The dataset's own expectations, none of which is called like a gate of its stage."""
+    path = base / spec.suites
+    suites = load_suites(path, list(STAGE_GATES))
+    for stage, suite in suites.items():
+        if taken := sorted({one.name for one in suite} & {gate.name for gate in gates[stage]}):
+            raise SpecError(
+                f"{stage} has a gate {taken[0]!r} already", where=str(path), fix="give the expectation another name"
+            )
+    return suites
 
 
 def _with_overrides(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:

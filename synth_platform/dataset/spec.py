@@ -8,7 +8,6 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
-from synth_platform.dataset.strict_yaml import Document, read_yaml
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
@@ -16,7 +15,9 @@ from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
 from synth_platform.release.config import ReleaseSpec
+from synth_platform.review.config import ReviewSpec
 from synth_platform.sources.config import SourceSpec
+from synth_platform.strict_yaml import Document, read_yaml
 
 COMPONENT_TYPE = "synth_platform.dataset.DatasetComponent"
 SPEC_FILE = "defs.yaml"
@@ -71,8 +72,12 @@ class DatasetSpec(StrictModel):
     """What counts as contaminated."""
     gates: dict[str, dict[str, GateSpec]] = Field(default_factory=dict)
     """Changed bounds or severities: stage, then gate name."""
+    suites: str = "suites.yaml"
+    """File of expectations (Great Expectations) beside this one; it need not exist."""
     mixture: MixtureSpec = MixtureSpec()
     """Weights and size of the training mixture."""
+    review: ReviewSpec = ReviewSpec()
+    """How a whole version is looked at before it is released."""
     release: ReleaseSpec = ReleaseSpec()
     """What the dataset card says."""
     cadence: CadenceSpec | None = None

@@ -9,8 +9,9 @@ import dagster as dg
 from synth_platform.errors import SnapshotError
 from synth_platform.ops.guard import JUDGED_VERSION, version_of
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import DatasetContext, node_name
-from synth_platform.quality.gates import Gate, GateOutcome, evaluate
+from synth_platform.ops.stage import DatasetContext, node_name, shown_cell
+from synth_platform.quality.gates import Check, Gate, GateOutcome, evaluate
+from synth_platform.quality.suites import ExpectationOutcome, evaluate_suite
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.reconcile import Reconciliation
@@ -40,9 +41,9 @@ def books(workspace: Workspace, snapshot: Snapshot) -> Reconciliation:
 Profile = Callable[[Workspace, Snapshot], Judged]
 
 
-def blocking_names(gates: Sequence[Gate]) -> tuple[str, ...]:
-    """Names of the gates that stop what comes after."""
-    return tuple(gate.name for gate in gates if gate.severity == "critical")
+def blocking_names(checks: Sequence[Check]) -> tuple[str, ...]:
+    """Names of the checks that stop what comes after."""
+    return tuple(check.name for check in checks if check.severity == "critical")
 
 
 def gate_checks(
@@ -69,6 +70,17 @@ def gate_checks(
         )
         for gate in gates
     ]
+    suite = dataset.suites.get(stage_of(asset), ())
+    specs += [
+        dg.AssetCheckSpec(
+            one.name,
+            asset=key,
+            description=one.description or f"{one.expect} on the {one.on}",
+            blocking=one.severity == "critical",
+            partitions_def=dataset.partitions if partitioned else None,
+        )
+        for one in suite
+    ]
 
     @dg.multi_asset_check(
         name=f"{node_name(asset)}__gates",
@@ -85,8 +97,40 @@ def gate_checks(
         for outcome in evaluate(judged.metrics, gates):
             context.log.info(f"{asset} · {outcome.name}: {'passed' if outcome.passed else 'NOT PASSED'}")
             yield _result(key, snapshot, outcome, judged)
+        for expected in evaluate_suite(suite, snapshot.scan(), snapshot.manifest.rows, judged.metrics):
+            context.log.info(f"{asset} · {expected.name}: {'passed' if expected.passed else 'NOT PASSED'}")
+            yield _expected(key, snapshot, expected)
 
     return check
+
+
+def stage_of(asset: str) -> str:
+    """The stage whose suite holds for an asset: the second part of its key; the index of test items has its own."""
+    parts = asset.split("/")
+    return "index" if parts[1:] == ["contamination", "index"] else parts[1]
+
+
+def _expected(key: dg.AssetKey, snapshot: Snapshot, outcome: ExpectationOutcome) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {JUDGED_VERSION: version_of(snapshot), **outcome.numbers}
+    if outcome.error:
+        metadata["error"] = outcome.error
+    if outcome.examples:
+        metadata["failing_rows"] = dg.MetadataValue.md(_table(outcome.examples))
+    critical = outcome.severity == "critical"
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=outcome.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
+        description=outcome.error or None,
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    return "\n".join([*lines, *("| " + " | ".join(shown_cell(row[name]) for name in names) + " |" for row in rows)])
 
 
 def _result(key: dg.AssetKey, snapshot: Snapshot, outcome: GateOutcome, judged: Judged) -> dg.AssetCheckResult:

@@ -108,7 +108,7 @@ def judgements(
         )
         for key in keys:
             record = records.get(key)
-            if record is None or record.evaluation is None:
+            if record is None or record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
                 continue
             values = {name: value.value for name, value in record.evaluation.metadata.items()}
             found.append(Judgement(m.asset, key.name, record.evaluation.passed, values))

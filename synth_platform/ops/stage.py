@@ -15,6 +15,7 @@ from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.progress import listen, log_listener, track
+from synth_platform.quality.suites import Suites
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.workspace import Workspace
 
@@ -35,6 +36,8 @@ class DatasetContext:
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     partitions: dg.TimeWindowPartitionsDefinition | None = None
+    suites: Suites = field(default_factory=dict)
+    """Expectations of the dataset's own, by stage."""
 
     def asset(self, *parts: str) -> str:
         """Key path of one of the dataset's assets."""
@@ -320,11 +323,12 @@ def preview(rows: pl.LazyFrame) -> str:
     """The first rows as a Markdown table, long values cut."""
     frame = rows.head(_PREVIEW_ROWS).collect()
     lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.iter_rows()]
+    lines += ["| " + " | ".join(shown_cell(value) for value in row) + " |" for row in frame.iter_rows()]
     return "\n".join(lines) if frame.height else "*no rows*"
 
 
-def _cell(value: Any) -> str:
+def shown_cell(value: Any) -> str:
+    """A value on one line of a Markdown table, cut short."""
     text = " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= _PREVIEW_CHARACTERS else text[:_PREVIEW_CHARACTERS] + "…"
 

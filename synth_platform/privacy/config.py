@@ -59,6 +59,9 @@ class PrivacySpec(StrictModel):
     """Regions whose national telephone formats are known (ISO 3166 codes)."""
     ner: str | None = None
     """A spaCy model (name or folder) that finds persons; null: persons are not measured."""
+    held_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the documents that no prompt is made of. What outputs disclose of the others is compared with them;
+    0: not measured."""
     min_source_documents: Annotated[int, Field(ge=1)] = 5
     """An entity of an output that fewer source documents have counts as rare (k)."""
 

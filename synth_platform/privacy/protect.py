@@ -35,8 +35,10 @@ def protect(texts: pl.Series, policies: Mapping[str, Policy], privacy: PrivacySp
     safe, found = redact_fully(texts, policies, regions=privacy.regions)
     persons = find_persons(safe, privacy.ner).found
     safe = redact(safe, persons, policies)
+    # A placeholder may lay bare what a longer finding covered.
+    laid_bare = find_entities(safe, regions=privacy.regions) if (safe != texts).any() else found.clear()
     rejected: list[list[str]] = [[] for _ in range(len(texts))]
-    for row, kinds in rejections(pl.concat([found, persons]), policies).iter_rows():
+    for row, kinds in rejections(pl.concat([found, persons, laid_bare]), policies).iter_rows():
         rejected[row] = kinds
     return Protected(safe, _placeholders(safe, texts), pl.Series(rejected, dtype=_KINDS))
 

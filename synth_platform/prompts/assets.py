@@ -27,6 +27,7 @@ def prompts_asset(
     sources: Sequence[str],
     tokenizer: Callable[[], ChatTokenizer],
     context_length: int,
+    held_out: float,
 ) -> dg.AssetsDefinition:
     """`<dataset>/prompts/<recipe>`: every chunk of every document to rewrite, as a prompt that fits the context."""
     asset = dataset.asset("prompts", recipe.name)
@@ -37,7 +38,7 @@ def prompts_asset(
         counter = tokenizer()
 
         def work(run: StageRun) -> None:
-            renderer = Renderer(recipe, template, counter, context_length, run.seed)
+            renderer = Renderer(recipe, template, counter, context_length, run.seed, held_out)
             batches = run.inputs[documents.asset].batches("documents")
             for table, rows in renderer.build(_of_sources(batches, sources)):
                 run.writer.write(table, rows)
@@ -53,6 +54,7 @@ def prompts_asset(
                 "template": template.digest,
                 "tokenizer": counter.digest,
                 "context_length": context_length,
+                "held_out": held_out,
             },
             upstreams=(documents,),
             tables={"prompts": PROMPTS, "skipped": SKIPPED},

@@ -11,11 +11,12 @@ from synth_platform.digest import digest, digest_int
 from synth_platform.errors import SpecError
 from synth_platform.prompts.chunking import chunk_text
 from synth_platform.prompts.config import RecipeSpec
-from synth_platform.prompts.schema import PROMPTS, SKIPPED
+from synth_platform.prompts.schema import HELD_OUT, PROMPTS, SKIPPED
 from synth_platform.prompts.templates import Template
 from synth_platform.prompts.tokenizer import ChatTokenizer, Message
 
 _MIN_CHUNK_TOKENS = 16
+_HELD_OUT_STEPS = 1_000_000
 _SEAM_TOKENS = 8
 """Tokens that may appear where chunk and template meet."""
 
@@ -30,6 +31,7 @@ class Renderer:
         tokenizer: the generator's.
         context_length: tokens that prompt and answer share.
         seed: of the dataset's cycle.
+        held_out: share of the documents that no prompt is made of; the same ones for all recipes.
     """
 
     recipe: RecipeSpec
@@ -37,6 +39,7 @@ class Renderer:
     tokenizer: ChatTokenizer
     context_length: int
     seed: int
+    held_out: float = 0.0
 
     def build(self, documents: Iterable[pl.DataFrame]) -> Iterator[tuple[str, pl.DataFrame]]:
         """Tables ``prompts`` and ``skipped`` for batches of documents."""
@@ -76,6 +79,9 @@ class Renderer:
         prompts: list[dict[str, Any]],
         skipped: list[dict[str, Any]],
     ) -> None:
+        if digest_int(self.seed, HELD_OUT, document["id"]) % _HELD_OUT_STEPS < self.held_out * _HELD_OUT_STEPS:
+            skipped.append(self._skip(document, None, HELD_OUT, f"{self.held_out:g} of all, for comparison"))
+            return
         text, neutralised = self._neutralise(document["text"])
         if reason := self._unfit(self.tokenizer.count([text])[0], room):
             skipped.append(self._skip(document, None, *reason))

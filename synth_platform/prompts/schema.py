@@ -24,6 +24,9 @@ PROMPTS = pl.Schema(
 """``messages`` is the JSON text of the chat; ``neutralised`` counts control tokens made harmless. The document's
 fields are repeated, so that later stages walk the rows in step instead of joining."""
 
+HELD_OUT = "held_out"
+"""Reason of documents that no prompt is made of, so that outputs can be compared with what nobody used."""
+
 SKIPPED = pl.Schema(
     {
         "document_id": pl.String(),

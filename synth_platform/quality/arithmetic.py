@@ -30,13 +30,14 @@ from synth_platform.quality.expressions import (
 _LONGEST = 1_000
 _HIGHEST_POWER = 64
 _SHOWN = 80
-_MOST_KNOWN = 50
+_MOST_KNOWN, _MOST_STRANGE = 50, 8
 _ZERO, _HALF, _ONE, _TWO, _HUNDRED = Decimal(0), Decimal("0.5"), Decimal(1), Decimal(2), Decimal(100)
 _SLACK, _NEAR = Decimal("1e-20"), Decimal("0.005")
 _COARSE, _BRIEF = Context(prec=12, traps=[]), Context(prec=6, traps=[])
 _PRECEDENCE: Mapping[str, int] = {"+": 1, "-": 1, "*": 2, "/": 2, "·": 2, "~": 3, "^": 4}
 _NUMERAL = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
 _SPLIT_NUMERAL = re.compile(r"\d{1,3}(?:[ :]\d{2,3})+")
+_SCALED_NUMERAL = re.compile(r"(\d[\d,]*(?:\.\d+)?)[ ](hundred|thousand|million|billion)")
 _WORD = re.compile(r"[a-z]+")
 _ANNOTATION = re.compile(r"<<([^<>\n]*+)>>")
 _ANNOTATED = re.compile(r"=(-?[\d.]+)>>[ $€£]{0,3}(-?\d[\d,]*(?:\.\d+)?|-?\.\d+)")
@@ -49,21 +50,21 @@ _FINAL_NUMBER = re.compile(
     r"(?P<sign>[-\u2212]?)[$€£ \\]{0,3}(?P<whole>\d[\d,]*(?:\.\d+)?|\.\d+)(?!:\d)(?:/(?P<under>\d+))?|\d+:\d+"
 )
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}")
-_CONSTANTS = frozenset(
-    map(Decimal, [*range(13), 15, 16, 20, 24, 25, 28, 29, 30, 31, 36, 50, 52, 60, 75, 90, 100, 144, 180, 240, 360])
-) | frozenset(map(Decimal, "365 366 1000 1440 2000 3600 5280 0.01 0.1 0.25 0.5 0.75 1.5 3.14".split()))  # noqa: SIM905
+_USUAL = (
+    "14 15 16 20 24 25 28 29 30 31 32 36 40 50 52 60 75 90 100 128 144 180 240 360 365 366 1000 1440 2000 3600 5280"
+    " 0.01 0.1 0.25 0.5 0.75 1.5 3.14"
+)
+_CONSTANTS = frozenset(map(Decimal, [*range(13), *_USUAL.split()]))
 """Small counts; of clocks, calendars, measures and percents. A solution may use them without being told."""
+_COUNTED = (
+    "one,two twice double half,three thrice triple third thirds,four quarter fourth,five fifth fifths,six sixth,"
+    "seven seventh,eight eighth,nine ninth,ten tenth,eleven,twelve dozen,thirteen,fourteen,fifteen,sixteen,seventeen,"
+    "eighteen,nineteen,twenty"
+)
+_TENS = "ten twenty thirty forty fifty sixty seventy eighty ninety hundred"
 _NUMBER_WORDS: Mapping[str, Decimal] = {
-    word: Decimal(value)
-    for value, words in (
-        *enumerate("one,two twice double,three thrice triple,four,five,six,seven,eight,nine,ten".split(","), 1),
-        *enumerate("eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), 11),
-        *(
-            (10 * ten, word)
-            for ten, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-        ),
-    )
-    for word in words.split()
+    **{word: Decimal(10 * tens) for tens, word in enumerate(_TENS.split(), start=1)},
+    **{word: Decimal(value) for value, words in enumerate(_COUNTED.split(","), start=1) for word in words.split()},
 }
 
 
@@ -89,8 +90,8 @@ class ArithmeticCheck:
     Args:
         steps: equations found and recomputed; a calculator annotation is one of its own.
         wrong: short texts of what is wrong, such as ``48/2=25 (is 24)``.
-        unexplained: operands that neither the problem nor a result gives, common constants excepted; empty if the
-            problem is not given.
+        unexplained: operands that neither the problem nor a result gives, common constants excepted; of the first few
+            such; empty if the problem is not given.
         final: the final answer.
         final_consistent: whether the final answer is a result that the solution reached; None without one.
     """
@@ -376,12 +377,13 @@ def _dresses(side: Side, is_right: bool, unknowns: Mapping[str, Decimal]) -> Ite
     if JOINED in kinds:
         yield _with_joined_apart(side, is_right)
     if PART in kinds:
-        place = max(place for kind, place, _ in side.marks if kind == PART)
+        places = [place for kind, place, _ in side.marks if kind == PART]
         if is_right:  # = 15% of $300
+            place = places[0]
             marks = [mark for mark in side.marks if mark[1] < place - 1]
             yield from _dresses(Side(side.items[: place - 1], marks, False, False, False), is_right, unknowns)
         else:  # 60% of them have a dog because 100 - 40 = 60
-            yield side.items[place:]
+            yield side.items[places[-1] :]
 
 
 def _with_bare_percents(side: Side) -> list[Item]:
@@ -461,7 +463,7 @@ def _letters(side: Side) -> set[str]:
     """Letters that stand for numbers on a side."""
     letters = {item for item in side.items if isinstance(item, str) and len(item) == 1 and item.isalpha()}
     if side.marks:
-        letters |= {word for kind, _, word in side.marks if kind == LETTER}
+        letters |= {word for kind, _, word in side.marks if kind == LETTER and word}
     return letters
 
 
@@ -547,13 +549,22 @@ def _unexplained(equations: Sequence[_Equation], stated: Collection[Decimal], pr
                         strange.setdefault(value, place)
     if not strange:
         return ()
-    known |= {number(re.sub("[ :]", "", numeral)) for numeral in _SPLIT_NUMERAL.findall(problem)}
+    known |= _more_known(problem)
+    first = list(strange.items())[:_MOST_STRANGE]
+    return tuple(value for value, place in first if value not in _derived(known, equations[:place]))
+
+
+def _more_known(problem: str) -> set[Decimal]:
+    """Numbers of a problem in words, times of day, 10 000 and 3 million, and sums of a few that follow each other."""
+    known = {number(re.sub("[ :]", "", numeral)) for numeral in _SPLIT_NUMERAL.findall(problem)}
+    known |= {number(numeral.rstrip(",")) * SCALES[scale] for numeral, scale in _SCALED_NUMERAL.findall(problem)}
     known |= {_NUMBER_WORDS[word] for word in _WORD.findall(problem.lower()) if word in _NUMBER_WORDS}
-    return tuple(value for value, place in strange.items() if value not in _derived(known, equations[:place]))
+    listed = [number(numeral.rstrip(",")) for numeral in _NUMERAL.findall(problem)[:_MOST_KNOWN]]
+    return known | {sum(listed[i:j], _ZERO) for i, j in combinations(range(len(listed) + 1), 2) if 2 < j - i < 7}
 
 
 def _derived(given: Collection[Decimal], equations: Sequence[_Equation]) -> set[Decimal]:
-    """Numbers and what is one easy step from them: percents and what they leave, sums, differences, products, shares."""
+    """Numbers and what is one easy step from them: percents, what these leave, sums, differences, products, shares."""
     results = {abs(equation.result) for equation in equations[-_MOST_KNOWN:]}
     known = sorted(value for value in {*list(given)[:_MOST_KNOWN], *results} if value.is_finite())
     derived = set(known)

@@ -24,28 +24,30 @@ UNKNOWN = "?"
 _HUNDREDTH = Decimal("0.01")
 _LONGEST_NUMERAL = 40
 _LONGEST_LINE = 20_000
-_DASHES = "\u2212\u2013"  # minus sign, en dash
+_TIMES_SIGN, _DASHES = "\u00d7", "\u2212\u2013"  # multiplication sign; minus sign and en dash
 
 _TOKEN = re.compile(
     rf"""
     (?=[A-Za-z]) (?:
-        (?: plus | minus | times | equals | divided[ ]by | multiplied[ ]by | is[ ]equal[ ]to )[ ] (?= [$€£(]?\.?\d )
+        (?: plus | minus | times | equals | divided[ ]by | multiplied[ ]by | is[ ]equal[ ]to )[ ]
+            (?= [$€£(]{{0,6}}\.?\d )
         | (?: lbs? | oz | ft | sq | hrs? | mins? | yds? | gal | kg | km | cm )\. (?=[ ][a-z])
         | [A-Za-z]{{4,}}+ (?=\d)
         | [A-Za-z] [\w'\u2019]*+ (?: -[A-Za-z]\w*+ )*+
     )
     | (?=[\d.]) (?:
         (?:19|20)\d\d-\d\d-\d\d\b | \d\d?/\d\d?/(?:19|20)\d\d\b | 97[89](?:-\d++)+ | \d{{3}}-\d{{4}}\b  # dates, codes
-        | \d++ (?: (?::\d++)++ (?! [ ]?[*/×÷] | [-+]\d++(?!:) ) | (?:\.\d++){{2,}}+ | (?:st|nd|rd|th)\b )  # 5:00, 1.2.3
+        | \d++ (?: (?::\d++)++ (?! [ ]?[*/\u00d7÷] | [-+]\d++(?!:) )                               # 5:00
+                 | (?:\.\d++){{2,}}+ | (?:st|nd|rd|th)\b )                                        # 1.2.3 and 2nd
         | (?: \d{{1,4}}[ ](?:and[ ])?(?=\d{{1,2}}/\d) )? \d++/\d++ (?! [./:,-]?\d )                 # 1/2 and 2 1/2
         | \d{{1,3}} (?: [ ]\d{{3}} )++ (?! [.,]?\d )                                              # 10 000
         | \d++ (?: [A-Za-z]\b | (?: ,\d++ )*+ (?: \.\d++ )?+ ) | \.\d++                            # 2x and 1,000.50
-        | \. (?! [ ]{{0,2}}[-+*/×÷=] )
+        | \. (?! [ ]{{0,2}}[-+*/\u00d7÷=] )
     )
     | \n (?: [ \t]{{0,9}} (?: [-*+•\u2013] | \d{{1,3}}[.)] ) (?=[ \t]) | (?! [ \t]{{0,20}} &? = ) )    # not before "="
     | (?<=\S)[ ]\((?=[A-Za-z]{{2}})                                                                # (a remark)
     | ==+ | => | = | ~= | [≈≃≅] | [!<>:+*]= | -(?: [>=] | (?<=\d-)[a-z]\w++ )? | /(?: = | (?<=[\w)]/)[A-Za-z]\w++ )?
-    | [+*×÷·⋅∙{_DASHES}^()\[\]{{}}%¢√²³;:,!?|<>\u2014…] | &(?![ ]?=)
+    | [+*\u00d7÷·⋅∙{_DASHES}^()\[\]{{}}%¢√²³;:,!?|<>\u2014…] | &(?![ ]?=)
     | [^\W\d] [\w'\u2019]*+
     """,
     re.VERBOSE,
@@ -53,7 +55,7 @@ _TOKEN = re.compile(
 _DIGITS = re.compile(r"(?:0|[1-9]\d*)?(?:\.\d+)?(?<=\d)")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _FRACTION = re.compile(r"(?:(\d+) (?:and )?)?(\d+)/(\d+)")
-_TIMES = re.compile(r"(?<![A-Za-z])[xX](?=[ \t]{0,3}[$€£(]?[ ]?\.?\d)")
+_TIMES = re.compile(r"(?<![A-Za-z])[xX](?=[$€£( \t]{0,6}\.?\d)")
 _POWER_STARS = re.compile(r"(?<=[\d)])\*\*(?=[\d(])")
 _CHARACTERS = str.maketrans(
     {
@@ -73,7 +75,7 @@ _LATEX = tuple(
     for pattern, replacement in (
         (r"\\[dt]?frac\s*\{([^{}]{0,200})\}\s*\{([^{}]{0,200})\}", r"((\1)/(\2))"),
         (r"\\(?:text|mathrm|textbf|mathbf|mbox)\s*\{([^{}]{0,200})\}", r" \1 "),
-        (r"\\(?:times|cdot|ast)(?![A-Za-z])", " × "),
+        (r"\\(?:times|cdot|ast)(?![A-Za-z])", f" {_TIMES_SIGN} "),
         (r"\\div(?![A-Za-z])", " ÷ "),
         (r"\\(?:approx|simeq|cong)(?![A-Za-z])", " ≈ "),
         (r"\\(?:left|right|quad|qquad|displaystyle|boxed)(?![A-Za-z])|\\[,;! $]", " "),
@@ -92,8 +94,8 @@ _AMOUNTS: Mapping[str, Decimal] = {
     "tenth": Decimal("0.1"),
 }
 _LABELS = frozenset(
-    "Week Weeks Day Days Night Month Year Round Part Group Room Box Store Step step Question question Problem problem "
-    "Chapter chapter Page page No no √".split()  # noqa: SIM905
+    ["Week", "Weeks", "Day", "Days", "Night", "Month", "Year", "Round", "Part", "Group", "Room", "Box", "Store", "√"]
+    + [name for word in ("step", "question", "problem", "chapter", "page", "no") for name in (word, word.capitalize())]
 )
 _FUNCTIONS = frozenset("sqrt log ln exp sin cos tan abs max min gcd lcm floor ceil unknown".split())  # noqa: SIM905
 SCALES: Mapping[str, Decimal] = {
@@ -166,7 +168,7 @@ def _plain(text: str) -> str:
             text = pattern.sub(replacement, text)
     if not text.isascii():
         text = text.translate(_CHARACTERS)
-    return "\n" + _TIMES.sub("×", text)
+    return "\n" + _TIMES.sub(_TIMES_SIGN, text)
 
 
 def _is_letter(word: str) -> bool:
@@ -376,7 +378,8 @@ class _Reader:
     def _close_inner(self, start: int) -> None:
         if self.need and start == len(self.items) - 1 and self.items[start - 1 : start] == [IMPLIED]:  # 5(five)
             self._cut_back(start - 1)
-            self.marks.append((LETTER, start - 2, ""))
+            if self.marks[-1:] != [(LETTER, start - 2, "")]:
+                self.marks.append((LETTER, start - 2, ""))
         else:
             if self.need and not self._fill_in():
                 self.items.append(UNKNOWN)
@@ -423,7 +426,8 @@ class _Reader:
 
     def _cut_back(self, count: int) -> None:
         del self.items[count:]
-        self.marks = [mark for mark in self.marks if mark[1] < count]
+        while self.marks and self.marks[-1][1] >= count:
+            self.marks.pop()
 
     def _end(self, token: str) -> None:
         """What was begun is all of an equation, or nothing: a sentence, a clause or a new number follows."""
@@ -462,7 +466,7 @@ class _Reader:
 
 _SIGNS: Mapping[str, str] = {
     **{sign: sign for sign in "+-*/^"},
-    **dict.fromkeys(["×", "·", "⋅", "∙", "times ", "multiplied by "], "*"),
+    **dict.fromkeys([_TIMES_SIGN, "·", "⋅", "∙", "times ", "multiplied by "], "*"),
     **dict.fromkeys(["÷", "divided by "], "/"),
     **dict.fromkeys([*_DASHES, "minus "], "-"),
     "plus ": "+",

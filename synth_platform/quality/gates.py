@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import polars as pl
@@ -45,6 +45,16 @@ class Gate:
             max=spec.max if "max" in given else self.max,
             severity=spec.severity or self.severity,
         )
+
+
+class Check(Protocol):
+    """What a gate and an expectation have in common: a check's name, and whether it stops what comes after."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def severity(self) -> Severity: ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ def failing_rows(rows: pl.DataFrame, column: str, low: float | None, high: float
     """Positions of the rows that an expectation on a column finds fault with; nulls are not judged."""
     from great_expectations.expectations import ExpectColumnValuesToBeBetween  # pyright: ignore
 
-    result = _validate(
+    result = validate(
         rows.select(column).to_pandas(),
         [ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)],
         "COMPLETE",
@@ -110,18 +120,29 @@ def _judge(values: Mapping[str, float | None], gates: Sequence[Gate]) -> dict[st
         if gate.min is not None or gate.max is not None
     ]
     verdicts = {gate.name: (True, "") for gate in gates if gate.min is None and gate.max is None}
-    for result in _validate(frame, expectations, "BASIC") if expectations else []:
+    for result in validate(frame, expectations, "BASIC") if expectations else []:
         # By name: the results come in an order of their own.
-        error = result.exception_info or {}
-        crashed = bool(error.get("raised_exception", False)) or any(
-            isinstance(part, dict) and part.get("raised_exception") for part in error.values()
-        )
         name = result.expectation_config.meta["gate"]
-        verdicts[name] = (bool(result.success) and not crashed, "the expectation crashed" if crashed else "")
+        broken = crashed(result)
+        verdicts[name] = (bool(result.success) and not broken, "the expectation crashed" if broken else "")
     return verdicts
 
 
-def _validate(frame: pd.DataFrame, expectations: list[Any], form: str) -> list[Any]:
+def crashed(result: Any) -> bool:
+    """Whether an expectation raised instead of judging; its result then says no more than that it did not pass."""
+    error = result.exception_info or {}
+    parts = [part for part in error.values() if isinstance(part, dict)]
+    return bool(error.get("raised_exception", False)) or any(part.get("raised_exception") for part in parts)
+
+
+def validate(frame: pd.DataFrame, expectations: list[Any], form: str) -> list[Any]:
+    """Results of expectations on a frame, in an order of Great Expectations' own.
+
+    Args:
+        frame: what they look at.
+        expectations: instances of its expectations.
+        form: how much a result says: BASIC, or COMPLETE with the places of failing rows.
+    """
     import great_expectations as gx
 
     batch = _batches().get_batch({"dataframe": frame})

@@ -8,7 +8,7 @@ from synth_platform.contamination.report import contamination_heat_map
 from synth_platform.ops.guard import Judgement, Upstream, judgements
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import bars
-from synth_platform.quality.gates import Gate
+from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
@@ -27,9 +27,10 @@ def release_asset(
     dataset: DatasetContext,
     release: ReleaseSpec,
     mixture: Upstream,
+    review: Upstream,
     *,
     description: str,
-    gates: Mapping[str, Sequence[Gate]],
+    gates: Mapping[str, Sequence[Check]],
     rescan: str,
 ) -> dg.AssetsDefinition:
     """`<dataset>/release`: Parquet files, dataset card and provenance in the layout of the hub.
@@ -38,6 +39,7 @@ def release_asset(
         dataset: the dataset.
         release: what the card says.
         mixture: what is published.
+        review: what was measured of it as a whole.
         description: what the dataset is for.
         gates: gates of every asset that a release can come from, for the card.
         rescan: asset of the scans of earlier releases; where one found test items, a patch is made.
@@ -56,7 +58,7 @@ def release_asset(
             for rows in patch.parts(TABLE):
                 run.writer.write(TABLE, rows)
                 run.writer.end_part(TABLE)
-        lineage = ancestors(run.workspace.snapshots, [mixed, *_made_of(patch)])
+        lineage = ancestors(run.workspace.snapshots, [mixed, run.inputs[review.asset], *_made_of(patch)])
         judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names)]
         facts = gather_facts(dataset.name, description, lineage, judged, patch)
         run.writer.add_file(CARD, render_card(facts, release).encode())
@@ -75,7 +77,7 @@ def release_asset(
                 "description": description,
                 "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
             },
-            upstreams=(mixture,),
+            upstreams=(mixture, review),
             tables={TABLE: TRAIN},
             work=work,
             folder=DATA_FOLDER,
@@ -84,7 +86,7 @@ def release_asset(
 
     spec = dataset.spec(
         asset,
-        (mixture,),
+        (mixture, review),
         description="The published dataset: Parquet files that `datasets.load_dataset` reads, a dataset card with"
         " provenance, recipes, gates and limits, and the manifests it was made from.",
         kinds={"parquet", "huggingface"},

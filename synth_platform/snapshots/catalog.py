@@ -22,6 +22,7 @@ _KINDS = (
     "contamination",
     "accepted",
     "mixture",
+    "review",
     "release",
 )
 _ID_COLUMNS = {"quality": "generation_id", "contamination": "row_id", "accepted": "generation_id"}

@@ -109,7 +109,7 @@ class Selection:
         """
         safe = protect(rows["text"], self._privacy.source, self._privacy)
         rows = rows.with_columns(safe.texts.alias("text"), safe.redacted.cast(pl.Int32()).alias("redacted"))
-        skips = _skips(rows, [("privacy", ", ".join(kinds)) if kinds else None for kinds in safe.rejected])
+        skips = _skips(rows, [("privacy", ", ".join(kinds)) if kinds else None for kinds in safe.rejected.to_list()])
         return rows.filter(safe.rejected.list.len() == 0), skips
 
 

@@ -1,0 +1,1 @@
+"""What is measured of a whole dataset version: near-duplicates, diversity, template collapse, drift, yields."""

@@ -1,0 +1,136 @@
+"""Dagster asset of the review: what is measured of a whole version before it is released, and its report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.privacy.config import PrivacySpec
+from synth_platform.review.config import ReviewSpec
+from synth_platform.review.findings import Findings, Version, review, tables
+from synth_platform.review.page import REPORT, render_page
+from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import ancestors, input_of
+from synth_platform.workspace import Workspace
+
+CODE_VERSION = "1"
+
+
+def review_asset(
+    dataset: DatasetContext,
+    spec: ReviewSpec,
+    privacy: PrivacySpec,
+    *,
+    mixture: Upstream,
+    documents: Upstream,
+    accepted: Mapping[str, Upstream],
+    prompts: Mapping[str, Upstream],
+    contamination: Sequence[Upstream],
+    rewritten: Sequence[str],
+) -> dg.AssetsDefinition:
+    """`<dataset>/review`: duplicates, diversity, template collapse, drift, privacy and bias, and a report to read.
+
+    Args:
+        dataset: the dataset.
+        spec: settings.
+        privacy: how personal data is looked for.
+        mixture: what is to be released.
+        documents: its sources.
+        accepted: accepted and rejected generations, by recipe.
+        prompts: by recipe.
+        contamination: what was found of test items.
+        rewritten: names of the sources that prompts are made of.
+    """
+    asset = dataset.asset("review")
+    upstreams = (mixture, documents, *accepted.values(), *prompts.values(), *contamination)
+
+    def work(run: StageRun) -> None:
+        of = run.inputs
+        version = Version(
+            mixture=of[mixture.asset],
+            documents=of[documents.asset],
+            accepted={name: of[one.asset] for name, one in accepted.items()},
+            prompts={name: of[one.asset] for name, one in prompts.items()},
+            rewritten=rewritten,
+            last=last_review(run.workspace, dataset, run.partition, of[mixture.asset]),
+        )
+        found = review(version, spec, privacy, seed=run.seed, scratch=run.workspace.scratch, write=run.writer.write)
+        run.writer.write("measures", found.rows())
+        scans = [of[one.asset] for one in contamination]
+        lineage = ancestors(run.workspace.snapshots, [version.mixture])
+        page = render_page(dataset.name, run.partition, version, found, scans, lineage, seed=run.seed)
+        run.writer.add_file(REPORT, page.encode())
+        run.writer.count(reviewed=version.mixture.manifest.rows)
+        run.writer.detail(sections={name: part.describe() for name, part in _described(found).items()})
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        mixed = workspace.snapshots.head(mixture.asset, partition)
+        last = last_review(workspace, dataset, partition, mixed) if mixed else None
+        return Stage(
+            asset=asset,
+            code_version=CODE_VERSION,
+            settings={
+                "review": spec.model_dump(mode="json"),
+                "privacy": privacy.model_dump(mode="json"),
+                # Not an input: what a version was made from does not go through the version before.
+                "last": last.manifest.digest if last else None,
+            },
+            upstreams=upstreams,
+            tables=tables(spec),
+            work=work,
+        )
+
+    described = dataset.spec(
+        asset,
+        upstreams,
+        description="The whole version, looked at before it is released: yield, near duplicates, diversity, template"
+        " collapse, drift from the last release and from the sources, what it discloses of persons, bias. Its"
+        f" `{REPORT}` is a page to read and print.",
+        kinds={"polars", "html"},
+        code_version=CODE_VERSION,
+    )
+    return stage_asset(dataset, described, build, _describe)
+
+
+def last_review(
+    workspace: Workspace, dataset: DatasetContext, partition: str | None, mixture: Snapshot
+) -> Snapshot | None:
+    """Review of the release before: of another mixture of this cycle, or else of the newest cycle before."""
+    snapshots, asset = workspace.snapshots, dataset.asset("release")
+    for record in reversed(snapshots.history(asset, partition)):
+        release = snapshots.open(asset, partition, record.snapshot_id)
+        if release is not None and input_of(release, "mixture").digest != mixture.manifest.digest:
+            return _review_of(workspace, release)
+    earlier = [one for one in snapshots.partitions(asset) if partition is not None and one < partition]
+    release = snapshots.head(asset, earlier[-1]) if earlier else None
+    return _review_of(workspace, release) if release is not None else None
+
+
+def _review_of(workspace: Workspace, release: Snapshot) -> Snapshot | None:
+    refs = [ref for ref in release.manifest.inputs if ref.asset.endswith("/review")]
+    return workspace.snapshots.open(refs[0].asset, refs[0].partition, refs[0].snapshot_id) if refs else None
+
+
+def _described(found: Findings) -> Mapping[str, Any]:
+    parts = dict(found.sections())
+    return {**parts, **({"privacy": found.leaks} if found.leaks is not None else {})}
+
+
+def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
+    sections: Mapping[str, str] = snapshot.manifest.details["sections"]
+    measures = snapshot.scan("measures").collect()
+    numbers = {f"{section}/{metric}": value for section, metric, value in measures.iter_rows()}
+    return {
+        "report": dg.MetadataValue.path(f"{snapshot.location}/{REPORT}"),
+        "measures": dg.MetadataValue.json(numbers),
+        "preview": dg.MetadataValue.md(_table(measures)),
+        **{name: dg.MetadataValue.md(text) for name, text in sections.items()},
+    }
+
+
+def _table(measures: pl.DataFrame) -> str:
+    rows = [f"| {section} | {metric} | {value:.4g} |" for section, metric, value in measures.iter_rows()]
+    return "\n".join(["| section | metric | value |", "|---|---|---|", *rows])

@@ -1,0 +1,1 @@
+"""Tests of finding, redacting and measuring personal data."""
