@@ -1,11 +1,18 @@
 """See what other limits would do to stored generations, before anything is made."""
 
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from synth_platform.cli.base import Dataset, Home, Json, Partition, app, open_console, open_workspace, print_json
+from synth_platform.errors import SynthError
+from synth_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from synth_platform.dataset.spec import DatasetSpec
 
 Changes = Annotated[
     list[str] | None,
@@ -15,7 +22,12 @@ Changes = Annotated[
 
 @app.command()
 def screen(
-    dataset: Dataset, what_if: Changes = None, home: Home = None, partition: Partition = None, as_json: Json = False
+    dataset: Dataset,
+    what_if: Changes = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Judge by the spec as it is now, and release.")] = False,
+    home: Home = None,
+    partition: Partition = None,
+    as_json: Json = False,
 ) -> None:
     """Judge stored generations by the spec as it is now, with changes to try: what is won and lost, by reason."""
     workspace, console = open_workspace(home), open_console(as_json)
@@ -25,7 +37,9 @@ def screen(
     from synth_platform.quality.config import QualitySpec
     from synth_platform.quality.replay import replay
 
-    spec, _ = find_dataset(dataset, workspace)
+    if apply and what_if:
+        raise SynthError("--apply goes by the spec", fix="write the limits into the spec, then leave --what-if out")
+    spec, base = find_dataset(dataset, workspace)
     changed = with_quality_changes(spec, what_if or [])
     with terminal.progress(console):
         found = [
@@ -39,4 +53,18 @@ def screen(
             )
             for recipe in changed.recipes
         ]
+    if apply:
+        _apply(workspace, console, spec, base, partition)
     print_json([asdict(one) for one in found]) if as_json else terminal.show_replays(console, found)
+
+
+def _apply(workspace: Workspace, console: Console, spec: "DatasetSpec", base: Path, partition: str | None) -> None:
+    from synth_platform import terminal
+    from synth_platform.dataset.graph import screen_job_name
+    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.launch import run_dataset
+
+    with open_instance(workspace) as instance, terminal.progress(console):
+        ended = run_dataset(spec, base, workspace, instance, partition=partition, job=screen_job_name(spec.name))
+    if not ended.success:
+        raise SynthError("the dataset could not be screened:\n  " + "\n  ".join(ended.problems))

@@ -70,6 +70,11 @@ def prompts_job_name(dataset: str) -> str:
     return f"{group_name(dataset)}_prompts"
 
 
+def screen_job_name(dataset: str) -> str:
+    """Name of the job that judges stored generations anew, and releases what is accepted."""
+    return f"{group_name(dataset)}_screen"
+
+
 def tune_job_name(dataset: str) -> str:
     """Name of the job that makes the engine profile."""
     return f"{group_name(dataset)}_tune"
@@ -102,7 +107,14 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
         partitions_def=graph.context.partitions,
         tags={"synth/dataset": spec.name},
     )
-    jobs = [job, prompts_job]
+    screen_job: Any = dg.define_asset_job(
+        screen_job_name(spec.name),
+        selection=dg.AssetSelection.assets(*graph.keys_of("quality", "accepted", "mixture", "review", "release")),
+        description=f"Judges the stored generations of {spec.name} by the spec as it is now; no engine is started.",
+        partitions_def=graph.context.partitions,
+        tags={"synth/dataset": spec.name},
+    )
+    jobs = [job, prompts_job, screen_job]
     if graph.profile is not None:
         tune_job: Any = dg.define_asset_job(
             tune_job_name(spec.name),

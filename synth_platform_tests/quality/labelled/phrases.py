@@ -1,0 +1,78 @@
+"""What small models say when they do not do what they were asked: refusals, talk, tokens and gaps."""
+
+REFUSALS = (
+    "I'm sorry, but I can't assist with that request.",
+    "I cannot fulfill this request.",
+    "As an AI language model, I don't have the ability to create tables from documents.",
+    "I'm unable to create a math word problem, because the document does not contain enough numbers.",
+    "Sorry, but I can't help you with this one. Please try another document.",
+    "Unfortunately, I am not able to rewrite this document.",
+    "I apologize, but I cannot provide a tutorial on this topic.",
+    "I must respectfully decline to rewrite this text.",
+    "As a large language model, I am not able to access documents or verify their content.",
+    "I'm sorry, but the document does not provide enough information for me to answer.",
+    "I am just an AI and cannot give legal or medical advice.",
+    "I don't feel comfortable writing a tutorial about this subject.",
+    "It is against my guidelines to create content of this kind.",
+    "I apologize for the inconvenience, but I am unable to complete this task.",
+    "I won't be able to produce a table, as I can't see any document in your message.",
+    "My apologies, but as an AI assistant I can't do that.",
+)
+REFUSED_PARTS = (
+    "I'm sorry, but I cannot answer this question based on the document.",
+    "As an AI language model, I cannot give advice on this.",
+    "I am unable to answer this, because the document does not say so.",
+    "I cannot provide this information.",
+    "I don't have access to that information.",
+    "I'm sorry, I can't determine this from the text.",
+)
+OPENINGS = (
+    "Sure! Here is what you asked for:",
+    "Certainly! Here's the rewritten document:",
+    "Of course! Below you will find the result.",
+    "Here is the rewritten document in the requested format:",
+    "Here's what I came up with, based on the document you provided:",
+    "I'd be happy to help! Here is my answer:",
+    "Okay, here's my attempt:",
+    "Absolutely! Let me turn this document into something useful for you.",
+    "Great question! Let's get started.",
+    "Thank you for sharing the document. Here is the result:",
+    "As requested, I have rewritten the document below.",
+    "Got it. I'll rewrite the document now.",
+    "Based on the document you provided, I have created the following:",
+    "Let me know if this is what you had in mind:",
+    "I have read your document carefully, and here is my version:",
+    "Alright, let's break this down for you!",
+)
+CLOSINGS = (
+    "I hope this helps!",
+    "Let me know if you need anything else!",
+    "Let me know if you'd like me to add more details.",
+    "Feel free to ask if you have any other questions.",
+    "Please let me know if you would like any changes.",
+    "Is there anything else I can help you with?",
+    "Would you like me to create another one?",
+    "I hope this meets your requirements. If not, tell me what to change.",
+    "Note: I have only used information from the document you provided.",
+    "(Note: The document does not state the price, so I left it out.)",
+    "Let me know if this works for you!",
+    "If you have more documents, feel free to share them with me.",
+    "I followed the format that you requested.",
+    "Hope that helps! 😊",
+    "Please note that I am still learning and may make mistakes.",
+    "Don't hesitate to reach out if you need further assistance.",
+)
+CONTROL_TOKENS = (
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>", "<s>", "[INST]", "[/INST]", "<|assistant|>", "<|user|>",
+    "<|im_start|>assistant", "<|im_start|>user", "<|begin_of_text|>", "<<SYS>>", "<end_of_turn>",
+    "<start_of_turn>model", "<|start_header_id|>assistant<|end_header_id|>", "<|im_end|>\n<|im_start|>assistant",
+    "<|end_of_text|>", "<|fim_middle|>", "<|file_sep|>", "<think>\n\n</think>", "<|eom_id|>", "[/INST]</s>", "<eos>",
+    "<bos>", "<|system|>", "<pad>", "<unk>",
+)  # fmt: skip
+PLACEHOLDERS = (
+    "[insert name here]", "[Insert date]", "[Your Name]", "[Name]", "[insert answer here]", "[Number]", "[Answer]",
+    "[Company Name]", "[TBD]", "[to be filled in]", "{{ document }}", "{document}", "{{answer}}", "<insert answer>",
+    "<your answer here>", "TODO: add the answer", "TODO", "XXX", "___________", "[...]", "[X]", "[placeholder]",
+    "Lorem ipsum dolor sit amet, consectetur adipiscing elit.", "[City, Country]", "(insert number)",
+    "[describe the process here]", "[link]", "TBD",
+)  # fmt: skip
