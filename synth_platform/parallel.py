@@ -12,11 +12,8 @@ import polars as pl
 
 Result = TypeVar("Result")
 
-BLOCK_BYTES = 400_000
-"""Text that is looked at together: as much as a processor keeps near."""
 
-
-def text_blocks(batches: Iterable[pl.DataFrame], *columns: str, size: int = BLOCK_BYTES) -> Iterator[pl.DataFrame]:
+def text_blocks(batches: Iterable[pl.DataFrame], *columns: str, size: int) -> Iterator[pl.DataFrame]:
     """The rows of batches in blocks whose texts, in the given columns, are about ``size`` bytes together."""
     for batch in batches:
         lengths = [pl.col(column).fill_null("").str.len_bytes().cast(pl.Int64()) for column in columns]

@@ -19,6 +19,13 @@ os.environ.setdefault("SYNTH_ENCODERS", str(Path.cwd() / ".synth" / "encoders"))
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that fill a machine by themselves (a real engine, a browser, a Ray cluster) run one after the other."""
+    for item in items:
+        if item.get_closest_marker("engine") or item.get_closest_marker("ui") or "cluster" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """A workspace in an empty folder."""

@@ -18,8 +18,8 @@ from synth_platform.bias.statistics import (
     share_ratio,
     two_sided,
 )
-from synth_platform.contamination.calibration import _wilson as wilson
 from synth_platform.errors import SynthError
+from synth_platform.statistics import wilson
 
 MIN_DOCUMENTS = 10
 """An attribute is compared from so many documents in each of version and source, a group from so many in both

@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError
 
 from synth_platform.config import StrictModel
 from synth_platform.errors import SpecError
+from synth_platform.statistics import wilson
 
 SUSPECT_RATE, CONTAMINATED_RATE = 0.01, 0.001
 """False alarms among the negatives at which the thresholds are set."""
-_Z = 1.96
 
 
 class Measured(StrictModel):
@@ -126,16 +126,7 @@ def _measure(threshold: float, positives: np.ndarray, negatives: np.ndarray) -> 
     return Measured(
         threshold=threshold,
         recall=found / max(len(positives), 1),
-        recall_interval=_wilson(found, len(positives)),
+        recall_interval=wilson(found, len(positives)),
         false_alarms=alarms / max(len(negatives), 1),
-        false_alarms_interval=_wilson(alarms, len(negatives)),
+        false_alarms_interval=wilson(alarms, len(negatives)),
     )
-
-
-def _wilson(hits: int, total: int) -> tuple[float, float]:
-    if not total:
-        return 0.0, 1.0
-    share, spread = hits / total, _Z**2 / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)

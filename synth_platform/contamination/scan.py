@@ -22,6 +22,8 @@ from synth_platform.progress import track
 
 VERDICTS = ("clean", "suspect", "contaminated")
 """From good to bad."""
+_BLOCK_BYTES = 400_000
+"""Text that is looked at together: as much as a processor keeps near."""
 _SPAN_CHARACTERS, _EVAL_SPAN_CHARACTERS = 160, 80
 _CODE_STRETCH = 1e9
 """A stretch of a long program is nothing: no number of nats makes it suspect."""
@@ -168,7 +170,7 @@ def scan(
     Only a few blocks are in memory at a time. Progress is told under ``what``.
     """
     with track(what, total) as task:
-        for rows, found in in_parallel(scanner.scan, text_blocks(batches, "text")):
+        for rows, found in in_parallel(scanner.scan, text_blocks(batches, "text", size=_BLOCK_BYTES)):
             yield rows, found
             task.advance(rows.height)
 

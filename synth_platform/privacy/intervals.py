@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from synth_platform.contamination.calibration import _wilson as wilson
+from synth_platform.statistics import wilson
 
 
 @dataclass(frozen=True)

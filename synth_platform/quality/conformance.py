@@ -14,12 +14,13 @@ from jsonschema.validators import validator_for
 from synth_platform.errors import SpecError
 from synth_platform.prompts.config import PatternConformance
 from synth_platform.quality.arithmetic import final_number
+from synth_platform.quality.labels import with_plain_labels
 
 Rule = Callable[[str], list[str]]
 
-_SEPARATOR = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*")
+_SEPARATOR = re.compile(r"\s*+\|?\s*+:?-{2,}+:?\s*+(\|\s*+:?-{2,}+:?\s*+)*+\|?\s*+")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
-_MARKUP = r"[\s>#*_\-]*"
+_MARKUP = r"[ \t>#*_\-]*+"
 _QUESTION_LINE = re.compile(rf"^{_MARKUP}(?:Question|Q)\s*\d*\s*[*_]*\s*[:.]\s*[*_]*\s*\S", re.MULTILINE)
 _ANSWER_LINE = re.compile(rf"^{_MARKUP}(?:Answer|A)\s*\d*\s*[*_]*\s*[:.]\s*[*_]*\s*\S", re.MULTILINE)
 _ASKS = re.compile(rf"^{_MARKUP}(?:\d+[.)]\s*)?{_MARKUP}(?:(?:Question|Q)\s*\d*\s*[:.)]{_MARKUP})?(?P<said>\S.*)$")
@@ -29,7 +30,9 @@ _SOLUTION = re.compile(
     rf"^{_MARKUP}(?:step-by-step )?(?:solution|explanation|answer)s?\b[^\n]*$|\bsolution:", re.I | re.M
 )
 _STEP = re.compile(
-    rf"^(?P<indent>[ \t]*){_MARKUP}(?:step\s*)?(?P<number>\d{{1,3}})(?:[.):]|\s*[-\u2013:]|\*\*)\s*\S", re.I | re.M
+    r"^(?P<indent>[ \t]*+)[ \t>#*_\-]*+(?P<word>step[ \t]*)?(?P<number>\d{1,3})"
+    r"(?:[.):]|[ \t]*[-\u2013:]|\*\*)[*_ \t]*[^\s*_]",
+    re.I | re.M,
 )
 _LEAST_PAIRS, _LEAST_STEPS, _LEAST_PROBLEM_WORDS = 2, 2, 5
 _MOST_EMPTY_CELLS = 0.5
@@ -37,19 +40,20 @@ _MOST_EMPTY_CELLS = 0.5
 
 def check_table(text: str) -> list[str]:
     """A Markdown table with header, separator, body and as many cells in each row; a question and its answer."""
+    text = with_plain_labels(text)
     lines = text.splitlines()
     head = next((at for at in range(1, len(lines)) if _is_head(lines[at - 1], lines[at])), None)
     problems = ["no_table"] if head is None else list(_table_problems(lines[head - 1 :]))
-    rest = "\n".join(line for line in lines if "|" not in line)
-    if not _QUESTION_LINE.search(rest):
+    if not _QUESTION_LINE.search(text):
         problems.append("no_question")
-    if not _ANSWER_LINE.search(rest):
+    if not _ANSWER_LINE.search(text):
         problems.append("no_answer")
     return problems
 
 
 def check_math(text: str) -> list[str]:
     """A problem, its solution, and a final answer. Whether the arithmetic is right is measured by itself."""
+    text = with_plain_labels(text)
     marked = _SOLUTION.search(text)
     problem, solution = (text[: marked.start()], text[marked.start() :]) if marked else (text, "")
     problems: list[str] = []
@@ -64,7 +68,7 @@ def check_math(text: str) -> list[str]:
 
 def check_faq(text: str) -> list[str]:
     """At least two different questions, each with its answer."""
-    pairs = list(_pairs(text))
+    pairs = list(_pairs(with_plain_labels(text)))
     answered = {question for question, answer in pairs if answer}
     problems: list[str] = []
     if len(answered) < _LEAST_PAIRS:
@@ -78,7 +82,10 @@ def check_faq(text: str) -> list[str]:
 
 def check_tutorial(text: str) -> list[str]:
     """Steps in their order; a list may begin anew under another heading."""
-    numbers = [int(found["number"]) for found in _STEP.finditer(text) if not found["indent"]]
+    steps = [found for found in _STEP.finditer(with_plain_labels(text)) if not found["indent"]]
+    named = [step for step in steps if step["word"]]
+    # Lists between steps that are named so have an order of their own.
+    numbers = [int(step["number"]) for step in (named if len(named) >= _LEAST_STEPS else steps)]
     problems: list[str] = []
     if len(numbers) < _LEAST_STEPS:
         problems.append("too_few_steps")

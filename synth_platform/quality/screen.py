@@ -68,7 +68,7 @@ def measure(
     )
     measured = measured.with_columns(_kept("numbers"), _kept("names"))
     # Where nothing was written, there is nothing to measure.
-    written = pl.Series(rows.texts.str.strip_chars() != "")
+    written = rows.texts.str.contains(r"[\p{L}\p{N}\p{So}]")
     blank = [pl.when(written).then(pl.col(name)).alias(name) for name in METRICS.names() if name != "status"]
     return measured.with_columns(blank).select("generation_id", *METRICS.names())
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-_Z = 1.959963984540054
+from synth_platform.statistics import wilson
+
 """Standard errors either side of a 95% interval."""
 
 
@@ -29,12 +30,8 @@ class Interval:
 
 def share_interval(hits: int, total: int) -> Interval:
     """A share with its Wilson score interval."""
-    if not total:
-        return Interval(0.0, 0.0, 1.0)
-    share, square = hits / total, _Z**2 / total
-    middle = (share + square / 2) / (1 + square)
-    half = _Z * math.sqrt(share * (1 - share) / total + square / (4 * total)) / (1 + square)
-    return Interval(share, middle - half if hits else 0.0, middle + half if hits < total else 1.0)
+    low, high = wilson(hits, total)
+    return Interval(hits / total if total else 0.0, low, high)
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> Interval:

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from synth_platform.dataset.graph import dataset_definitions, dataset_checks
+from synth_platform.dataset.graph import dataset_checks, dataset_definitions
 from synth_platform.dataset.spec import load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
@@ -75,6 +75,7 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         "demo/contamination/table",
         "demo/accepted/table",
         "demo/mixture",
+        "demo/review",
         "demo/release",
     }
     assert set(dataset_checks(load_spec(path), path.parent)) == keys - {"demo/engine_profile"}

@@ -268,6 +268,81 @@ def test_the_final_answer_is_a_result(solution: str, consistent: bool | None) ->
     assert check_arithmetic(solution).final_consistent is consistent
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("## Final answer\n\n**225 kroner**", 225),
+        ("**Answer**\n72", 72),
+        ("## Answer\n1. 48 / 2 = 24", None),
+        ("## Endergebnis\n\n200 g", 200),
+        ("Réponse : 344 000 euros", 344000),
+        ("Respuesta: son 7,5 kg para las tres y 1,5 para una", "7.5"),
+    ],
+)
+def test_final_answers_below_headings_and_in_other_languages(text: str, answer: object) -> None:
+    assert final_number(text) == (None if answer is None else Decimal(str(answer)))
+
+
+@pytest.mark.parametrize(
+    ("solution", "consistent"),
+    [
+        ("- It is 5/85.\n- 5 / 5 = 1 and 85 / 5 = 17.\nFinal answer: 1/17", True),
+        ("- It is 5/85, or less.\n- It is small: 6 / 3 = 2.\nFinal answer: 1/17", True),
+        ("- It is 5/85.\n- 5 / 5 = 1 and 85 / 5 = 17.\nFinal answer: 1/18", False),
+        ("850 * 0.62 = 527\n950 - 527 = 423\nFinal answer: 527 use it, 323 do not", False),
+        ("850 * 0.62 = 527\n850 - 527 = 323\nFinal answer: 527 of the 850 use it, 323 do not", True),
+        ("310 * 4 = 1240\n18 g * 5 = 90 g\nFinal answer: 1240 calories and 72 g", False),
+        ("100 min + 100 min = 200 min\nFinal answer: 3 hours and 20 minutes", True),
+        ("100 min + 100 min = 200 min\nFinal answer: 3 hours and 30 minutes", False),
+    ],
+)
+def test_all_of_the_final_answer_is_reached(solution: str, consistent: bool) -> None:
+    assert check_arithmetic(solution).final_consistent is consistent
+
+
+GERMAN = "Wie viele Bände sind das? Es waren 1.900, und 96 Prozent wurden gerettet."
+FRENCH = "Combien coûtent les 43 000 billets à 1,5 euro ?"
+
+
+@pytest.mark.parametrize(
+    ("solution", "problem", "right"),
+    [
+        ("1.900 * 0,96 = 1.824\nAntwort: 1.824 Bände", GERMAN, True),
+        ("1.900 * 0,96 = 1.834\nAntwort: 1.834 Bände", GERMAN, False),
+        ("1.900 * 96 / 100 = 1.824", GERMAN, True),
+        ("1,900 * 96 / 100 = 1,824", GERMAN.replace("1.900", "1,900"), True),
+        ("1900 * 0.96 = 1824.0", GERMAN.replace("1.900", "1900"), True),
+        ("43 000 * 1,5 = 64 500\nRéponse : 64 500 euros", FRENCH, True),
+        ("43 000 * 1,5 = 65 400\nRéponse : 65 400 euros", FRENCH, False),
+        ("1.125 * 2 = 2.25", "A board is 1.125 inches thick.", True),
+        ("1.125 * 2 = 2.250", "A board is 1.125 inches thick.", True),
+        ("1.125 * 2 = 2.350", "A board is 1.125 inches thick.", False),
+        ("4,000 * 3 = 12,000", "There are 4,000 of them.", True),
+    ],
+)
+def test_decimal_commas_by_the_usage_of_the_text(solution: str, problem: str, right: bool) -> None:
+    check = check_arithmetic(solution, problem)
+    assert check.steps == 1 and check.ok is right, check
+
+
+def test_units_of_one_letter_are_no_unknowns() -> None:
+    assert check_arithmetic("14.8 km / 5 h = 2.96 km/h").ok
+    assert check_arithmetic("14.8 km / 5 h = 3.96 km/h").wrong
+    assert check_arithmetic("2 * 2.006 = 4.12 s").wrong
+    assert check_arithmetic("4 m + 3 = 11 and m = 2").ok
+    assert check_arithmetic("2 h + 3 = 11").steps == 0
+
+
+def test_what_stands_in_the_place_of_an_unused_result_is_unexplained() -> None:
+    problem = "A child pays half of 90 kroner. What do an adult and three children pay?"
+    good = "90 / 2 = 45\n3 * 45 = 135\n90 + 135 = 225\n#### 225"
+    assert check_arithmetic(good, problem).ok
+    assert check_arithmetic(good.replace("3 * 45 = 135", "3 * 55 = 165"), problem).unexplained
+    rounded = "3180 * 52 / 100 = 1653.6\nRounded: 1844.4 ≈ 1844\n#### 1844"
+    assert check_arithmetic(rounded, "52% of 3180 claims").unexplained == (Decimal("1844.4"),)
+    assert check_arithmetic("0.97 * 4,000,000 = 3,880,000", "97 percent of four million").ok
+
+
 def test_operands_must_come_from_somewhere() -> None:
     problem = "Tom has 48 eggs and sells twice as many on each of 17 days. 20% break. He buys two hundred more."
     for good in ("48 * 2 = 96", "48 * 17 = 816. 816 + 48 = 864", "48 * .2 = 9.6", "48 * 80% = 38.4", "17 * 24 = 408"):

@@ -7,26 +7,30 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from synth_platform.contamination.weights import common_words
 from synth_platform.contamination.words import split_words
 from synth_platform.patterns import fast
-from synth_platform.quality.detectors.numerals import (
-    find_dates,
-    find_implied_numbers,
-    find_number_words,
-    find_numbers,
-)
+from synth_platform.quality.detectors.dates import find_dates, implied, said, without_dates
+from synth_platform.quality.detectors.names import find_names, without_titles
+from synth_platform.quality.detectors.numerals import find_implied_numbers, find_numbers
 from synth_platform.quality.detectors.rows import Rows, are_in, of_row
+from synth_platform.quality.detectors.units import bases
 
 _STRUCTURE = (
-    r"(?im)^[ \t>*#|-]*\d{1,3}[.):]\s|\b(?:step|question|answer|part|chapter|section|figure|example|item|q|a)\s?#?\d+\b"
+    r"(?im)^[ \t>*#|-]*\d{1,3}[.):]\**\s|\b(?:step|question|answer|part|chapter|section|figure|example|item|schritt"
+    r"|étape|paso)\s?#?\d+\b|^[ \t>*#|-]*[qa]\d+\b"
 )
 """Numbers that only count the parts of an answer."""
-_NAME = r"[\p{Ll}\p{N},;)] (\p{Lu}[\p{L}\p{N}'\u2019-]+)"
-_CELL_NAME = r"[^|\s] *\| *\**(\p{Lu}[\p{L}'\u2019-]+)"
-"""The first word of a cell that is not the first of its row."""
-_HEADER = r"(?m)^[^\n]*\|[^\n]*\n[ \t]*\|?[ \t]*:?-{2,}[-:| \t]*$"
-"""The first two lines of a table."""
+_NOUNS_HAVE_CAPITALS = ("de", "lb")
+"""Languages in which a capital is no sign of a name."""
+_RANGE_WORDS = ("to", "and", "or", "bis", "und", "a", "à", "et", "y")
+_FUNCTION_WORDS = frozenset(
+    (
+        "to and or of in on at by for from with as is was were are the a an that which who when where while but than if"
+        " so per times more less between after before since until had has"
+        " bis und oder im am et ou de du en y o que se"
+    ).split()
+)
+"""Words after a number that are not what it counts."""
 _SMALL = 10.0
 _NEARLY = 0.1
 _SHOWN = 5
@@ -48,17 +52,18 @@ def measure_faithfulness(rows: Rows) -> Mapping[str, Any]:
 
     ``numbers`` that are stated, ``invented_numbers`` that the source does not have, ``lost_numbers`` of the source that
     the answer does not have, out of ``source_numbers``. ``names``, ``invented_names``, ``lost_names`` and
-    ``source_names``: the same for capitalised words inside sentences. ``invented_dates``: full dates that the source
-    does not give. ``changed_units``: numbers of the source with a unit that they do not have there. ``invented``: what
-    was invented, the first few.
+    ``source_names``: the same for capitalised words that are no titles and begin no sentence. ``invented_dates``: dates
+    that the source does not give. ``changed_units``: numbers of the source with a unit that they do not have there.
+    ``invented``: what was invented, the first few.
 
     Whole numbers up to ten without a unit are not judged, nor those that only count steps or questions. Numbers in
-    words, with a scale (3 million) or rounded (about 3,000 for 2,987) are the same numbers.
+    words, with a scale (3 million), in another metric unit, or rounded (about 3,000 for 2,987) are the same numbers.
     """
     texts = rows.judged_texts.str.replace_all(fast(_STRUCTURE), " ")
-    answer, source = find_numbers(texts), find_numbers(rows.sources)
-    numbers, names = _numbers(rows, texts, answer, source), _names(rows)
-    dates = _missing(find_dates(texts), find_dates(rows.sources))
+    answer, source = find_numbers(without_dates(texts)), find_numbers(rows.sources)
+    source_dates = find_dates(rows.sources)
+    numbers, names = _numbers(rows, answer, source, source_dates, texts), _names(rows)
+    dates = _missing(said(find_dates(texts)), implied(source_dates))
     units = _changed_units(answer, source)
     examples = pl.concat([numbers.examples, names.examples, dates, units])
     return {
@@ -76,40 +81,61 @@ def measure_faithfulness(rows: Rows) -> Mapping[str, Any]:
     }
 
 
-def _numbers(rows: Rows, texts: pl.Series, answer: pl.DataFrame, source: pl.DataFrame) -> _Compared:
-    words, source_words = find_number_words(texts), find_number_words(rows.sources)
+def _numbers(
+    rows: Rows, answer: pl.DataFrame, source: pl.DataFrame, dates: pl.DataFrame, texts: pl.Series
+) -> _Compared:
+    parts = [pl.col(part).cast(pl.Float64()).alias("value") for part in ("year", "month", "day")]
+    columns = ("value", "plain", "other")
     known = _keys(
         pl.concat(
             [
-                source.select("row", "value"),
-                source.select("row", pl.col("plain").alias("value")),
-                source_words.select("row", "value"),
+                *(source.select("row", pl.col(name).alias("value")) for name in columns),
+                *(dates.select("row", part) for part in parts),
                 find_implied_numbers(rows.sources),
             ]
         )
     )
     small = (pl.col("value") <= _SMALL) & (pl.col("value") % 1 == 0)
-    judged = pl.concat(
-        [
-            answer.filter(~small | pl.col("unit").is_not_null()).select("row", "written", "value", "near"),
-            words.filter(pl.col("value") > _SMALL).select("row", "written", "value", pl.lit(False).alias("near")),
-        ]
-    )
-    missing = judged.filter(~pl.Series(are_in(_keys(judged), known), dtype=pl.Boolean()))
-    missing = missing.filter(~_nearly_known(missing, source))
-    stated = np.concatenate([_keys(answer), _keys(words)])
+    judged = answer.filter(~small | (pl.col("unit").is_not_null() & ~pl.col("words")))
+    there = [are_in(_keys(judged.select("row", pl.col(name).alias("value"))), known) for name in ("value", "other")]
+    missing = judged.filter(~pl.Series(there[0] | there[1], dtype=pl.Boolean()))
+    missing = missing.filter(~_nearly_known(missing, source) & ~_converted(missing, source))
+    stated = np.concatenate([_keys(answer.select("row", pl.col(name).alias("value"))) for name in columns])
+    stated = np.concatenate([stated, _keys(find_implied_numbers(texts))])
     distinct = source.filter(~small).select("row", "value").unique(maintain_order=True)
     lost = distinct.filter(~pl.Series(are_in(_keys(distinct), stated), dtype=pl.Boolean()))
     return _compared(rows, judged, missing, lost, distinct)
 
 
 def _nearly_known(missing: pl.DataFrame, source: pl.DataFrame) -> pl.Series:
-    """Which numbers that are said to be approximate are close to one of the source."""
-    near = missing.with_row_index("place").filter(pl.col("near"))
-    pairs = near.join(source.select("row", pl.col("value").alias("other")), on="row")
-    close = pairs.filter((pl.col("value") - pl.col("other")).abs() <= _NEARLY * pl.col("other").abs())
-    found = np.zeros(missing.height, bool)
-    found[close["place"].to_numpy()] = True
+    """Which numbers that are said to be approximate, and are round, are close to one of the source."""
+    scale = 10.0 ** (pl.col("value").abs().clip(lower_bound=1e-9).log10().floor() - 1)
+    round_number = (pl.col("value") / scale - (pl.col("value") / scale).round()).abs() < 1e-6
+    near = missing.with_row_index("place").filter(pl.col("near") & round_number)
+    pairs = near.join(source.select("row", pl.col("value").alias("known")), on="row")
+    close = pairs.filter((pl.col("value") - pl.col("known")).abs() <= _NEARLY * pl.col("known").abs())
+    return _at(close["place"], missing.height)
+
+
+def _converted(missing: pl.DataFrame, source: pl.DataFrame) -> pl.Series:
+    """Which quantities the source has in another unit of the same kind."""
+    here, there = (_in_base(frame) for frame in (missing.with_row_index("place"), source.with_row_index("place")))
+    pairs = here.join(there.select("row", "base", pl.col("amount").alias("known")), on=["row", "base"])
+    same = pairs.filter((pl.col("amount") - pl.col("known")).abs() <= 1e-6 * pl.col("known").abs())
+    return _at(same["place"], missing.height)
+
+
+def _in_base(frame: pl.DataFrame) -> pl.DataFrame:
+    factors = {unit: factor for unit, (factor, _) in bases().items()}
+    names = {unit: base for unit, (_, base) in bases().items()}
+    base = pl.col("unit").replace_strict(names, default=None, return_dtype=pl.String())
+    factor = pl.col("unit").replace_strict(factors, default=None, return_dtype=pl.Float64())
+    return frame.with_columns(base.alias("base"), (pl.col("value") * factor).alias("amount")).drop_nulls("base")
+
+
+def _at(places: pl.Series, height: int) -> pl.Series:
+    found = np.zeros(height, bool)
+    found[places.to_numpy()] = True
     return pl.Series(found)
 
 
@@ -121,49 +147,60 @@ def _missing(answer: pl.DataFrame, source: pl.DataFrame) -> pl.DataFrame:
 
 
 def _changed_units(answer: pl.DataFrame, source: pl.DataFrame) -> pl.DataFrame:
-    """Numbers with a unit, of a value that the source only has with other units."""
-    there = source.filter(pl.col("unit").is_not_null()).select("row", "value", pl.col("unit").alias("other"))
-    here = answer.filter(pl.col("unit").is_not_null()).with_row_index("place")
-    pairs = here.join(there, on=["row", "value"])
-    alike = pairs.group_by("place").agg((pl.col("unit") == pl.col("other")).any().alias("same"))
-    # A number that the source also has without a unit may stand for anything.
-    bare = source.filter(pl.col("unit").is_null()).select("row", "value").unique()
-    changed = here.join(alike.filter(~pl.col("same")), on="place", how="semi").join(
-        bare, on=["row", "value"], how="anti"
+    """Numbers with a unit that they do not have in the source: they have another, or count something there."""
+    source = source.with_columns(_unit_of_range().alias("unit"))
+    values = pl.concat(
+        [source.select("row", pl.col(name).alias("value"), "unit", "next") for name in ("value", "other")]
     )
-    return changed.sort("place").select("row", (pl.col("written") + " " + pl.col("unit")).alias("written"))
+    nothing = pl.col("unit").is_null() & (pl.col("next").is_null() | pl.col("next").is_in(list(_FUNCTION_WORDS)))
+    there = values.filter(~nothing).select("row", "value", pl.col("unit").alias("known"))
+    here = answer.filter(pl.col("unit").is_not_null()).with_row_index("place")
+    here = here.filter(~_converted(here.drop("place"), source))
+    pairs = here.join(there, on=["row", "value"])
+    alike = pairs.group_by("place").agg(
+        (pl.col("unit") == pl.col("known")).any().alias("same"), pl.col("known").is_not_null().any().alias("measured")
+    )
+    # A number that the source has without anything may stand for anything, unless it has a unit there as well.
+    bare = values.filter(nothing).select("row", "value").unique()
+    other = here.join(alike.filter(~pl.col("same").fill_null(False) & pl.col("measured")), on="place", how="semi")
+    counted = here.join(alike.filter(~pl.col("measured")), on="place", how="semi")
+    counted = counted.join(bare, on=["row", "value"], how="anti")
+    changed = pl.concat([other, counted]).sort("place")
+    return changed.select("row", (pl.col("written") + " " + pl.col("unit")).alias("written"))
+
+
+def _unit_of_range() -> pl.Expr:
+    """The unit of each number; of *12* in *12 to 18 km* that of the 18."""
+    following = pl.col("unit").shift(-1).over("row")
+    opens = pl.col("unit").is_null() & pl.col("next").is_in(list(_RANGE_WORDS)) & ~pl.col("words")
+    return pl.when(opens).then(following).otherwise(pl.col("unit"))
 
 
 def _names(rows: Rows) -> _Compared:
-    texts = rows.judged_texts.str.replace_all(_HEADER, "")
-    inside, cells = _capitals(texts, _NAME), _capitals(texts, _CELL_NAME)
-    # The first word of a cell may be any word with a capital: only rare ones are names.
-    answer = pl.concat([inside, cells.filter(~pl.col("written").str.to_lowercase().is_in(list(common_words())))])
-    known = of_row(rows.source_words.stems, rows.source_words.text)
-    missing = answer.filter(~pl.Series(_words_in(answer, known), dtype=pl.Boolean()))
-    source = _capitals(rows.sources, _NAME).unique(maintain_order=True)
-    said = of_row(rows.words.stems, rows.words.text)
-    lost = source.filter(~pl.Series(_words_in(source, said), dtype=pl.Boolean()))
+    texts = without_titles(rows.judged_texts)
+    nouns = rows.languages.is_in(list(_NOUNS_HAVE_CAPITALS)).fill_null(False)
+    english = (rows.languages == "en").fill_null(True)
+    answer = find_names(pl.select(pl.when(nouns).then(pl.lit("")).otherwise(texts)).to_series(), english)
+    missing = answer.filter(~_words_in(answer, rows.source_words))
+    source = find_names(rows.sources, english).unique(maintain_order=True)
+    lost = source.filter(~_words_in(source, rows.words))
     return _compared(rows, answer, missing, lost, source)
 
 
-def _capitals(texts: pl.Series, pattern: str) -> pl.DataFrame:
-    found = pl.DataFrame({"written": texts.str.extract_all(pattern)})
-    found = found.with_columns(pl.Series("row", np.arange(len(texts), dtype=np.int64)))
-    found = found.filter(pl.col("written").list.len() > 0).explode("written")
-    return found.select("row", pl.col("written").str.extract(r"(\p{Lu}[\p{L}\p{N}'\u2019-]+)$", 1))
-
-
-def _words_in(found: pl.DataFrame, known: np.ndarray) -> np.ndarray:
-    """Whether every part of each name (Anna-Marie has two) is among the known stems of its row."""
+def _words_in(found: pl.DataFrame, known: Any) -> pl.Series:
+    """Whether every part of each name (Anna-Marie has two) is among the words of its row, or their stems."""
     words = split_words(found["written"])
     row = found["row"].to_numpy()[words.text] if found.height else words.text
-    there = are_in(of_row(words.stems, row), known) if len(words.hashes) else np.empty(0, bool)
-    return np.bincount(words.text[~there], minlength=found.height) == 0
+    there = np.zeros(len(words.hashes), bool)
+    for mine, theirs in ((words.hashes, known.hashes), (words.stems, known.stems)):
+        if len(mine):
+            there |= are_in(of_row(mine, row), of_row(theirs, known.text))
+    return pl.Series(np.bincount(words.text[~there], minlength=found.height) == 0, dtype=pl.Boolean())
 
 
 def _keys(found: pl.DataFrame) -> np.ndarray:
-    return of_row(found["value"].to_numpy().astype(np.float64).view(np.uint64), found["row"].to_numpy())
+    values = found["value"].fill_null(float("nan")).to_numpy().astype(np.float64)
+    return of_row(values.view(np.uint64), found["row"].to_numpy())
 
 
 def _compared(

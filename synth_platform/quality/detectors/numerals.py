@@ -1,137 +1,166 @@
-"""The numbers of texts, in digits or words, with their scale, currency or unit; and full dates."""
+"""The numbers of texts, in digits or words, with their scale and unit."""
 
+import re
 from functools import cache, lru_cache
 
 import numpy as np
 import polars as pl
 
 from synth_platform.patterns import fast
+from synth_platform.quality.detectors.units import CURRENCIES, phrases, spellings
 
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+_NUMBER = r"\d{1,3}(?:[,\x{202f}\x{a0} ]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:[.,]\d+)?"
+"""1,000.5 and 1 000.5, then 1.000,5, then 1000.5 and 1000,5."""
 _NEAR = "about|approximately|nearly|almost|around|roughly|over|some|more than|less than|under|up to|at least"
-_FOUND = (
-    rf"(?i)(?:(\b(?:{_NEAR})\s|~\s?))?([$€£¥₹]\s?)?({_NUMBER})"
-    r"(?:[\s-]?(hundred|thousand|million|billion|trillion|dozen)\b)?"
-    r"(?:[ -]?(per cent|percentage points?|degrees (?:celsius|fahrenheit)|[a-z%°]+))?"
-)
-_GROUPS = ("near", "currency", "number", "scale", "unit")
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
+_SCALES |= {"millionen": 1e6, "millones": 1e6, "millions": 1e6, "milliarden": 1e9, "mil": 1e3, "mille": 1e3}
 _SUFFIXES = {"k": 1e3, "mn": 1e6, "bn": 1e9, "m": 1e6, "b": 1e9}
-_CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
-_SPELLINGS = """
-percent: % percent|per cent|percentage point|percentage points; km: km kilometer kilometers kilometre kilometres
-mile: mile miles; cm: cm centimeter centimeters centimetre centimetres; mm: mm millimeter millimeters millimetre
-metre: m meter meters metre metres; foot: foot feet ft; inch: inch inches; kg: kg kilogram kilograms kilo kilos
-mg: mg milligram milligrams; gram: g gram grams; tonne: tonne tonnes ton tons; pound: lb lbs pound pounds
-litre: l liter liters litre litres; ml: ml milliliter milliliters millilitre millilitres
-ms: ms millisecond milliseconds; second: second seconds sec secs; minute: minute minutes min mins
-hour: hour hours hr hrs; day: day days; week: week weeks; month: month months; year: year years yr yrs
-celsius: °c celsius|degrees celsius; fahrenheit: °f fahrenheit|degrees fahrenheit; dollar: dollar dollars usd
-euro: euro euros eur; yen: yen jpy; rupee: rupee rupees inr; byte: byte bytes; kb: kb kilobyte kilobytes
-mb: mb megabyte megabytes; gb: gb gigabyte gigabytes; watt: watt watts; kw: kw kilowatt kilowatts
-mw: mw megawatt megawatts; volt: volt volts; hertz: hz hertz; mhz: mhz; ghz: ghz; acre: acre acres
-hectare: hectare hectares ha
-"""
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _TO_NINE = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 _ONES = _TO_NINE + _TEENS
 _WORD_VALUES = {word: float(value) for value, word in enumerate(_ONES)}
 _WORD_VALUES |= {word: 10.0 * value for value, word in enumerate(_TENS, 2)}
-_PARTS = {"half": (0.5, 50.0), "quarter": (0.25, 25.0), "dozen": (12.0,), "decade": (10.0,), "century": (100.0,)}
+_PARTS = {"half": (0.5, 50.0), "quarter": (0.25, 25.0), "third": (33.0, 3.0), "fifth": (20.0, 5.0)}
 _PARTS |= {"double": (2.0,), "triple": (3.0,), "twice": (2.0,), "pair": (2.0,), "couple": (2.0,), "hundred": (100.0,)}
-_PARTS |= {"thousand": (1000.0,), "third": (33.0,), "fifth": (20.0,)}
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTH = (
-    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    "|nov(?:ember)?|dec(?:ember)?"
-)
-_DATES = (
-    rf"(?i)\b(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year>\d{{4}})\b",
-    rf"(?i)\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<month>{_MONTH})\.?,? (?P<year>\d{{4}})\b",
-    r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
-)
+_PARTS |= {"thousand": (1000.0,), "dozen": (12.0,), "decade": (10.0,), "century": (100.0,), "million": (1e6,)}
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
+_ORDINALS += ("twelfth", *(f"{word}th" for word in _TEENS[3:]))
+_TENTHS = {f"{word[:-1]}ieth": 10.0 * value for value, word in enumerate(_TENS, 2)}
 
 
 def find_numbers(texts: pl.Series) -> pl.DataFrame:
-    """Every number in digits.
+    """Every number, in digits or in words.
 
-    Columns: ``row``; ``written``; ``plain``, the number, and ``value``, with its scale; ``unit``, one spelling for
-    each, null where there is none; ``near``: whether a word like *about* stands before it.
+    Columns: ``row``; ``written``; ``plain``, the number, and ``value``, with its scale; ``other``: what it is where the
+    point is a comma; ``unit``, one spelling for each, null where there is none; ``next``: the word after it; ``near``:
+    whether a word like *about* stands before it; ``words``: whether it is in words.
     """
-    parts = _occurrences(texts, _FOUND).select(
-        "row",
-        *(pl.col("written").str.extract(fast(_FOUND), number).alias(name) for number, name in enumerate(_GROUPS, 1)),
+    digits = _occurrences(texts, _digits_pattern())
+    parts = [pl.col("written").str.extract(_digits_pattern(), number).alias(name) for number, name in _GROUPS.items()]
+    digits = digits.select("row", *parts).with_columns(pl.lit(False).alias("words"))
+    words = _occurrences(texts, _words_pattern())
+    spelled = pl.col("written").str.extract(_words_pattern(), 1).alias("number")
+    unit = pl.col("written").str.extract(_words_pattern(), 2).alias("unit")
+    words = words.select("row", spelled, unit).with_columns(
+        pl.Series("value", [_value_of(one.lower()) for one in words.select(spelled)["number"]], dtype=pl.Float64())
     )
-    word = pl.col("unit").str.to_lowercase()
-    suffix = pl.when(word.is_in(["k", "mn", "bn"]) | (pl.col("currency").is_not_null() & word.is_in(["m", "b"])))
-    plain = pl.col("number").str.replace_all(",", "", literal=True).cast(pl.Float64())
-    scale = pl.col("scale").str.to_lowercase().replace_strict(_SCALES, default=1.0, return_dtype=pl.Float64())
-    suffixed = suffix.then(word.replace_strict(_SUFFIXES, default=1.0, return_dtype=pl.Float64())).otherwise(1.0)
-    currency = pl.col("currency").str.strip_chars().replace_strict(_CURRENCIES, default=None, return_dtype=pl.String())
-    unit = suffix.then(None).otherwise(word).replace_strict(_units(), default=None, return_dtype=pl.String())
-    return parts.select(
-        "row",
-        pl.concat_str(
-            pl.col("currency").fill_null(""), "number", pl.lit(" ") + pl.col("scale"), ignore_nulls=True
-        ).alias("written"),
-        plain.alias("plain"),
-        (plain * scale * suffixed).alias("value"),
-        pl.coalesce(currency, unit).alias("unit"),
-        pl.col("near").is_not_null().alias("near"),
-    )
-
-
-def find_number_words(texts: pl.Series) -> pl.DataFrame:
-    """Numbers in words: ``row``, ``written``, ``value``. *Three hundred and five* is one number."""
-    found = _occurrences(texts, _number_words_pattern())
-    values = pl.Series("value", [_value_of(written.lower()) for written in found["written"]], dtype=pl.Float64())
-    return found.with_columns(values)
+    return pl.concat([_from_digits(digits), _from_words(words)])
 
 
 def find_implied_numbers(texts: pl.Series) -> pl.DataFrame:
-    """What words such as *half*, *dozen* and *twice* say: ``row``, ``value``; *half* is 0.5 and 50 percent."""
-    found = _occurrences(texts, rf"(?i)\b(?:{'|'.join(_PARTS)})s?\b")
-    word = pl.col("written").str.to_lowercase().str.strip_suffix("s")
-    said = word.replace_strict(_PARTS, default=None, return_dtype=pl.List(pl.Float64()))
-    return found.select("row", said.alias("value")).explode("value").drop_nulls()
+    """What words such as *half*, *dozen*, *thirtieth* and hours of the afternoon say: ``row``, ``value``."""
+    found = _occurrences(texts, fast(rf"(?i)\b(?:{'|'.join(_implied())})s?\b"))
+    word = pl.col("written").str.to_lowercase()
+    bare = pl.coalesce(
+        word.replace_strict(_implied(), default=None, return_dtype=pl.List(pl.Float64())),
+        word.str.strip_suffix("s").replace_strict(_implied(), default=None, return_dtype=pl.List(pl.Float64())),
+    )
+    said = found.select("row", bare.alias("value")).explode("value").drop_nulls()
+    times = _occurrences(texts, fast(r"(?i)\b\d{1,2}(?:[:.]\d{2})? ?p\.?m\b"))
+    hour = pl.col("written").str.extract(r"^(\d+)", 1).cast(pl.Float64()) + 12
+    return pl.concat([said, times.select("row", hour.alias("value"))])
 
 
-def find_dates(texts: pl.Series) -> pl.DataFrame:
-    """Full dates: ``row``, ``written``, ``value`` as year, month and day in one number."""
-    month = pl.col("month").str.to_lowercase().str.slice(0, 3)
-    numbers = {name: number for number, name in enumerate(_MONTHS, 1)} | {f"{one:02}": one for one in range(1, 13)}
-    frames = []
-    for pattern in _DATES:
-        found = _occurrences(texts, pattern)
-        parts = found.with_columns(pl.col("written").str.extract_groups(fast(pattern)).struct.unnest())
-        day = pl.col("year").cast(pl.Int64()) * 10_000 + pl.col("day").cast(pl.Int64())
-        value = day + 100 * month.replace_strict(numbers, default=0, return_dtype=pl.Int64())
-        frames.append(parts.select("row", "written", value.cast(pl.Float64()).alias("value")))
-    return pl.concat(frames)
+_GROUPS = {1: "near", 2: "currency", 3: "number", 4: "scale", 5: "unit"}
+
+
+def _from_digits(parts: pl.DataFrame) -> pl.DataFrame:
+    word = pl.col("unit").str.to_lowercase()
+    suffix = pl.when(word.is_in(["k", "mn", "bn"]) | (pl.col("currency").is_not_null() & word.is_in(["m", "b"])))
+    scale = pl.col("scale").str.to_lowercase().replace_strict(_SCALES, default=1.0, return_dtype=pl.Float64())
+    suffixed = suffix.then(word.replace_strict(_SUFFIXES, default=1.0, return_dtype=pl.Float64())).otherwise(1.0)
+    currency = pl.col("currency").str.strip_chars().replace_strict(CURRENCIES, default=None, return_dtype=pl.String())
+    unit = suffix.then(None).otherwise(word).replace_strict(spellings(), default=None, return_dtype=pl.String())
+    factor = scale * suffixed
+    return parts.select(
+        "row",
+        pl.concat_str(pl.col("currency").fill_null(""), "number", (pl.lit(" ") + pl.col("scale")).fill_null("")).alias(
+            "written"
+        ),
+        _english().alias("plain"),
+        (_english() * factor).round(6).alias("value"),
+        (_continental() * factor).round(6).alias("other"),
+        pl.coalesce(currency, unit).alias("unit"),
+        word.alias("next"),
+        pl.col("near").is_not_null().alias("near"),
+        "words",
+    )
+
+
+def _from_words(words: pl.DataFrame) -> pl.DataFrame:
+    unit = pl.col("unit").str.to_lowercase().replace_strict(spellings(), default=None, return_dtype=pl.String())
+    value = pl.col("value")
+    return words.select(
+        "row",
+        pl.col("number").alias("written"),
+        value.alias("plain"),
+        value,
+        value.alias("other"),
+        unit.alias("unit"),
+        pl.col("unit").str.to_lowercase().alias("next"),
+        pl.lit(False).alias("near"),
+        pl.lit(True).alias("words"),
+    )
+
+
+def _english() -> pl.Expr:
+    """The number where a point is a point; 1.000.000 can only be a million."""
+    spaced = pl.col("number").str.replace_all(r"[\x{202f}\x{a0} ]", "")
+    dots = spaced.str.count_matches(r"\.") > 1
+    plain = pl.when(dots).then(spaced.str.replace_all(".", "", literal=True)).otherwise(spaced)
+    thousands = plain.str.contains(r"^\d{1,3}(?:,\d{3})+(?:\.|$)")
+    as_written = (
+        pl.when(thousands)
+        .then(plain.str.replace_all(",", "", literal=True))
+        .otherwise(plain.str.replace(",", ".", literal=True))
+    )
+    return as_written.cast(pl.Float64(), strict=False)
+
+
+def _continental() -> pl.Expr:
+    """The number where a comma is the point."""
+    spaced = pl.col("number").str.replace_all(r"[\x{202f}\x{a0} ]", "")
+    grouped = spaced.str.contains(r"^\d{1,3}(?:\.\d{3})+(?:,|$)")
+    plain = pl.when(grouped).then(spaced.str.replace_all(".", "", literal=True)).otherwise(spaced)
+    commas = plain.str.count_matches(",") > 1
+    plain = pl.when(commas).then(plain.str.replace_all(",", "", literal=True)).otherwise(plain)
+    return plain.str.replace(",", ".", literal=True).cast(pl.Float64(), strict=False).fill_null(_english())
 
 
 def _occurrences(texts: pl.Series, pattern: str) -> pl.DataFrame:
-    found = pl.DataFrame({"written": texts.str.extract_all(fast(pattern))})
+    found = pl.DataFrame({"written": texts.str.extract_all(pattern)})
     found = found.with_columns(pl.Series("row", np.arange(len(texts), dtype=np.int64)))
     return found.filter(pl.col("written").list.len() > 0).explode("written")
 
 
-@cache
-def _units() -> dict[str, str]:
-    units: dict[str, str] = {}
-    for line in _SPELLINGS.strip().replace("\n", ";").split(";"):
-        name, _, spellings = line.strip().partition(": ")
-        first, *phrases = spellings.split("|")
-        units |= dict.fromkeys([*first.split(), *phrases], name)
-    return units
+def _unit_pattern() -> str:
+    known = "|".join(re.escape(phrase) for phrase in phrases())
+    return rf"({known}|[\p{{L}}]+)"
 
 
 @cache
-def _number_words_pattern() -> str:
-    plain = "|".join(sorted([*_TENS, *_ONES], key=len, reverse=True))
-    any_word = f"(?:{plain}|{'|'.join(_SCALES)})"
-    return rf"(?i)\b(?:{plain})(?:(?:-| and | ){any_word})*\b"
+def _digits_pattern() -> str:
+    unit = _unit_pattern()
+    scales = "|".join(sorted(_SCALES, key=len, reverse=True))
+    return fast(rf"(?i)(?:(\b(?:{_NEAR})\s|~\s?))?([$€£¥₹]\s?)?({_NUMBER})(?:[\s-]?({scales})\b)?(?:[ -]?{unit})?")
+
+
+@cache
+def _words_pattern() -> str:
+    tens, ones, nine = ("|".join(sorted(some, key=len, reverse=True)) for some in (_TENS, _ONES, _TO_NINE))
+    group = f"(?:(?:{tens})(?:[- ](?:{nine}))?|{ones})"
+    larger = "(?:hundred|thousand|million|billion|trillion)"
+    # "Three hundred and five" is one number, "between three and four" are two.
+    number = f"{group}(?:[- ]{larger}(?:(?: and)?[- ]{group})?)*(?:[- ]{larger})*"
+    return fast(rf"(?i)\b({number})\b(?:[ -]{_unit_pattern()})?")
+
+
+@cache
+def _implied() -> dict[str, list[float]]:
+    ordinals = {word: [float(number)] for number, word in enumerate(_ORDINALS, 1)}
+    parts = {word: list(values) for word, values in _PARTS.items()}
+    return ordinals | {word: [value] for word, value in _TENTHS.items()} | parts
 
 
 @lru_cache(maxsize=10_000)

@@ -8,10 +8,14 @@ import numpy as np
 import polars as pl
 
 from synth_platform.contamination.words import Words, ngram_hashes, split_words
+from synth_platform.languages import find_languages
 
 _ROW_STEP = np.uint64(0xD6E8FEB86659FD93)
 _BUCKETS = 1 << 20
-_SOLUTION = r"(?is)(?:\A|\n)[\s#*_]*(?:step-by-step )?(?:solution|answer|explanation)s?\b[\s*_]*:?(.*)\z"
+_SOLUTION = (
+    r"(?is)(?:\A|\n)[\s#*_]*(?:step-by-step )?"
+    r"(?:(?:solution|answer|explanation)s?|l\u{f6}sung(?:sweg)?|soluci\u{f3}n|r\u{e9}ponse|respuesta|antwort)\b[\s*_]*:?(.*)\z"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Rows:
     def source_words(self) -> Words:
         """Words of the sources."""
         return split_words(self.sources)
+
+    @cached_property
+    def languages(self) -> pl.Series:
+        """Languages of the answers."""
+        return find_languages(self.texts, self.words)
 
     @cached_property
     def instructions(self) -> list[str]:
