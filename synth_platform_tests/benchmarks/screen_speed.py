@@ -5,8 +5,8 @@
 The peer's environment needs `pip install "datatrove[processing]==0.10.1" spacy`. A row is about 300 tokens of real
 paragraphs, drawn anew, with a source text of the same size; half of the answer's paragraphs are the source's. Ours
 measures everything that it measures in a dataset (form, leftovers, repetition, copying, language, numbers, names,
-units, personal data) and judges it, from Parquet files; datatrove runs its Gopher repetition, Gopher quality and C4 filters
-alone on a part of the same texts, on as many processes as there are cores.
+units, personal data) and judges it, from Parquet files; datatrove runs its Gopher repetition, Gopher quality and C4
+filters alone on a part of the same texts, on as many processes as there are cores.
 """
 
 import argparse
