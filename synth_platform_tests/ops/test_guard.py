@@ -1,0 +1,137 @@
+"""A gate that crashed, was skipped, is stale, or judged another partition is closed, however a run is started."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from synth_platform.ops.gating import Judged, gate_checks
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.quality.gates import Gate
+from synth_platform.snapshots import Snapshot
+from synth_platform.workspace import Workspace
+
+DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-01-04")
+GATE = Gate("good", "good", 1, 1, "critical", "Whether it is good")
+WAYS: Mapping[str, Mapping[str, str]] = {
+    "interface": {},
+    "schedule": {"dagster/schedule_name": "nightly"},
+    "backfill": {"dagster/backfill": "abcdefgh"},
+    "sensor": {"dagster/sensor_name": "watch"},
+    "automation": {"dagster/auto_materialize": "true"},
+}
+"""Tags that Dagster gives runs by what started them."""
+
+
+class Pair:
+    """Asset `d/documents`, its gate, and `d/prompts`, which reads it."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, partitions: Any = None) -> None:
+        self.instance, self.value, self.good = instance, 1, 1.0
+        self.crash = False
+        self.context = DatasetContext("d", 0, folder, partitions=partitions)
+        self.workspace = Workspace(folder / "home")
+        upstream = Upstream("d/documents", ("good",))
+        self.definitions = dg.Definitions(
+            assets=[self._asset("d/documents", ()), self._asset("d/prompts", (upstream,))],
+            asset_checks=[gate_checks(self.context, "d/documents", [GATE], self._profile)],
+            resources={"workspace": WorkspaceResource(home=str(self.workspace.home))},
+        )
+
+    def _asset(self, asset: str, upstreams: tuple[Upstream, ...]) -> dg.AssetsDefinition:
+        def work(run: StageRun) -> None:
+            run.writer.write("rows", pl.DataFrame({"id": ["a"]}))
+
+        def build(workspace: Workspace, partition: str | None) -> Stage:
+            schema = pl.Schema({"id": pl.String()})
+            value = self.value if not upstreams else 0
+            return Stage(asset, "1", {"value": value}, upstreams, {"rows": schema}, work)
+
+        spec = self.context.spec(asset, upstreams, description="", kinds=set(), code_version="1")
+        return stage_asset(self.context, spec, build, lambda workspace, snapshot: {})
+
+    def _profile(self, workspace: Workspace, snapshot: Snapshot) -> Judged:
+        if self.crash:
+            raise RuntimeError("the gate's code is broken")
+        return Judged({"good": self.good})
+
+    def run(self, *assets: str, checks: bool = True, day: str | None = None, way: str = "interface") -> bool:
+        keys = dg.AssetSelection.assets(*(dg.AssetKey(asset.split("/")) for asset in assets))
+        selection = keys if checks else keys.without_checks()
+        job = dg.define_asset_job("j", selection=selection, partitions_def=self.context.partitions)
+        chosen = dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job])).resolve_job_def("j")
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        ended = chosen.execute_in_process(
+            quiet, self.instance, partition_key=day, raise_on_error=False, tags=dict(WAYS[way])
+        )
+        return ended.success
+
+    def made(self, day: str | None = None) -> bool:
+        return self.workspace.snapshots.head("d/prompts", day) is not None
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_open_gate_lets_every_kind_of_run_pass(way: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents") and pair.run("d/prompts", way=way) and pair.made()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_that_crashed_stays_closed(way: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    pair = Pair(tmp_path, instance)
+    pair.crash = True
+    assert not pair.run("d/documents", "d/prompts", way=way)
+    assert not pair.made(), "in the same run"
+    assert not pair.run("d/prompts", way=way) and not pair.made(), "in a later one"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_that_failed_or_has_no_number_stays_closed(
+    way: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    for good in (0.0, float("nan")):
+        pair = Pair(tmp_path / str(good), instance)
+        pair.good = good
+        assert not pair.run("d/documents", "d/prompts", way=way) or not pair.made()
+        assert not pair.run("d/prompts", way=way) and not pair.made()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_that_was_skipped_stays_closed(way: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents", checks=False)
+    assert not pair.run("d/prompts", way=way) and not pair.made()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_that_judged_an_older_version_stays_closed(
+    way: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents")
+    pair.value = 2
+    assert pair.run("d/documents", checks=False)
+    assert not pair.run("d/prompts", way=way) and not pair.made()
+    assert pair.run("d/documents") and pair.run("d/prompts", way=way) and pair.made()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_that_judged_another_partition_stays_closed(
+    way: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    pair = Pair(tmp_path, instance, DAYS)
+    assert pair.run("d/documents", day="2026-01-01")
+    assert pair.run("d/documents", day="2026-01-02", checks=False)
+    assert not pair.run("d/prompts", day="2026-01-02", way=way) and not pair.made("2026-01-02")
+    assert pair.run("d/prompts", day="2026-01-01", way=way) and pair.made("2026-01-01")
