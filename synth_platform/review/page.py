@@ -23,6 +23,7 @@ REPORT = "report.html"
 _EXAMPLES, _EXAMPLE_CHARACTERS = 2, 700
 _MOST_REASONS = 12
 _SAMPLE = 20_000
+_DEEPER = 2
 _HIDDEN = ("contaminated", "privacy")
 """Families of reasons whose rows are not shown: they hold test items, or what nobody should read."""
 _TITLES = {
@@ -110,8 +111,13 @@ def _environment() -> Environment:
 
 
 def _html(markdown: str) -> str:
-    """Markdown as HTML; tags in it stay text."""
-    return MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    """Markdown as HTML; tags in it stay text, and its headings go below those of the page."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(markdown)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1:]) + _DEEPER, 6)}"
+    return reader.renderer.render(tokens, reader.options, {})
 
 
 def _plots(part: Any) -> str:
