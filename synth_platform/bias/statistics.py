@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import gammaln
 
 Z = 1.96
 """Normal quantile of the intervals: 95%, each by itself."""
@@ -77,10 +78,20 @@ def holm(p_values: Sequence[float], level: float) -> list[bool]:
 def _fisher_p(hits: int, total: int, both: int, every: int) -> float:
     """Sum of the chances of all tables that are no likelier than this one."""
     possible = np.arange(max(0, both + total - every), min(both, total) + 1)
-    chances = stats.hypergeom.pmf(possible, every, both, total)
-    own = stats.hypergeom.pmf(hits, every, both, total)
+    chances = _hypergeometric(possible, every, both, total)
+    own = _hypergeometric(hits, every, both, total)
     return float(min(1.0, chances[chances <= own * (1 + 1e-7)].sum()))
 
 
 def _from_log(log: float, error: float) -> Estimate:
     return Estimate(math.exp(log), math.exp(log - Z * error), math.exp(log + Z * error))
+
+
+def _hypergeometric(hits: Any, every: int, marked: int, drawn: int) -> Any:
+    """Chance of so many marked ones among those drawn; scipy.stats has it, and takes two seconds to import."""
+    logs = _log_choose(marked, hits) + _log_choose(every - marked, drawn - hits) - _log_choose(every, drawn)
+    return np.exp(logs)
+
+
+def _log_choose(among: Any, chosen: Any) -> Any:
+    return gammaln(among + 1) - gammaln(chosen + 1) - gammaln(among - chosen + 1)

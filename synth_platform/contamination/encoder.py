@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from synth_platform.contamination.config import DEFAULT_ENCODER
-from synth_platform.contamination.encoder_graph import BUILDABLE, build_graph, quantise
 from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SynthError
 
@@ -128,6 +126,8 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(_needed(files, "tokenizer.json")))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_longest(files, self._config))
+        import onnxruntime as ort  # late, as all of ONNX: a second that only who encodes should pay
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -210,6 +210,8 @@ def _model(files: EncoderFiles, config: dict[str, Any]) -> str:
     ready = files.folder / "onnx" / "model.onnx"
     if ready.is_file():
         return str(ready)
+    from synth_platform.contamination.encoder_graph import BUILDABLE, build_graph, quantise
+
     if config.get("model_type") not in BUILDABLE:
         raise EncoderError(
             f"the encoder {files.name!r} is a {config.get('model_type')!r} without an ONNX file",

@@ -5,12 +5,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
 import polars as pl
 
 from synth_platform.quality.config import GateSpec, Severity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNREMOVABLE = frozenset({"accounting", "no_contaminated_row", "nothing_unscanned"})
 """Gates that no spec can remove or weaken: without them a dataset proves nothing."""
@@ -109,6 +111,7 @@ def failing_rows(rows: pl.DataFrame, column: str, low: float | None, high: float
 
 def _judge(values: Mapping[str, float | None], gates: Sequence[Gate]) -> dict[str, tuple[bool, str]]:
     """By gate name: whether it passed, and the error if the expectation crashed."""
+    import pandas as pd  # late, as Great Expectations: only what judges needs them
     from great_expectations.expectations import ExpectColumnValuesToBeBetween  # pyright: ignore
 
     frame = pd.DataFrame([{gate.metric: values[gate.metric] for gate in gates}])
@@ -135,7 +138,7 @@ def crashed(result: Any) -> bool:
     return bool(error.get("raised_exception", False)) or any(part.get("raised_exception") for part in parts)
 
 
-def validate(frame: pd.DataFrame, expectations: list[Any], form: str) -> list[Any]:
+def validate(frame: "pd.DataFrame", expectations: list[Any], form: str) -> list[Any]:
     """Results of expectations on a frame, in an order of Great Expectations' own.
 
     Args:

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import polars as pl
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -20,6 +19,9 @@ from synth_platform.errors import SpecError
 from synth_platform.quality.config import Severity
 from synth_platform.quality.gates import crashed, validate
 from synth_platform.strict_yaml import Document, read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = ("column", "column_A", "column_B")
 _LISTS = ("column_list", "column_set")
@@ -163,7 +165,9 @@ def _evaluate(
     )
 
 
-def _frame(spec: ExpectationSpec, rows: pl.LazyFrame, total: int, metrics: Mapping[str, float]) -> pd.DataFrame:
+def _frame(spec: ExpectationSpec, rows: pl.LazyFrame, total: int, metrics: Mapping[str, float]) -> "pd.DataFrame":
+    import pandas as pd
+
     if spec.on == "profile":
         return pd.DataFrame([dict(metrics)])
     names = rows.collect_schema().names()
