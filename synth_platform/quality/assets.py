@@ -44,7 +44,7 @@ def quality_asset(
 
     def work(run: StageRun) -> None:
         asked, made = run.inputs[prompts.asset], run.inputs[generations.asset]
-        measured = measured_digest(recipe, privacy, made)
+        measured = measured_digest(recipe, privacy, asked, made)
         known = find_measured(run.workspace.snapshots, asset, run.partition, measured)
         if known is not None:
             run.log(f"Judging the metrics of {known.manifest.snapshot_id} anew: nothing has to be measured again")

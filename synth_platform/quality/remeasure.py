@@ -34,9 +34,10 @@ def measured_settings(recipe: RecipeSpec, privacy: PrivacySpec) -> dict[str, Any
     }
 
 
-def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, generations: Snapshot) -> str:
-    """Equal for equal metrics: the detectors, the form that is asked for, and the generations."""
-    return digest(SCREEN_VERSION, measured_settings(recipe, privacy), generations.manifest.digest)
+def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, prompts: Snapshot, generations: Snapshot) -> str:
+    """Equal for equal metrics: detectors, the form asked for, generations, and what they were made of."""
+    made_of = (prompts.manifest.digest, generations.manifest.digest)
+    return digest(SCREEN_VERSION, measured_settings(recipe, privacy), made_of)
 
 
 def find_measured(snapshots: Snapshots, asset: str, partition: str | None, measured: str) -> Snapshot | None:

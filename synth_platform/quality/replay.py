@@ -73,7 +73,7 @@ def replay(
     current = _judged(snapshots, f"{dataset}/accepted/{recipe.name}", partition)
     prompts, generations = (snapshots.require(input_of(current, kind)) for kind in ("prompts", "generations"))
     asset = f"{dataset}/quality/{recipe.name}"
-    known = find_measured(snapshots, asset, partition, measured_digest(recipe, privacy, generations))
+    known = find_measured(snapshots, asset, partition, measured_digest(recipe, privacy, prompts, generations))
     found = Replay(recipe.name, measured=known is not None)
     metrics = metrics_of(recipe, privacy, prompts, generations, known)
     limits = limits_of(recipe, quality)
