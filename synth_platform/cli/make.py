@@ -155,7 +155,7 @@ def estimate(
 def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path, partition: str | None) -> None:
     """Have the dataset's prompts rendered, and the engine installed."""
     from synth_platform import terminal
-    from synth_platform.dataset.graph import prompts_job_name
+    from synth_platform.dataset.jobs import prompts_job_name
     from synth_platform.generation.config import VllmEngine
     from synth_platform.generation.environment import install, locate
     from synth_platform.ops.instance import open_instance
@@ -182,7 +182,7 @@ def tune(
     """Find the engine's fastest settings on a dataset's own prompts; `engine.tuned: true` uses them."""
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
-    from synth_platform.dataset.graph import tune_job_name
+    from synth_platform.dataset.jobs import tune_job_name
     from synth_platform.generation.config import VllmEngine
     from synth_platform.generation.profile import profile_asset, read_profile, trial_rows
     from synth_platform.ops.instance import open_instance

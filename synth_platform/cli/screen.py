@@ -60,7 +60,7 @@ def screen(
 
 def _apply(workspace: Workspace, console: Console, spec: "DatasetSpec", base: Path, partition: str | None) -> None:
     from synth_platform import terminal
-    from synth_platform.dataset.graph import screen_job_name
+    from synth_platform.dataset.jobs import screen_job_name
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import run_dataset
 

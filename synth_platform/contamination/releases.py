@@ -57,8 +57,8 @@ class ReleaseScanner:
         """Rows of `REPLACED` for what was found in a release."""
         for part in release.manifest.tables[RELEASE_TABLE].parts:
             if part.digest not in self._hits:
-                found = pl.concat(self._scan_part(release, part, what))
-                self._hits[part.digest] = found.filter(pl.col("verdict") != "clean")
+                found = self._scan_part(release, part, what)
+                self._hits[part.digest] = pl.concat(rows.filter(pl.col("verdict") != "clean") for rows in found)
             yield self._hits[part.digest].select(pl.lit(release.manifest.snapshot_id).alias("release"), pl.all())
 
     def _scan_part(self, release: Snapshot, part: PartEntry, what: str) -> Iterator[pl.DataFrame]:

@@ -104,7 +104,7 @@ def split_words(texts: pl.Series | Sequence[str | None]) -> Words:
     single = None
     if len(wide.places):
         at = np.searchsorted(kept, wide.places)
-        values[at] = _mix(wide.characters.astype(np.uint64))
+        values[at] = mix(wide.characters.astype(np.uint64))
         single = at[wide.single]
     characters = _Characters(stream, values, *_word_bounds(stream, single))
     starts, ends = kept[characters.first], kept[characters.after - 1] + 1
@@ -122,7 +122,7 @@ def ngram_hashes(hashes: np.ndarray, *steps: int) -> np.ndarray:
         mixed *= _BASE
         mixed ^= mixed >> np.uint64(32)
         mixed += hashes[step : step + count]
-    return _mix(mixed)
+    return mix(mixed)
 
 
 class _Characters:
@@ -147,7 +147,7 @@ class _Characters:
     def hashes(self, stems: bool = False) -> np.ndarray:
         """uint64 per word, or per stem."""
         ends = _stem_ends(self._stream, self.first, self.after) if stems else self.after
-        return _mix((self._sums[ends] - self._begin) * self._scale)
+        return mix((self._sums[ends] - self._begin) * self._scale)
 
 
 def _buffer(series: pl.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -283,7 +283,7 @@ def _stem_ends(stream: np.ndarray, first: np.ndarray, after: np.ndarray) -> np.n
     return np.where(after - first - cut >= 3, after - cut, after)
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
+def mix(values: np.ndarray) -> np.ndarray:
     """Spread every bit over all others (splitmix64's finalizer)."""
     values = values ^ (values >> np.uint64(30))
     values *= np.uint64(0xBF58476D1CE4E5B9)
@@ -327,7 +327,7 @@ def _bytes_of(characters: str) -> np.ndarray:
 
 
 _CODES = _code_table()
-_VALUES = _mix(np.arange(1, 257, dtype=np.uint64))
+_VALUES = mix(np.arange(1, 257, dtype=np.uint64))
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _IS_DIGIT = _bytes_of("0123456789")
 _OPENS_TAG = _bytes_of(_LETTERS + _LETTERS.upper() + "/!")

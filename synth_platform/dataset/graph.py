@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
 from synth_platform.contamination.config import BenchmarkSpec
+from synth_platform.dataset.jobs import DatasetJobs
 from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
+from synth_platform.dataset.stage_gates import own_suites, stage_gates
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
 from synth_platform.generation.assets import GenerationSettings, generations_assets, profile_asset_of
@@ -20,8 +21,8 @@ from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.rescan import patch_job_name, rescan_job_name, rescan_sensor
-from synth_platform.ops.stage import DatasetContext, group_name
+from synth_platform.ops.rescan import rescan_sensor
+from synth_platform.ops.stage import DatasetContext
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec
@@ -29,8 +30,7 @@ from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality import checks as quality_checks
 from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.gates import Check, Gate, apply_overrides
-from synth_platform.quality.suites import Suites, load_suites
+from synth_platform.quality.gates import Check
 from synth_platform.release import checks as release_checks
 from synth_platform.release.assets import release_asset
 from synth_platform.review import checks as review_checks
@@ -38,46 +38,12 @@ from synth_platform.review.assets import review_asset
 from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
-STAGE_GATES: Mapping[str, Sequence[Gate]] = {
-    "documents": source_checks.GATES,
-    "prompts": prompt_checks.GATES,
-    "generations": generation_checks.GATES,
-    "quality": quality_checks.QUALITY_GATES,
-    "index": contamination_checks.INDEX_GATES,
-    "contamination": contamination_checks.SCAN_GATES,
-    "accepted": quality_checks.ACCEPTED_GATES,
-    "mixture": mixing_checks.GATES,
-    "review": review_checks.GATES,
-    "release": release_checks.GATES,
-}
-"""Gates by the stage names that `gates` of a spec uses."""
-
 _PARTITIONS = {
     "hour": dg.HourlyPartitionsDefinition,
     "day": dg.DailyPartitionsDefinition,
     "week": dg.WeeklyPartitionsDefinition,
     "month": dg.MonthlyPartitionsDefinition,
 }
-
-
-def job_name(dataset: str) -> str:
-    """Name of the job that materializes a whole dataset."""
-    return group_name(dataset)
-
-
-def prompts_job_name(dataset: str) -> str:
-    """Name of the job that goes as far as the prompts."""
-    return f"{group_name(dataset)}_prompts"
-
-
-def screen_job_name(dataset: str) -> str:
-    """Name of the job that judges stored generations anew, and releases what is accepted."""
-    return f"{group_name(dataset)}_screen"
-
-
-def tune_job_name(dataset: str) -> str:
-    """Name of the job that makes the engine profile."""
-    return f"{group_name(dataset)}_tune"
 
 
 def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
@@ -92,66 +58,24 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     """
     graph = _Graph(spec, base)
     graph.build()
-    selection = dg.AssetSelection.assets(*graph.asset_keys(), *graph.benchmark_keys())
-    job: Any = dg.define_asset_job(
-        job_name(spec.name),
-        selection=selection,
-        description=f"Materializes {spec.name} from its sources to its release, with all checks.",
-        partitions_def=graph.context.partitions,
-        tags={"synth/dataset": spec.name},
-    )
-    prompts_job: Any = dg.define_asset_job(
-        prompts_job_name(spec.name),
-        selection=dg.AssetSelection.assets(*graph.keys_of("documents", "prompts")),
-        description=f"Materializes {spec.name} as far as its prompts: to look at them, or to estimate the rest.",
-        partitions_def=graph.context.partitions,
-        tags={"synth/dataset": spec.name},
-    )
-    screen_job: Any = dg.define_asset_job(
-        screen_job_name(spec.name),
-        selection=dg.AssetSelection.assets(*graph.keys_of("quality", "accepted", "mixture", "review", "release")),
-        description=f"Judges the stored generations of {spec.name} by the spec as it is now; no engine is started.",
-        partitions_def=graph.context.partitions,
-        tags={"synth/dataset": spec.name},
-    )
-    jobs = [job, prompts_job, screen_job]
+    make = DatasetJobs(spec.name, graph.context.partitions)
+    whole = make.whole([*graph.asset_keys(), *graph.benchmark_keys()])
+    jobs = [
+        whole,
+        make.prompts(graph.keys_of("documents", "prompts")),
+        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release")),
+    ]
     if graph.profile is not None:
-        tune_job: Any = dg.define_asset_job(
-            tune_job_name(spec.name),
-            selection=dg.AssetSelection.assets(*graph.profile.keys),
-            description=f"Finds the fastest settings of the engine on the prompts of {spec.name}.",
-            tags={"synth/dataset": spec.name},
-        )
-        jobs.append(tune_job)
+        jobs.append(make.tune([*graph.profile.keys]))
     sensors: list[dg.SensorDefinition] = []
     if graph.release_scan is not None:
-        watched = _rescan_jobs(graph)
+        rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
+        watched = [rescan, make.patch(graph.keys_of("release"))]
         jobs += watched
         sensors.append(rescan_sensor(spec.name, spec.benchmarks, base, spec.contamination.rescan, watched))
-    schedules = [dg.build_schedule_from_partitioned_job(job, name=f"{job.name}_cycle")] if spec.cadence else []
+    schedules = [dg.build_schedule_from_partitioned_job(whole, name=f"{whole.name}_cycle")] if spec.cadence else []
     assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
     return dg.Definitions(assets=assets, asset_checks=graph.checks, jobs=jobs, schedules=schedules, sensors=sensors)
-
-
-def _rescan_jobs(graph: "_Graph") -> list[Any]:
-    """The job that scans the newest release again, and the one that releases a patch."""
-    assert graph.release_scan is not None
-    name, partitions = graph.spec.name, graph.context.partitions
-    rescan = dg.define_asset_job(
-        rescan_job_name(name),
-        selection=dg.AssetSelection.assets(*graph.release_scan.keys, *graph.benchmark_keys()),
-        description=f"Scans the release of {name} against test sets that were added or changed since.",
-        partitions_def=partitions,
-        tags={"synth/dataset": name},
-    )
-    patch = dg.define_asset_job(
-        patch_job_name(name),
-        selection=dg.AssetSelection.assets(*graph.keys_of("release")),
-        description=f"Releases {name} again without the rows that the last scan of the release speaks against.",
-        partitions_def=partitions,
-        tags={"synth/dataset": name},
-    )
-    return [rescan, patch]
 
 
 def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
@@ -192,6 +116,14 @@ def partitions_of(cadence: CadenceSpec | None) -> dg.TimeWindowPartitionsDefinit
     return _PARTITIONS[cadence.every](start_date=start, timezone=cadence.timezone)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A recipe's generations once they were looked at."""
+
+    contamination: Upstream
+    accepted: Upstream
+
+
 @dataclass
 class _Graph:
     spec: DatasetSpec
@@ -199,9 +131,6 @@ class _Graph:
     assets: list[dg.AssetsDefinition] = field(default_factory=list)
     checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
     gates: dict[str, Sequence[Check]] = field(default_factory=dict)
-    prompts: dict[str, Upstream] = field(default_factory=dict)
-    scans: list[Upstream] = field(default_factory=list)
-    """What was found of test items in each recipe's generations."""
     profile: dg.AssetsDefinition | None = None
     """The engine profile, made by a job of its own."""
     release_scan: dg.AssetsDefinition | None = None
@@ -209,8 +138,8 @@ class _Graph:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.stage_gates = _with_overrides(spec)
-        self.suites = _suites(spec, self.base, self.stage_gates)
+        self.stage_gates = stage_gates(spec)
+        self.suites = own_suites(spec, self.base, self.stage_gates)
         self.context = DatasetContext(
             spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence), self.suites
         )
@@ -222,8 +151,16 @@ class _Graph:
         documents = self._documents()
         index = self._index()
         in_documents = self._document_contamination(documents, index)
-        accepted = self._recipes(documents, index, in_documents)
-        self._mixture_and_release(documents, in_documents, accepted)
+        prompts = {recipe.name: self._prompts(recipe, documents) for recipe in self.spec.recipes}
+        self._generations(prompts)
+        judged = {
+            recipe.name: self._judged(recipe, prompts[recipe.name], index, in_documents) for recipe in self.spec.recipes
+        }
+        accepted = {name: one.accepted for name, one in judged.items()}
+        mixture = self._mixture(documents, in_documents, accepted)
+        scans = [in_documents, *(one.contamination for one in judged.values())]
+        review = self._review(mixture, documents, scans, accepted, prompts)
+        self._release(mixture, review)
 
     def asset_keys(self) -> list[dg.AssetKey]:
         return [key for asset in self.assets for key in asset.keys]
@@ -273,24 +210,15 @@ class _Graph:
     def _contamination_checks(self, what: str) -> dg.AssetChecksDefinition:
         return contamination_checks.contamination_checks(self.context, what, self.stage_gates["contamination"])
 
-    def _recipes(self, documents: Upstream, index: Upstream, in_documents: Upstream) -> dict[str, Upstream]:
-        prompts = {recipe.name: self._prompts(recipe, documents) for recipe in self.spec.recipes}
-        self.prompts = prompts
-        if prompts:
-            self.assets.append(
-                generations_assets(
-                    self.context,
-                    self.spec.recipes,
-                    GenerationSettings(self.spec.engine, self.spec.budget, self.spec.shard_size),
-                    prompts,
-                )
-            )
-            if isinstance(self.spec.engine, VllmEngine):
-                engine, tuning = self.spec.engine, self.spec.tuning
-                self.profile = profile_asset_of(self.context, self.spec.recipes, engine, tuning, list(prompts.values()))
-        return {
-            recipe.name: self._judged(recipe, prompts[recipe.name], index, in_documents) for recipe in self.spec.recipes
-        }
+    def _generations(self, prompts: Mapping[str, Upstream]) -> None:
+        spec = self.spec
+        if not prompts:
+            return
+        settings = GenerationSettings(spec.engine, spec.budget, spec.shard_size)
+        self.assets.append(generations_assets(self.context, spec.recipes, settings, prompts))
+        if isinstance(spec.engine, VllmEngine):
+            asked = list(prompts.values())
+            self.profile = profile_asset_of(self.context, spec.recipes, spec.engine, spec.tuning, asked)
 
     def _prompts(self, recipe: RecipeSpec, documents: Upstream) -> Upstream:
         spec = self.spec
@@ -312,7 +240,7 @@ class _Graph:
         )
         return self._add("prompts", asset, checks)
 
-    def _judged(self, recipe: RecipeSpec, prompts: Upstream, index: Upstream, in_documents: Upstream) -> Upstream:
+    def _judged(self, recipe: RecipeSpec, prompts: Upstream, index: Upstream, in_documents: Upstream) -> _Judged:
         context, name = self.context, recipe.name
         generations = self._upstream("generations", context.asset("generations", name))
         self.checks.append(generation_checks.generations_checks(context, name, self.stage_gates["generations"]))
@@ -336,7 +264,6 @@ class _Graph:
             ),
             self._contamination_checks(name),
         )
-        self.scans.append(contamination)
         asset = accepted_asset(
             context,
             recipe,
@@ -347,13 +274,12 @@ class _Graph:
             contamination=contamination,
             document_contamination=in_documents,
         )
-        return self._add("accepted", asset, quality_checks.accepted_checks(context, name, self.stage_gates["accepted"]))
+        checks = quality_checks.accepted_checks(context, name, self.stage_gates["accepted"])
+        return _Judged(contamination, self._add("accepted", asset, checks))
 
-    def _mixture_and_release(
-        self, documents: Upstream, in_documents: Upstream, accepted: Mapping[str, Upstream]
-    ) -> None:
+    def _mixture(self, documents: Upstream, in_documents: Upstream, accepted: Mapping[str, Upstream]) -> Upstream:
         spec, context = self.spec, self.context
-        mixture = self._add(
+        return self._add(
             "mixture",
             mixture_asset(
                 context,
@@ -365,7 +291,9 @@ class _Graph:
             ),
             mixing_checks.mixture_checks(context, self.stage_gates["mixture"]),
         )
-        review = self._review(mixture, documents, in_documents, accepted)
+
+    def _release(self, mixture: Upstream, review: Upstream) -> None:
+        spec, context = self.spec, self.context
         scan = contamination_assets.RELEASE_SCAN.format(spec.name)
         asset = release_asset(
             context, spec.release, mixture, review, description=spec.description, gates=dict(self.gates), rescan=scan
@@ -378,7 +306,12 @@ class _Graph:
             self.checks.append(self._contamination_checks("release"))
 
     def _review(
-        self, mixture: Upstream, documents: Upstream, in_documents: Upstream, accepted: Mapping[str, Upstream]
+        self,
+        mixture: Upstream,
+        documents: Upstream,
+        scans: Sequence[Upstream],
+        accepted: Mapping[str, Upstream],
+        prompts: Mapping[str, Upstream],
     ) -> Upstream:
         spec, context = self.spec, self.context
         asset = review_asset(
@@ -388,36 +321,8 @@ class _Graph:
             mixture=mixture,
             documents=documents,
             accepted=accepted,
-            prompts=self.prompts,
-            contamination=[in_documents, *self.scans],
+            prompts=prompts,
+            contamination=scans,
             rewritten=[source.name for source in spec.sources if "rewrite" in source.roles],
         )
         return self._add("review", asset, review_checks.review_checks(context, self.stage_gates["review"]))
-
-
-def _suites(spec: DatasetSpec, base: Path, gates: Mapping[str, Sequence[Gate]]) -> Suites:
-    """The dataset's own expectations, none of which is called like a gate of its stage."""
-    path = base / spec.suites
-    suites = load_suites(path, list(STAGE_GATES))
-    for stage, suite in suites.items():
-        if taken := sorted({one.name for one in suite} & {gate.name for gate in gates[stage]}):
-            raise SpecError(
-                f"{stage} has a gate {taken[0]!r} already", where=str(path), fix="give the expectation another name"
-            )
-    return suites
-
-
-def _with_overrides(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
-    if unknown := sorted(set(spec.gates) - set(STAGE_GATES)):
-        raise SpecError(
-            f"gates names the stage {unknown[0]!r}, which does not exist",
-            where=f"dataset {spec.name}",
-            fix=f"use one of: {', '.join(STAGE_GATES)}",
-        )
-    changed: dict[str, Sequence[Gate]] = {}
-    for stage, gates in STAGE_GATES.items():
-        try:
-            changed[stage] = apply_overrides(gates, spec.gates.get(stage, {}))
-        except ValueError as error:
-            raise SpecError(f"gates.{stage}: {error}", where=f"dataset {spec.name}") from None
-    return changed

@@ -60,26 +60,19 @@ def gate_checks(
     itself cannot be computed the step fails, no check succeeds, and the guard keeps the gate closed.
     """
     key = dg.AssetKey(asset.split("/"))
-    specs = [
-        dg.AssetCheckSpec(
-            gate.name,
-            asset=key,
-            description=f"{gate.description} ({_bounds(gate.min, gate.max)})",
-            blocking=gate.severity == "critical",
-            partitions_def=dataset.partitions if partitioned else None,
-        )
-        for gate in gates
-    ]
     suite = dataset.suites.get(stage_of(asset), ())
-    specs += [
+    partitions = dataset.partitions if partitioned else None
+    described = {gate.name: f"{gate.description} ({_bounds(gate.min, gate.max)})" for gate in gates}
+    described |= {one.name: one.description or f"{one.expect} on the {one.on}" for one in suite}
+    specs = [
         dg.AssetCheckSpec(
             one.name,
             asset=key,
-            description=one.description or f"{one.expect} on the {one.on}",
+            description=described[one.name],
             blocking=one.severity == "critical",
-            partitions_def=dataset.partitions if partitioned else None,
+            partitions_def=partitions,
         )
-        for one in suite
+        for one in (*gates, *suite)
     ]
 
     @dg.multi_asset_check(
@@ -95,11 +88,9 @@ def gate_checks(
             raise SnapshotError(f"{asset} has not been materialized", fix="materialize it first")
         judged = profile(opened, snapshot)
         for outcome in evaluate(judged.metrics, gates):
-            context.log.info(f"{asset} · {outcome.name}: {'passed' if outcome.passed else 'NOT PASSED'}")
-            yield _result(key, snapshot, outcome, judged)
-        for expected in evaluate_suite(suite, snapshot.scan(), snapshot.manifest.rows, judged.metrics):
-            context.log.info(f"{asset} · {expected.name}: {'passed' if expected.passed else 'NOT PASSED'}")
-            yield _expected(key, snapshot, expected)
+            yield _result(context, key, snapshot, outcome, _gate_metadata(outcome, judged))
+        for outcome in evaluate_suite(suite, snapshot.scan(), snapshot.manifest.rows, judged.metrics):
+            yield _result(context, key, snapshot, outcome, _expectation_metadata(outcome))
 
     return check
 
@@ -110,50 +101,48 @@ def stage_of(asset: str) -> str:
     return "index" if parts[1:] == ["contamination", "index"] else parts[1]
 
 
-def _expected(key: dg.AssetKey, snapshot: Snapshot, outcome: ExpectationOutcome) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {JUDGED_VERSION: version_of(snapshot), **outcome.numbers}
-    if outcome.error:
-        metadata["error"] = outcome.error
-    if outcome.examples:
-        metadata["failing_rows"] = dg.MetadataValue.md(_table(outcome.examples))
+def _result(
+    context: dg.AssetCheckExecutionContext,
+    key: dg.AssetKey,
+    snapshot: Snapshot,
+    outcome: GateOutcome | ExpectationOutcome,
+    metadata: Mapping[str, Any],
+) -> dg.AssetCheckResult:
+    context.log.info(f"{key.to_user_string()} · {outcome.name}: {'passed' if outcome.passed else 'NOT PASSED'}")
     critical = outcome.severity == "critical"
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=outcome.name,
         passed=outcome.passed,
         severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
-        metadata=metadata,
+        metadata={
+            JUDGED_VERSION: version_of(snapshot),
+            **metadata,
+            **({"error": outcome.error} if outcome.error else {}),
+        },
         description=outcome.error or None,
     )
+
+
+def _gate_metadata(outcome: GateOutcome, judged: Judged) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"bounds": _bounds(outcome.min, outcome.max)}
+    if outcome.observed is not None:
+        metadata["observed"] = outcome.observed
+    for name in (outcome.name, ""):
+        if note := judged.notes.get(name):
+            metadata["picture" if name else "overview"] = dg.MetadataValue.md(note)
+    return metadata
+
+
+def _expectation_metadata(outcome: ExpectationOutcome) -> dict[str, Any]:
+    examples = {"failing_rows": dg.MetadataValue.md(_table(outcome.examples))} if outcome.examples else {}
+    return {**outcome.numbers, **examples}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     return "\n".join([*lines, *("| " + " | ".join(shown_cell(row[name]) for name in names) + " |" for row in rows)])
-
-
-def _result(key: dg.AssetKey, snapshot: Snapshot, outcome: GateOutcome, judged: Judged) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {
-        JUDGED_VERSION: version_of(snapshot),
-        "bounds": _bounds(outcome.min, outcome.max),
-    }
-    if outcome.observed is not None:
-        metadata["observed"] = outcome.observed
-    if outcome.error:
-        metadata["error"] = outcome.error
-    for name in (outcome.name, ""):
-        if note := judged.notes.get(name):
-            metadata["picture" if name else "overview"] = dg.MetadataValue.md(note)
-    critical = outcome.severity == "critical"
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=outcome.name,
-        passed=outcome.passed,
-        severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
-        metadata=metadata,
-        description=outcome.error or None,
-    )
 
 
 def _bounds(low: float | None, high: float | None) -> str:

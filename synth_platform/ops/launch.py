@@ -6,7 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, job_name
+from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError

@@ -107,9 +107,14 @@ def accept(
 
 
 def _redacted(rows: pl.DataFrame, privacy: PrivacySpec) -> pl.DataFrame:
-    """Rows with placeholders for the personal data that the policies let nobody see."""
-    safe = protect(rows["text"], privacy.output, privacy)
-    return rows.with_columns(safe.texts.alias("text"), safe.redacted.cast(pl.Int32()).alias("redacted"))
+    """Rows with placeholders for the personal data that the policies let nobody see; only where quality found any."""
+    found = rows["personal_data"].list.len().fill_null(0) > 0
+    safe = protect(rows["text"].filter(found), privacy.output, privacy)
+    places = found.arg_true()
+    return rows.with_columns(
+        rows["text"].clone().scatter(places, safe.texts).alias("text"),
+        pl.zeros(rows.height, pl.Int32(), eager=True).scatter(places, safe.redacted).alias("redacted"),
+    )
 
 
 def _add_reasons(batch: pl.DataFrame, contaminated: Mapping[str, tuple[str, Mapping[str, str]]]) -> pl.Series:

@@ -1,6 +1,10 @@
 """Numbers over all judged generations of a recipe, for gates and for comparisons."""
 
+from collections.abc import Iterable
+
 import polars as pl
+
+from synth_platform.snapshots import Snapshot
 
 
 def profile_quality(rows: pl.LazyFrame) -> dict[str, float]:
@@ -37,6 +41,12 @@ def count_reasons(rows: pl.LazyFrame) -> dict[str, int]:
         .collect()
     )
     return dict(counted.iter_rows())
+
+
+def rejected_by_reason(accepted: Iterable[Snapshot]) -> dict[str, int]:
+    """Rejected rows of several recipes by reason, the commonest first."""
+    rejected = [one.scan("rejected").select("reasons") for one in accepted]
+    return count_reasons(pl.concat(rejected)) if rejected else {}
 
 
 def _share_of(*families: str) -> pl.Expr:

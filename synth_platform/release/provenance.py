@@ -8,6 +8,7 @@ import polars as pl
 
 from synth_platform.contamination.calibration import Calibration
 from synth_platform.contamination.report import hits_by_benchmark
+from synth_platform.quality.profile import rejected_by_reason
 from synth_platform.release.build import component_shares
 from synth_platform.release.card import CardFacts, GateResult
 from synth_platform.release.patch import Patch
@@ -53,7 +54,7 @@ def gather_facts(
             for prompts in _of(lineage, "prompts")
         },
         model=_model(_of(lineage, "generations")),
-        rejected=_rejected(_of(lineage, "accepted")),
+        rejected=rejected_by_reason(_of(lineage, "accepted")),
         benchmarks=benchmark_hits(lineage),
         search=_search(lineage),
         replaces=patch.describe() if patch else "",
@@ -113,15 +114,6 @@ def _model(generations: Sequence[Snapshot]) -> dict[str, Any]:
         sampling = {name: value for name, value in settings["sampling"].items() if value not in (None, [])}
         facts[f"sampling of {recipe}"] = json.dumps(sampling, sort_keys=True)
     return facts
-
-
-def _rejected(accepted: Sequence[Snapshot]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for snapshot in accepted:
-        counted = snapshot.scan("rejected").select(pl.col("reasons").explode(empty_as_null=True)).drop_nulls().collect()
-        for reason in counted["reasons"]:
-            totals[reason] = totals.get(reason, 0) + 1
-    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
 def benchmark_hits(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:

@@ -1,6 +1,8 @@
 """Dagster asset of the review: what is measured of a whole version before it is released, and its report."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -57,7 +59,9 @@ def review_asset(
             rewritten=rewritten,
             last=last_review(run.workspace, dataset, run.partition, of[mixture.asset]),
         )
-        found = review(version, spec, privacy, seed=run.seed, scratch=run.workspace.scratch, write=run.writer.write)
+        run.workspace.scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="review-", dir=run.workspace.scratch) as scratch:
+            found = review(version, spec, privacy, seed=run.seed, scratch=Path(scratch), write=run.writer.write)
         run.writer.write("measures", found.rows())
         scans = [of[one.asset] for one in contamination]
         lineage = ancestors(run.workspace.snapshots, [version.mixture])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from synth_platform.contamination.words import Words, split_words
+from synth_platform.contamination.words import Words, mix, split_words
 from synth_platform.digest import digest_int
-from synth_platform.review.blocks import Block, mix
+from synth_platform.review.blocks import Block
 from synth_platform.review.samples import SampledRow
 from synth_platform.review.sketches import CountMin
 from synth_platform.review.statistics import Interval, share_interval

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from synth_platform.contamination.words import Words, split_words
+from synth_platform.contamination.words import Words, mix, split_words
 from synth_platform.errors import SynthError
 from synth_platform.snapshots.frames import rebatch
 from synth_platform.sources.dedup import hash_texts
@@ -57,13 +57,6 @@ def blocks(frames: Iterable[pl.DataFrame], rows: int = _BLOCK_ROWS) -> Iterator[
     """
     for frame in rebatch((_plain(frame) for frame in frames), rows):
         yield Block(frame)
-
-
-def mix(values: np.ndarray) -> np.ndarray:
-    """Spread every bit of uint64 values over all others (splitmix64's finalizer)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def seeded(hashes: np.ndarray, seed: int) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from synth_platform.errors import SynthError
+from synth_platform.minhash import band_shape
 from synth_platform.review.config import NearDuplicatesSpec
-from synth_platform.review.minhash import band_shape, estimated_similarity, method
+from synth_platform.review.minhash import estimated_similarity, method
 
 _ROW = np.uint64(0xFFFFFFFF)
 _ROW_LIMIT = np.uint64(1 << 32)

@@ -10,7 +10,6 @@ import polars as pl
 from synth_platform.bias.compare import compare as compare_bias
 from synth_platform.bias.counts import BiasCounts, count, no_counts
 from synth_platform.bias.report import BiasReport
-from synth_platform.bias.stored import COUNTS, to_frame
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.leak_report import Leaks
 from synth_platform.privacy.leaks import LeakOptions, measure_leaks
@@ -28,6 +27,7 @@ from synth_platform.snapshots import Snapshot
 
 MEASURES = pl.Schema({"section": pl.String(), "metric": pl.String(), "value": pl.Float64()})
 """One number per row; ``section`` says what it is about."""
+_SKETCHES_HELD = 100_000
 _ROWS = ["id", "text", "recipe", "source", "document_id"]
 
 
@@ -82,7 +82,6 @@ class Findings:
     drift_from_source: DriftResult
     bias: BiasReport | None
     leaks: Leaks | None
-    version_counts: BiasCounts
 
     def sections(self) -> dict[str, Result]:
         """The parts that give numbers, by the section that they are shown under."""
@@ -115,27 +114,26 @@ def review(
         spec: settings.
         privacy: how personal data is looked for.
         seed: of the samples.
-        scratch: folder for temporary files.
+        scratch: an empty folder for temporary files.
         write: takes a table's name and rows; gets the sketches that the next review compares with.
     """
     one_pass = VersionReview(spec.model_copy(update={"seed": seed}))
     counts = no_counts()
-    sketches: list[pl.DataFrame] = []
+    sketches = _Sketches(scratch, spec)
     with track("review", version.mixture.manifest.rows) as task:
         for rows, block in _beside(version.synthetic(), one_pass):
             counts += count(rows["text"])
-            sketches.append(block)
+            sketches.add(block)
             write("minhash", block)
             task.advance(block.height)
     measures = one_pass.result()
     write("drift", measures.drift.table())
-    write("bias", to_frame(counts))
     source_counts = no_counts()
     for batch in version.sources():
         source_counts += count(batch["text"])
     return Findings(
         slices=_slices(version),
-        near_duplicates=_near_duplicates(version, sketches, spec, scratch),
+        near_duplicates=_near_duplicates(version, sketches.table(), spec, scratch),
         measures=measures,
         drift_from_release=_drift_from_release(version, measures.drift, spec, seed),
         drift_from_source=compare_drift(
@@ -148,8 +146,34 @@ def review(
         ),
         bias=_bias(version, counts, source_counts),
         leaks=_leaks(version, privacy, seed),
-        version_counts=counts,
     )
+
+
+class _Sketches:
+    """The sketches of a version on disk, so that they can be gone over again before the snapshot is committed."""
+
+    def __init__(self, scratch: Path, spec: ReviewSpec) -> None:
+        self._folder, self._schema = scratch / "sketches", sketch_schema(spec.near_duplicates)
+        self._folder.mkdir(parents=True)
+        self._held: list[pl.DataFrame] = []
+        self._files: list[Path] = []
+
+    def add(self, block: pl.DataFrame) -> None:
+        """Add the sketches of some rows."""
+        self._held.append(block)
+        if sum(one.height for one in self._held) >= _SKETCHES_HELD:
+            self._flush()
+
+    def table(self) -> pl.LazyFrame:
+        """All of them, in the order of the rows."""
+        self._flush()
+        return pl.scan_parquet(self._files, glob=False) if self._files else self._schema.to_frame().lazy()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._files.append(self._folder / f"{len(self._files):06}.parquet")
+            pl.concat(self._held).write_parquet(self._files[-1])
+            self._held.clear()
 
 
 def tables(spec: ReviewSpec) -> dict[str, pl.Schema]:
@@ -158,7 +182,6 @@ def tables(spec: ReviewSpec) -> dict[str, pl.Schema]:
         "measures": MEASURES,
         "minhash": sketch_schema(spec.near_duplicates),
         "drift": DRIFT,
-        "bias": COUNTS,
     }
 
 
@@ -204,10 +227,7 @@ def _slices(version: Version) -> SlicesResult:
     return measure_slices(kept, lost)
 
 
-def _near_duplicates(
-    version: Version, sketches: Sequence[pl.DataFrame], spec: ReviewSpec, scratch: Path
-) -> NearDuplicatesResult:
-    table = pl.concat(sketches).lazy() if sketches else sketch_schema(spec.near_duplicates).to_frame().lazy()
+def _near_duplicates(version: Version, table: pl.LazyFrame, spec: ReviewSpec, scratch: Path) -> NearDuplicatesResult:
     earlier = []
     if version.last is not None:
         earlier = [EarlierVersion(version.last.manifest.snapshot_id, version.last.scan("minhash"))]

@@ -7,26 +7,17 @@ import numpy as np
 import polars as pl
 from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
 
-from synth_platform.contamination.words import Words, ngram_hashes
-from synth_platform.review.blocks import Block, blocks, mix
+from synth_platform.contamination.words import Words, mix, ngram_hashes
+from synth_platform.minhash import band_shape
+from synth_platform.review.blocks import Block, blocks
 from synth_platform.review.config import NearDuplicatesSpec
 from synth_platform.sources.dedup import hash_texts
 
 _FORMAT = 1
 """Raised when words are split or hashed in another way: sketches of both kinds do not compare."""
 _SEED = 42
-_RECALL = 0.95
 _BITS = 64
 """Permutations of which one bit is kept."""
-
-
-def band_shape(threshold: float, permutations: int) -> tuple[int, int]:
-    """Bands, and values in each: as many values (few candidates) as find a pair at the threshold in 95% of cases."""
-    for rows in range(permutations, 0, -1):
-        bands = permutations // rows
-        if 1 - (1 - threshold**rows) ** bands >= _RECALL:
-            return bands, rows
-    return permutations, 1
 
 
 def method(spec: NearDuplicatesSpec) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-from synth_platform.review.blocks import Block, mix
+from synth_platform.contamination.words import mix
+from synth_platform.review.blocks import Block
 
 _MOST = 4096
 _LONGEST = 40

@@ -14,7 +14,7 @@ from synth_platform.plots import histogram
 from synth_platform.privacy.protect import DEFAULT_PRIVACY
 from synth_platform.privacy.redact import redact_fully
 from synth_platform.privacy.rules import ALL
-from synth_platform.quality.profile import count_reasons
+from synth_platform.quality.profile import rejected_by_reason
 from synth_platform.review.findings import Findings, Version
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import kind_of
@@ -77,7 +77,7 @@ def render_page(
         lineage: the mixture and all that it was made from.
         seed: draws the examples.
     """
-    reasons = _reasons(version)
+    reasons = rejected_by_reason(version.accepted.values())
     sections = [
         {"id": name, "title": _TITLES[name], "html": _html(part.describe()), "plots": _plots(part)}
         for name, part in found.sections().items()
@@ -157,11 +157,6 @@ def _funnel(version: Version, lineage: Sequence[Snapshot]) -> dict[str, int]:
         "accepted": sum(one.manifest.rows for one in version.accepted.values()),
         "rows in the mixture": version.mixture.manifest.rows,
     }
-
-
-def _reasons(version: Version) -> dict[str, int]:
-    rejected = [one.scan("rejected").select("reasons") for one in version.accepted.values()]
-    return count_reasons(pl.concat(rejected)) if rejected else {}
 
 
 def _bars(values: Mapping[str, int]) -> list[Bar]:

@@ -5,8 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from synth_platform.contamination.words import Words, shorten, split_words
-from synth_platform.review.blocks import mix
+from synth_platform.contamination.words import Words, mix, shorten, split_words
 
 _LINE_WORDS = 12
 """Words of a line that count: a long paragraph never is like another one to its end."""

@@ -9,10 +9,10 @@ import numpy as np
 from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
 
 from synth_platform.digest import digest_texts
+from synth_platform.minhash import band_shape
 from synth_platform.sources.config import NearDedupSpec
 
 _WORDS = re.compile(r"\w+")
-_RECALL = 0.95
 _MOST_CANDIDATES = 64
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -86,7 +86,7 @@ class NearDuplicates:
 
     def __init__(self, spec: NearDedupSpec, scratch: Path) -> None:
         self._spec = spec
-        self._rows, self._bands = _bands(spec)
+        self._bands, self._rows = band_shape(spec.threshold, spec.permutations)
         self._index = HashMap()
         self._kept = 0
         self._path = scratch
@@ -144,15 +144,6 @@ class NearDuplicates:
     def _similarity(self, sketch: np.ndarray, number: int) -> float:
         other = np.frombuffer(os.pread(self._file, sketch.nbytes, number * sketch.nbytes), dtype=np.uint32)
         return float(np.mean(sketch == other))
-
-
-def _bands(spec: NearDedupSpec) -> tuple[int, int]:
-    """Rows per band and bands: as many rows (few candidates) as find a pair at the threshold in 95% of cases."""
-    for rows in range(spec.permutations, 0, -1):
-        bands = spec.permutations // rows
-        if 1 - (1 - spec.threshold**rows) ** bands >= _RECALL:
-            return rows, bands
-    return 1, spec.permutations
 
 
 def _shingles(text: str, n: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Counts are of documents, add up, and survive being stored."""
+"""Counts are of documents, and add up."""
 
 import polars as pl
 import pytest
@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from synth_platform.bias import counts as counting
 from synth_platform.bias.counts import AXES, BiasCounts, axis_names, count, no_counts
 from synth_platform.bias.lexicon import load_lexicon
-from synth_platform.bias.stored import COUNTS, from_frame, to_frame
-from synth_platform.errors import SynthError
 
 PIECES = (
     "She is a nurse. ", "he is a doctor, ", "the waitress smiled ", "An old man\n", "from New Zealand. ",
@@ -94,32 +92,3 @@ def test_a_text_without_full_stops_gives_no_flood_of_pairs() -> None:
     row = "she he nurse doctor " * 20_000
     counts = count(pl.Series([row]))
     assert get(counts, "beside", "gender/female", "occupation/nurse") == 1
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(TEXT, max_size=6))
-def test_stored_counts_are_the_same(texts: list[str]) -> None:
-    counts = count(pl.Series(texts, dtype=pl.String()))
-    frame = to_frame(counts)
-    assert frame.schema == COUNTS
-    assert from_frame(frame) == counts
-    assert from_frame(pl.concat([frame, frame])) == counts + counts
-
-
-def test_stored_counts_show_no_slur() -> None:
-    lexicon = load_lexicon()
-    slurs = [
-        lexicon.terms[number] for number in range(len(lexicon.terms)) if lexicon.term_label[number] in lexicon.hidden
-    ]
-    stored = "\n".join(to_frame(count(pl.Series([" . ".join(slurs)])))["first"])
-    assert "toxicity/slur" in stored
-    assert not any(slur in stored for slur in slurs)
-
-
-def test_counts_of_other_lists_do_not_mix() -> None:
-    counts = count(pl.Series(["she"]))
-    other = BiasCounts("other", counts.values)
-    with pytest.raises(SynthError, match="different word lists"):
-        _ = counts + other
-    with pytest.raises(SynthError, match="other word lists"):
-        from_frame(to_frame(other))

@@ -255,7 +255,10 @@ def test_contaminated_rows_are_rejected_with_all_their_reasons() -> None:
     ).with_columns(pl.lit(2).alias("completion_tokens"))
     quality = pl.DataFrame(
         {"generation_id": ["g1", "g2", "g3"], "verdict": ["accepted", "rejected", "accepted"]}
-    ).with_columns(pl.Series("reasons", [[], ["copied"], []], dtype=pl.List(pl.String)))
+    ).with_columns(
+        pl.Series("reasons", [[], ["copied"], []], dtype=pl.List(pl.String)),
+        pl.Series("personal_data", [[], [], []], dtype=pl.List(pl.String)),
+    )
     tables: dict[str, pl.DataFrame] = dict(
         accept(
             [prompts],
