@@ -1,6 +1,6 @@
 """From a dataset spec to its graph: assets, checks, job and schedule, in the order of the pipeline."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,17 @@ from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
 from synth_platform.dataset.stage_gates import own_suites, stage_gates
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
-from synth_platform.generation.assets import GenerationSettings, generations_assets, profile_asset_of
-from synth_platform.generation.config import VllmEngine
+from synth_platform.generation.assets import (
+    JUDGEMENTS_ASKED,
+    GenerationSettings,
+    generations_assets,
+    profile_asset_of,
+)
+from synth_platform.generation.config import EngineSpec, VllmEngine
+from synth_platform.judging import checks as judging_checks
+from synth_platform.judging.ask import judge_recipe
+from synth_platform.judging.assets import judge_prompts_asset
+from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.gating import blocking_names
@@ -30,7 +39,7 @@ from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality import checks as quality_checks
 from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.gates import Check
+from synth_platform.quality.gates import Check, Gate
 from synth_platform.release import checks as release_checks
 from synth_platform.release.assets import release_asset
 from synth_platform.review import checks as review_checks
@@ -116,6 +125,10 @@ def partitions_of(cadence: CadenceSpec | None) -> dg.TimeWindowPartitionsDefinit
     return _PARTITIONS[cadence.every](start_date=start, timezone=cadence.timezone)
 
 
+def _tokenizer_of(engine: EngineSpec) -> Callable[[], ChatTokenizer]:
+    return partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision)
+
+
 @dataclass(frozen=True)
 class _Judged:
     """A recipe's generations once they were looked at."""
@@ -143,8 +156,7 @@ class _Graph:
         self.context = DatasetContext(
             spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence), self.suites
         )
-        engine = spec.engine
-        self.tokenizer = partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision)
+        self.tokenizer = _tokenizer_of(spec.engine)
 
     def build(self) -> None:
         """Add every stage, in the order of the pipeline."""
@@ -152,9 +164,11 @@ class _Graph:
         index = self._index()
         in_documents = self._document_contamination(documents, index)
         prompts = {recipe.name: self._prompts(recipe, documents) for recipe in self.spec.recipes}
-        self._generations(prompts)
+        generations = self._generations(prompts)
+        judges = self._judges(prompts, generations)
         judged = {
-            recipe.name: self._judged(recipe, prompts[recipe.name], index, in_documents) for recipe in self.spec.recipes
+            name: self._judged(recipe, asked, generations[name], judges.get(name, ()), index, in_documents)
+            for recipe, (name, asked) in zip(self.spec.recipes, prompts.items(), strict=True)
         }
         accepted = {name: one.accepted for name, one in judged.items()}
         mixture = self._mixture(documents, in_documents, accepted)
@@ -176,8 +190,8 @@ class _Graph:
         self.checks.append(checks)
         return self._upstream(stage, "/".join(asset.key.path))
 
-    def _upstream(self, stage: str, asset: str) -> Upstream:
-        self.gates[asset] = [*self.stage_gates[stage], *self.suites.get(stage, ())]
+    def _upstream(self, stage: str, asset: str, gates: Sequence[Gate] | None = None) -> Upstream:
+        self.gates[asset] = [*(self.stage_gates[stage] if gates is None else gates), *self.suites.get(stage, ())]
         return Upstream(asset, blocking_names(self.gates[asset]))
 
     def _documents(self) -> Upstream:
@@ -210,15 +224,57 @@ class _Graph:
     def _contamination_checks(self, what: str) -> dg.AssetChecksDefinition:
         return contamination_checks.contamination_checks(self.context, what, self.stage_gates["contamination"])
 
-    def _generations(self, prompts: Mapping[str, Upstream]) -> None:
-        spec = self.spec
+    def _generations(self, prompts: Mapping[str, Upstream]) -> dict[str, Upstream]:
+        spec, context = self.spec, self.context
         if not prompts:
-            return
+            return {}
         settings = GenerationSettings(spec.engine, spec.budget, spec.shard_size)
-        self.assets.append(generations_assets(self.context, spec.recipes, settings, prompts))
+        self.assets.append(generations_assets(context, spec.recipes, settings, prompts))
         if isinstance(spec.engine, VllmEngine):
             asked = list(prompts.values())
-            self.profile = profile_asset_of(self.context, spec.recipes, spec.engine, spec.tuning, asked)
+            self.profile = profile_asset_of(context, spec.recipes, spec.engine, spec.tuning, asked)
+        gates = self.stage_gates["generations"]
+        self.checks += [generation_checks.generations_checks(context, name, gates) for name in prompts]
+        return {name: self._upstream("generations", context.asset("generations", name)) for name in prompts}
+
+    def _judges(
+        self, prompts: Mapping[str, Upstream], generations: Mapping[str, Upstream]
+    ) -> dict[str, tuple[Upstream, ...]]:
+        """By recipe what its judge is asked and what it says, for the recipes that have one."""
+        judges = {recipe.name: recipe.judge for recipe in self.spec.recipes if recipe.judge is not None}
+        if not judges:
+            return {}
+        asked = {
+            name: self._judge_prompts(name, judge, prompts[name], generations[name]) for name, judge in judges.items()
+        }
+        recipes = [judge_recipe(name, judge) for name, judge in judges.items()]
+        settings = GenerationSettings(self._judge_engine, self.spec.budget, self.spec.shard_size)
+        self.assets.append(generations_assets(self.context, recipes, settings, asked, JUDGEMENTS_ASKED))
+        return {name: (asked[name], self._judgements(name, judge)) for name, judge in judges.items()}
+
+    def _judge_prompts(self, recipe: str, judge: JudgeSpec, prompts: Upstream, generations: Upstream) -> Upstream:
+        engine = self._judge_engine
+        asset = judge_prompts_asset(
+            self.context,
+            recipe,
+            judge,
+            prompts,
+            generations,
+            tokenizer=_tokenizer_of(engine),
+            context_length=engine.context_length,
+        )
+        gates = self.stage_gates["judge_prompts"]
+        return self._add("judge_prompts", asset, judging_checks.judge_prompts_checks(self.context, recipe, gates))
+
+    def _judgements(self, recipe: str, judge: JudgeSpec) -> Upstream:
+        lowest = self.spec.quality.get(recipe, QualitySpec()).min_judge_score
+        gates = judging_checks.gates_of(self.stage_gates["judgements"], judge, lowest)
+        self.checks.append(judging_checks.judgements_checks(self.context, recipe, judge, lowest, gates))
+        return self._upstream("judgements", self.context.asset("judgements", recipe), gates)
+
+    @property
+    def _judge_engine(self) -> EngineSpec:
+        return self.spec.judge_engine or self.spec.engine
 
     def _prompts(self, recipe: RecipeSpec, documents: Upstream) -> Upstream:
         spec = self.spec
@@ -240,15 +296,20 @@ class _Graph:
         )
         return self._add("prompts", asset, checks)
 
-    def _judged(self, recipe: RecipeSpec, prompts: Upstream, index: Upstream, in_documents: Upstream) -> _Judged:
+    def _judged(
+        self,
+        recipe: RecipeSpec,
+        prompts: Upstream,
+        generations: Upstream,
+        judge: tuple[Upstream, ...],
+        index: Upstream,
+        in_documents: Upstream,
+    ) -> _Judged:
         context, name = self.context, recipe.name
-        generations = self._upstream("generations", context.asset("generations", name))
-        self.checks.append(generation_checks.generations_checks(context, name, self.stage_gates["generations"]))
+        limits = self.spec.quality.get(name, QualitySpec())
         quality = self._add(
             "quality",
-            quality_asset(
-                context, recipe, self.spec.quality.get(name, QualitySpec()), self.spec.privacy, prompts, generations
-            ),
+            quality_asset(context, recipe, limits, self.spec.privacy, prompts, generations, judge),
             quality_checks.quality_checks(context, name, self.stage_gates["quality"]),
         )
         contamination = self._add(

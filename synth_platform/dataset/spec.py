@@ -56,6 +56,8 @@ class DatasetSpec(StrictModel):
     """How documents are rewritten."""
     engine: EngineSpec
     """What generates."""
+    judge_engine: EngineSpec | None = None
+    """What the judges of the recipes run on. None: the engine that generates."""
     shard_size: int = Field(default=128, ge=1, le=100_000)
     """Prompts that are committed together."""
     budget: BudgetSpec = BudgetSpec()
@@ -122,12 +124,29 @@ class DatasetSpec(StrictModel):
         for name in self.quality:
             if name not in recipes:
                 raise ValueError(f"quality names the recipe {name!r}, which does not exist")
+        self._check_judges()
         for name in self.mixture.weights:
             if name not in recipes | mixed_in:
                 raise ValueError(
                     f"mixture.weights names {name!r}; use recipes and mix-in sources:"
                     f" {', '.join(sorted(recipes | mixed_in))}"
                 )
+
+    def _check_judges(self) -> None:
+        """A judge that rejects must grade all answers, and have been compared with people's verdicts."""
+        judges = {recipe.name: recipe.judge for recipe in self.recipes}
+        for name, limits in self.quality.items():
+            if limits.min_judge_score is None:
+                continue
+            key, judge = f"quality.{name}.min_judge_score", judges[name]
+            if judge is None:
+                raise ValueError(f"{key} needs a judge; give the recipe {name!r} a `judge` with a rubric and labels")
+            if judge.labels is None:
+                raise ValueError(f"{key} needs labels: give the judge of {name!r} answers that people have judged")
+            if judge.share < 1:
+                raise ValueError(f"{key} needs grades of all answers; set the judge's share to 1")
+            if limits.min_judge_score > judge.scale:
+                raise ValueError(f"{key} is above the scale of the judge, which ends at {judge.scale}")
 
 
 def load_spec(path: Path) -> DatasetSpec:

@@ -7,6 +7,7 @@ from synth_platform.contamination import checks as contamination_checks
 from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
+from synth_platform.judging import checks as judging_checks
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.quality import checks as quality_checks
@@ -20,6 +21,8 @@ STAGE_GATES: Mapping[str, Sequence[Gate]] = {
     "documents": source_checks.GATES,
     "prompts": prompt_checks.GATES,
     "generations": generation_checks.GATES,
+    "judge_prompts": judging_checks.PROMPT_GATES,
+    "judgements": judging_checks.GATES,
     "quality": quality_checks.QUALITY_GATES,
     "index": contamination_checks.INDEX_GATES,
     "contamination": contamination_checks.SCAN_GATES,

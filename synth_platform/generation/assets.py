@@ -42,12 +42,26 @@ from synth_platform.ops.stage import (
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.unfinished import unfinished_elsewhere
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
 PROFILE_CODE_VERSION = "1"
 POOL = "gpu"
+_MADE = "generations"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Which assets are made, and what they hold, in words that name `{model}` and `{recipe}`."""
+
+    stage: str = "generations"
+    about: str = "What `{model}` answered to the prompts of `{recipe}`"
+
+
+GENERATIONS_ASKED = Asking()
+JUDGEMENTS_ASKED = Asking("judgements", "How `{model}` graded the answers of `{recipe}`")
 
 
 @dataclass(frozen=True)
@@ -64,14 +78,15 @@ def generations_assets(
     recipes: Sequence[RecipeSpec],
     given: GenerationSettings,
     prompts: Mapping[str, Upstream],
+    asking: Asking = GENERATIONS_ASKED,
 ) -> dg.AssetsDefinition:
     """`<dataset>/generations/<recipe>` for all recipes; any subset of them can be materialized."""
-    by_asset = {dataset.asset("generations", recipe.name): recipe for recipe in recipes}
+    by_asset = {dataset.asset(asking.stage, recipe.name): recipe for recipe in recipes}
     specs = [
         dataset.spec(
             asset,
             generation_upstreams(prompts[recipe.name], given, dataset.name),
-            description=f"What `{given.engine.model}` answered to the prompts of `{recipe.name}`: one row per"
+            description=f"{asking.about.format(model=given.engine.model, recipe=recipe.name)}: one row per"
             f" prompt, whatever became of it. Every answer is durable at once, every {given.shard_size} are"
             " committed together; a stopped run goes on where it was.",
             kinds={"vllm", "parquet"},
@@ -81,7 +96,7 @@ def generations_assets(
         for asset, recipe in by_asset.items()
     ]
 
-    @dg.multi_asset(name=node_name(dataset.asset("generations")), specs=specs, can_subset=True, pool=POOL)
+    @dg.multi_asset(name=node_name(dataset.asset(asking.stage)), specs=specs, can_subset=True, pool=POOL)
     def make(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult[None]]:
         opened = workspace.open()
         chosen = {"/".join(key.path) for key in context.selected_asset_keys}
@@ -238,7 +253,7 @@ def _generate(
     reading = new_reading(dataset.name, partition, context.run_id, sum(job.rows for job in jobs))
     budget = Budget(
         settings.budget,
-        _spent(begun, stores),
+        _spent(begun, stores) + _spent_before(workspace, begun),
         units=engine.units,
         price_per_hour=settings.engine.price_per_hour,
     )
@@ -294,12 +309,19 @@ def _spent(begun: Mapping[str, Begun], stores: Mapping[str, ShardStore]) -> Spen
     """What all recipes of this cycle have cost so far, finished ones too."""
     spent = Spent()
     for asset, one in begun.items():
-        if one.found is None:
-            spent += stores[asset].spent()
-        else:
-            tokens = int(one.found.scan().select(pl.col("completion_tokens").sum()).collect().item() or 0)
-            spent += Spent(tokens, float(one.found.manifest.details.get("engine_seconds", 0.0)))
+        spent += stores[asset].spent() if one.found is None else _spent_on(one.found)
     return spent
+
+
+def _spent_before(workspace: Workspace, begun: Mapping[str, Begun]) -> Spent:
+    """What the answers have cost that these prompts are about, where they are a judge's."""
+    judged = [ref for one in begun.values() for ref in _prompts(one).manifest.inputs if kind_of(ref.asset) == _MADE]
+    return sum((_spent_on(workspace.snapshots.require(ref)) for ref in judged), Spent())
+
+
+def _spent_on(made: Snapshot) -> Spent:
+    tokens = int(made.scan().select(pl.col("completion_tokens").sum()).collect().item() or 0)
+    return Spent(tokens, float(made.manifest.details.get("engine_seconds", 0.0)))
 
 
 def _finish(

@@ -49,7 +49,7 @@ def prompts_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "recipe": recipe.model_dump(mode="json", exclude={"conformance"}),
+                "recipe": recipe.model_dump(mode="json", exclude={"conformance", "judge"}),
                 "sources": list(sources),
                 "template": template.digest,
                 "tokenizer": counter.digest,

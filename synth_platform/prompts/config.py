@@ -9,6 +9,7 @@ from jsonschema.validators import validator_for
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from synth_platform.config import Name, StrictModel
+from synth_platform.judging.config import JudgeSpec
 
 TEMPLATE_FIELDS = (
     "document",
@@ -125,6 +126,8 @@ class RecipeSpec(StrictModel):
     conformance: str | PatternConformance | None = None
     """Rule that answers are checked by: a shipped one, ``package.module:function`` (text to codes of what is wrong), or
     patterns. None: the one called like the recipe, else `none`."""
+    judge: JudgeSpec | None = None
+    """A language model that grades the answers. None: none does."""
 
     @field_validator("conformance")
     @classmethod

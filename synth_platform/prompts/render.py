@@ -82,7 +82,7 @@ class Renderer:
         if digest_int(self.seed, HELD_OUT, document["id"]) % _HELD_OUT_STEPS < self.held_out * _HELD_OUT_STEPS:
             skipped.append(self._skip(document, None, HELD_OUT, f"{self.held_out:g} of all, for comparison"))
             return
-        text, neutralised = self._neutralise(document["text"])
+        text, neutralised = self.tokenizer.neutralise(document["text"])
         if reason := self._unfit(self.tokenizer.count([text])[0], room):
             skipped.append(self._skip(document, None, *reason))
             return
@@ -160,15 +160,6 @@ class Renderer:
     def _messages(self, fields: dict[str, Any]) -> list[Message]:
         system = [{"role": "system", "content": self.recipe.system}] if self.recipe.system else []
         return [*system, {"role": "user", "content": self.template.render(fields)}]
-
-    def _neutralise(self, text: str) -> tuple[str, int]:
-        """Break up control tokens spelled out in a document, which could end the user's turn."""
-        count = 0
-        for token in self.tokenizer.special_tokens:
-            if len(token) > 1 and token in text:
-                count += text.count(token)
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text, count
 
     def _skip(self, document: dict[str, Any], chunk: int | None, reason: str, detail: str) -> dict[str, Any]:
         return {

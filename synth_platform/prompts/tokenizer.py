@@ -92,6 +92,15 @@ class ChatTokenizer:
         added = self.tokenizer.get_added_tokens_decoder().values()
         return tuple(sorted((token.content for token in added if token.special), key=len, reverse=True))
 
+    def neutralise(self, text: str) -> tuple[str, int]:
+        """Break up control tokens spelled out in a text, which could end the user's turn; the text, and how many."""
+        count = 0
+        for token in self.special_tokens:
+            if len(token) > 1 and token in text:
+                count += text.count(token)
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text, count
+
     @cached_property
     def digest(self) -> str:
         """Digest of vocabulary, rules and chat template."""

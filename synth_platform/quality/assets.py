@@ -15,6 +15,7 @@ from synth_platform.quality.judge import judge
 from synth_platform.quality.profile import count_reasons
 from synth_platform.quality.remeasure import (
     MEASURED,
+    Material,
     find_measured,
     limits_of,
     measured_digest,
@@ -37,18 +38,29 @@ def quality_asset(
     privacy: PrivacySpec,
     prompts: Upstream,
     generations: Upstream,
+    graded: tuple[Upstream, ...],
 ) -> dg.AssetsDefinition:
-    """`<dataset>/quality/<recipe>`: metrics, verdict and reasons for each generation."""
+    """`<dataset>/quality/<recipe>`: metrics, verdict and reasons for each generation.
+
+    Args:
+        dataset: the dataset.
+        recipe: whose answers.
+        quality: its limits.
+        privacy: how personal data is looked for.
+        prompts: of the recipe.
+        generations: of the recipe.
+        graded: what a judge was asked, and what it said; empty where there is none.
+    """
     asset = dataset.asset("quality", recipe.name)
-    limits = limits_of(recipe, quality)
+    limits, upstreams = limits_of(recipe, quality), (prompts, generations, *graded)
 
     def work(run: StageRun) -> None:
-        asked, made = run.inputs[prompts.asset], run.inputs[generations.asset]
-        measured = measured_digest(recipe, privacy, asked, made)
+        made = Material(*(run.inputs[one.asset] for one in upstreams))
+        measured = measured_digest(recipe, privacy, made)
         known = find_measured(run.workspace.snapshots, asset, run.partition, measured)
         if known is not None:
             run.log(f"Judging the metrics of {known.manifest.snapshot_id} anew: nothing has to be measured again")
-        for metrics in metrics_of(recipe, privacy, asked, made, known):
+        for metrics in metrics_of(recipe, privacy, made, known):
             rows = judge(metrics, limits, privacy.output).match_to_schema(QUALITY)
             run.writer.write("quality", rows)
             run.writer.count(
@@ -68,7 +80,7 @@ def quality_asset(
                 "privacy": privacy.output,
                 **measured_settings(recipe, privacy),
             },
-            upstreams=(prompts, generations),
+            upstreams=upstreams,
             tables={"quality": QUALITY},
             work=work,
         )
@@ -76,7 +88,7 @@ def quality_asset(
     form = recipe.conformance_rule if isinstance(recipe.conformance_rule, str) else "of its own"
     spec = dataset.spec(
         asset,
-        (prompts, generations),
+        upstreams,
         description=f"Each generation of `{recipe.name}` judged: form `{form}`, what is left of prompts and chats,"
         " repetition, copying, language, arithmetic, and numbers, dates, units and names against the source.",
         kinds={"polars", "parquet"},
@@ -150,6 +162,10 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
             + histogram(lengths, title="Length of answer over length of source", x="ratio", y="generations")
         ),
     }
+    grades = snapshot.scan().select("judge_score").drop_nulls().collect()["judge_score"].to_list()
+    if grades:
+        described["mean_grade"] = sum(grades) / len(grades)
+        described["grades"] = dg.MetadataValue.md(histogram(grades, title="Grades", x="grade", y="generations"))
     stated = counts.get("facts_correct", 0) + counts.get("facts_wrong", 0)
     if stated:
         described["fact_accuracy"] = counts["facts_correct"] / stated

@@ -79,6 +79,8 @@ class QualitySpec(StrictModel):
     """Smallest share of right statements, where the source knows its facts, as the playground does (`wrong_facts`)."""
     min_fact_coverage: Share | None = None
     """Smallest share of the document's facts that are stated rightly (`few_facts`)."""
+    min_judge_score: Annotated[float, Field(ge=1)] | None = None
+    """Lowest grade of the recipe's judge (`judge`); what it could not grade is rejected too (`unjudged`)."""
 
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

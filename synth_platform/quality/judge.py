@@ -45,6 +45,7 @@ LIMITS: Sequence[Limit] = (
     Limit("arithmetic:step", "wrong_steps", "max_wrong_steps"),
     Limit("arithmetic:unexplained", "unexplained_numbers", "max_unexplained_numbers"),
     Limit("few_facts", "fact_coverage", "min_fact_coverage"),
+    Limit("judge", "judge_score", "min_judge_score"),
 )
 """A field that begins with ``min`` is the smallest value that passes, one with ``max`` the largest."""
 
@@ -116,6 +117,9 @@ def _others(spec: QualitySpec) -> list[pl.Expr]:
         reasons.append(
             _reason(known & (pl.col("fact_accuracy").fill_null(0.0) < spec.min_fact_accuracy), "wrong_facts")
         )
+    if spec.min_judge_score is not None:
+        written = (pl.col("status") == "ok") & pl.col("words").is_not_null()
+        reasons.append(_reason(written & pl.col("judge_score").is_null(), "unjudged"))
     if spec.check_language:
         wanted = pl.col("language").is_in(spec.languages) if spec.languages else _same_language()
         reasons.append(_reason(~wanted, "language"))

@@ -1,18 +1,21 @@
 """Use again what was measured: generations are judged anew without being measured anew, where nothing else changed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from synth_platform.digest import digest
+from synth_platform.judging.grades import read_grades
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec, with_defaults
 from synth_platform.quality.conformance import COMPUTING, rule_for
-from synth_platform.quality.schema import METRICS
+from synth_platform.quality.schema import GRADED, METRICS
 from synth_platform.quality.screen import SCREEN_VERSION, screen
 from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.frames import left_in_step
 
 MEASURED = "measured"
 """Detail of a quality snapshot: what determined its metrics."""
@@ -34,10 +37,24 @@ def measured_settings(recipe: RecipeSpec, privacy: PrivacySpec) -> dict[str, Any
     }
 
 
-def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, prompts: Snapshot, generations: Snapshot) -> str:
+@dataclass(frozen=True)
+class Material:
+    """What is judged of a recipe: the answers, what they were asked for, and what a judge says of them."""
+
+    prompts: Snapshot
+    generations: Snapshot
+    judge_prompts: Snapshot | None = None
+    judgements: Snapshot | None = None
+
+    def digests(self) -> tuple[str, ...]:
+        """Of all that there is."""
+        some = (self.prompts, self.generations, self.judge_prompts, self.judgements)
+        return tuple(one.manifest.digest for one in some if one is not None)
+
+
+def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, made: Material) -> str:
     """Equal for equal metrics: detectors, the form asked for, generations, and what they were made of."""
-    made_of = (prompts.manifest.digest, generations.manifest.digest)
-    return digest(SCREEN_VERSION, measured_settings(recipe, privacy), made_of)
+    return digest(SCREEN_VERSION, measured_settings(recipe, privacy), made.digests())
 
 
 def find_measured(snapshots: Snapshots, asset: str, partition: str | None, measured: str) -> Snapshot | None:
@@ -50,17 +67,31 @@ def find_measured(snapshots: Snapshots, asset: str, partition: str | None, measu
 
 
 def metrics_of(
-    recipe: RecipeSpec, privacy: PrivacySpec, prompts: Snapshot, generations: Snapshot, known: Snapshot | None
+    recipe: RecipeSpec, privacy: PrivacySpec, made: Material, known: Snapshot | None
 ) -> Iterator[pl.DataFrame]:
     """``generation_id`` and metrics of each generation: read where an earlier version measured them, else measured."""
     if known is not None:
         return known.batches("quality", columns=["generation_id", *METRICS.names()])
     rule = recipe.conformance_rule
-    return screen(
-        prompts.batches("prompts"),
-        generations.batches(),
+    detected = screen(
+        made.prompts.batches("prompts"),
+        made.generations.batches(),
         rule=rule_for(rule, recipe.answer_schema),
         computes=isinstance(rule, str) and rule in COMPUTING,
         privacy=privacy,
-        total=generations.manifest.rows,
+        total=made.generations.manifest.rows,
     )
+    return _with_grades(detected, made)
+
+
+def _with_grades(detected: Iterator[pl.DataFrame], made: Material) -> Iterator[pl.DataFrame]:
+    """The judge's grades beside what was detected."""
+    if made.judge_prompts is None or made.judgements is None:
+        nothing = [pl.lit(None, kind).alias(name) for name, kind in GRADED.items()]
+        yield from (batch.with_columns(nothing) for batch in detected)
+        return
+    grades = (
+        batch.filter(pl.col("good").is_null()).select("generation_id", *GRADED.names())
+        for batch in read_grades(made.judge_prompts, made.judgements)
+    )
+    yield from left_in_step(detected, grades, on="generation_id")

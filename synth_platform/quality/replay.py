@@ -10,9 +10,9 @@ from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.judge import judge
-from synth_platform.quality.remeasure import find_measured, limits_of, measured_digest, metrics_of
+from synth_platform.quality.remeasure import Material, find_measured, limits_of, measured_digest, metrics_of
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import input_of
+from synth_platform.snapshots.catalog import input_of, kind_of
 from synth_platform.snapshots.frames import in_step
 
 _EXAMPLES = 5
@@ -71,15 +71,17 @@ def replay(
         SynthError: the recipe's rows have not been judged yet.
     """
     current = _judged(snapshots, f"{dataset}/accepted/{recipe.name}", partition)
-    prompts, generations = (snapshots.require(input_of(current, kind)) for kind in ("prompts", "generations"))
+    judged_before = snapshots.require(input_of(current, "quality"))
+    asked = {kind_of(ref.asset): snapshots.require(ref) for ref in judged_before.manifest.inputs}
+    made = Material(asked["prompts"], asked["generations"], asked.get("judge_prompts"), asked.get("judgements"))
     asset = f"{dataset}/quality/{recipe.name}"
-    known = find_measured(snapshots, asset, partition, measured_digest(recipe, privacy, prompts, generations))
+    known = find_measured(snapshots, asset, partition, measured_digest(recipe, privacy, made))
     found = Replay(recipe.name, measured=known is not None)
-    metrics = metrics_of(recipe, privacy, prompts, generations, known)
+    metrics = metrics_of(recipe, privacy, made, known)
     limits = limits_of(recipe, quality)
     judged = (judge(batch, limits, privacy.output).select("generation_id", "reasons") for batch in metrics)
     tokens = (
-        batch.rename({"id": "generation_id"}) for batch in generations.batches(columns=["id", "completion_tokens"])
+        batch.rename({"id": "generation_id"}) for batch in made.generations.batches(columns=["id", "completion_tokens"])
     )
     verdicts = _Verdicts(current)
     for batch in in_step(tokens, judged, left_on="generation_id", right_on="generation_id"):

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-METRICS = pl.Schema(
+DETECTED = pl.Schema(
     {
         "status": pl.String(),
         "format_problems": pl.List(pl.String()),
@@ -53,6 +53,12 @@ METRICS = pl.Schema(
 """What the detectors measure. Null where there is no text; of arithmetic where nothing is computed, of facts where the
 source knows none. ``personal_data`` names the kind of each finding; ``invented`` shows the first numbers, dates, units
 and names that the source does not have."""
+
+GRADED = pl.Schema({"judge_score": pl.Float64(), "judge_reason": pl.String()})
+"""What a judge says; null where there is none, or its reply could not be read."""
+
+METRICS = pl.Schema({**DETECTED, **GRADED})
+"""Everything that limits look at."""
 
 QUALITY = pl.Schema({"generation_id": pl.String(), **METRICS, "verdict": pl.String(), "reasons": pl.List(pl.String())})
 """``verdict`` is ``accepted`` or ``rejected``; ``reasons`` is empty exactly for accepted rows."""

@@ -14,9 +14,9 @@ from synth_platform.quality.conformance import Rule
 from synth_platform.quality.detectors import DETECTORS, Rows
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.rows import with_prompts
-from synth_platform.quality.schema import METRICS
+from synth_platform.quality.schema import DETECTED
 
-SCREEN_VERSION = "2"
+SCREEN_VERSION = "3"
 """Raise it when what is measured changes: metrics that an older version measured are then not used again."""
 _BLOCK_BYTES = 1_500_000
 
@@ -30,7 +30,7 @@ def screen(
     privacy: PrivacySpec = DEFAULT_PRIVACY,
     total: int | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """``generation_id`` and the columns of `METRICS` for each generation, in their order.
+    """``generation_id`` and the columns of `DETECTED` for each generation, in their order.
 
     Args:
         prompts: rows of `PROMPTS`.
@@ -56,7 +56,7 @@ def screen(
 def measure(
     frame: pl.DataFrame, rule: Rule, *, computes: bool = False, privacy: PrivacySpec = DEFAULT_PRIVACY
 ) -> pl.DataFrame:
-    """``generation_id`` and the columns of `METRICS` for a block of generations beside their prompts."""
+    """``generation_id`` and the columns of `DETECTED` for a block of generations beside their prompts."""
     rows = Rows(frame, computes)
     columns: dict[str, Any] = {"format_problems": pl.Series([rule(text) for text in rows.texts], dtype=_CODES)}
     for detector in DETECTORS:
@@ -64,13 +64,13 @@ def measure(
     columns |= _facts(rows)
     columns["personal_data"] = find_kinds(rows.texts, privacy)
     measured = frame.select("generation_id", "status").with_columns(
-        pl.Series(name, values, dtype=METRICS[name], strict=False) for name, values in columns.items()
+        pl.Series(name, values, dtype=DETECTED[name], strict=False) for name, values in columns.items()
     )
     measured = measured.with_columns(_kept("numbers"), _kept("names"))
     # Where nothing was written, there is nothing to measure.
     written = rows.texts.str.contains(r"[\p{L}\p{N}\p{So}]")
-    blank = [pl.when(written).then(pl.col(name)).alias(name) for name in METRICS.names() if name != "status"]
-    return measured.with_columns(blank).select("generation_id", *METRICS.names())
+    blank = [pl.when(written).then(pl.col(name)).alias(name) for name in DETECTED.names() if name != "status"]
+    return measured.with_columns(blank).select("generation_id", *DETECTED.names())
 
 
 _CODES = pl.List(pl.String())

@@ -161,7 +161,7 @@ def _evaluate(
         bool(result.success),
         spec.severity,
         _numbers(found),
-        frame.iloc[places].to_dict("records") if places else [],
+        [{str(name): value for name, value in row.items()} for row in frame.iloc[places].to_dict("records")],
     )
 
 

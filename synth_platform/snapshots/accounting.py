@@ -43,6 +43,18 @@ def _generations(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
     return reconcile(prompts, snapshot.scan(), parent="id", child="prompt_id")
 
 
+def _judge_prompts(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
+    """Generations against questions and answers that are not asked about; labelled answers are no generations."""
+    generations = snapshots.require(input_of(snapshot, "generations")).scan()
+    both = pl.concat([snapshot.scan(table).select("generation_id") for table in ("prompts", "skipped")]).drop_nulls()
+    return reconcile(generations, both, parent="id", child="generation_id")
+
+
+def _judgements(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
+    asked = snapshots.require(input_of(snapshot, "judge_prompts")).scan("prompts")
+    return reconcile(asked, snapshot.scan(), parent="id", child="prompt_id")
+
+
 def _quality(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
     generations = snapshots.require(input_of(snapshot, "generations")).scan()
     return reconcile(generations, snapshot.scan(), parent="id", child="generation_id")
@@ -92,6 +104,8 @@ _RULES: Mapping[str, Callable[[Snapshots, Snapshot], Reconciliation]] = {
     "documents": _documents,
     "prompts": _prompts,
     "generations": _generations,
+    "judge_prompts": _judge_prompts,
+    "judgements": _judgements,
     "quality": _quality,
     "contamination": _contamination,
     "accepted": _accepted,

@@ -18,6 +18,8 @@ _KINDS = (
     "documents",
     "prompts",
     "generations",
+    "judge_prompts",
+    "judgements",
     "quality",
     "contamination",
     "accepted",

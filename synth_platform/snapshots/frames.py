@@ -46,3 +46,26 @@ def in_step(
         yield one.hstack(other.select(column for column in other.columns if column not in one.columns))
     if next(rights, None) is not None:
         raise SnapshotError(f"rows are not in step: more {right_on} than {left_on}")
+
+
+def left_in_step(left: Iterable[pl.DataFrame], right: Iterable[pl.DataFrame], *, on: str) -> Iterator[pl.DataFrame]:
+    """Rows of a table beside those of another that has some of its keys, in the same order; null where it has none.
+
+    Raises:
+        SnapshotError: the other table has keys of its own, or another order.
+    """
+    rights = iter(right)
+    held: pl.DataFrame | None = None
+    for one in left:
+        while (held is None or held.height < one.height) and (more := next(rights, None)) is not None:
+            held = more if held is None else pl.concat([held, more])
+        if held is None:
+            raise SnapshotError(f"rows are not in step: there is no table to look up {on} in")
+        beside = one.join(held.head(one.height), on=on, how="left", maintain_order="left")
+        used = one.join(held.head(one.height), on=on, how="semi").height
+        if beside.height != one.height or not held[on].head(used).is_in(one[on].implode()).all():
+            raise SnapshotError(f"rows are not in step: {on} is doubled or out of order")
+        held = held.slice(used)
+        yield beside
+    if (held is not None and held.height) or next(rights, None) is not None:
+        raise SnapshotError(f"rows are not in step: there are more {on} than expected")

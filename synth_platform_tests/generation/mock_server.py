@@ -64,13 +64,14 @@ class Mock:
         folder: Path,
         faults: list[Fault],
         *,
+        grades: Mapping[str, int] | None = None,
         latency: float = 0.0,
         tokens_per_second: float = 0.0,
         book: bool = True,
         model: str = "mock",
         root: str = "mock-1",
     ) -> None:
-        self._answers, self._folder, self._faults = answers, folder, faults
+        self._answers, self._folder, self._faults, self._grades = answers, folder, faults, grades or {}
         self._latency, self._rate, self._model, self._root = latency, tokens_per_second, model, root
         self._book = os.open(folder / "requests.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT) if book else None
         self._running = 0
@@ -99,7 +100,7 @@ class Mock:
             os.write(self._book, f"{key}\n".encode())
         self._running += 1
         try:
-            text = self._answers.get(prompt) or f"Nothing is known of {key}."
+            text = self._answers.get(prompt) or self._grade(prompt, body) or f"Nothing is known of {key}."
             words = len(text.split())
             if self._latency or self._rate:
                 await asyncio.sleep(self._latency + (words / self._rate if self._rate else 0.0))
@@ -110,6 +111,14 @@ class Mock:
             await self._json(send, 200, self._completion(prompt, text, words, body))
         finally:
             self._running -= 1
+
+    def _grade(self, prompt: str, body: Mapping[str, Any]) -> str | None:
+        """A judge's reply where grades are asked for: the grade of the first known text in the prompt, or the best."""
+        asked = body.get("response_format", {}).get("json_schema", {}).get("schema", {}).get("properties", {})
+        if "score" not in asked:
+            return None
+        found = (grade for text, grade in self._grades.items() if text in prompt)
+        return json.dumps({"reason": "It was asked to.", "score": next(found, max(asked["score"]["enum"]))})
 
     def _completion(self, prompt: str, text: str, words: int, body: Mapping[str, Any]) -> dict[str, Any]:
         finish = "length" if words > body.get("max_tokens", 10**9) and prompt != PROBE else "stop"
@@ -245,6 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--answers", type=Path)
+    parser.add_argument("--grades", default="{}", help="JSON: a text in a judge's prompt to the grade that it gets")
     parser.add_argument("--served-model-name", default="mock")
     parser.add_argument("--root", default="mock-1")
     parser.add_argument("--latency", type=float, default=0.0)
@@ -262,6 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
             answers,
             options.folder,
             [Fault(**fault) for fault in json.loads(options.faults)],
+            grades=json.loads(options.grades),
             latency=options.latency,
             tokens_per_second=options.tokens_per_second,
             book=not options.no_book,
