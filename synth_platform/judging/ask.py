@@ -21,15 +21,19 @@ from synth_platform.prompts.tokenizer import ChatTokenizer
 _STEPS = 1_000_000
 _LEAST_ROOM = 64
 _SEED_MASK = 0x7FFFFFFFFFFFFFFF
-_LONGEST_REASON = 300
+_FRAME_TOKENS = 40
+"""Tokens of a reply around its reason."""
 
 
 def judge_recipe(name: str, judge: JudgeSpec) -> RecipeSpec:
-    """A judge as a recipe: greedy, and held to a reason and a grade."""
+    """A judge as a recipe: greedy, and held to a reason and a grade.
+
+    The reason may have as many characters as there are tokens for it: one without end leaves room for the grade.
+    """
     shape = {
         "type": "object",
         "properties": {
-            "reason": {"type": "string", "maxLength": _LONGEST_REASON},
+            "reason": {"type": "string", "maxLength": judge.max_tokens - _FRAME_TOKENS},
             "score": {"type": "integer", "enum": list(range(1, judge.scale + 1))},
         },
         "required": ["reason", "score"],

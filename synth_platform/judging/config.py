@@ -14,7 +14,7 @@ class JudgeSpec(StrictModel):
     """What a good answer is, in words."""
     scale: Annotated[int, Field(ge=2, le=10)] = 5
     """Grades go from 1 to this."""
-    max_tokens: Annotated[int, Field(ge=32)] = 160
+    max_tokens: Annotated[int, Field(ge=64)] = 200
     """Longest reply: a sentence of reasons, then the grade."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the answers that are graded; a judge that rejects must grade all."""

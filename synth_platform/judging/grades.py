@@ -8,8 +8,6 @@ import polars as pl
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.frames import in_step
 
-_LONGEST_REASON = 300
-
 
 def read_grades(asked: Snapshot, replies: Snapshot) -> Iterator[pl.DataFrame]:
     """``generation_id``, ``good``, ``judge_score`` and ``judge_reason`` of each graded answer, in their order.
@@ -44,7 +42,7 @@ def parse_grade(reply: str | None) -> tuple[float | None, str | None]:
     if not isinstance(said, dict) or isinstance(said.get("score"), bool) or not isinstance(said.get("score"), int):
         return None, None
     reason = said.get("reason")
-    return float(said["score"]), reason[:_LONGEST_REASON] if isinstance(reason, str) else None
+    return float(said["score"]), reason if isinstance(reason, str) else None
 
 
 def _said(batch: pl.DataFrame) -> Iterator[tuple[str | None, str]]:

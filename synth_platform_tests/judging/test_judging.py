@@ -85,7 +85,7 @@ def test_a_rubric_without_room_for_an_answer_is_refused(asking: Asking) -> None:
 
 def test_the_reply_is_held_to_a_reason_and_a_grade() -> None:
     fields = judge_recipe("faq", JUDGE.model_copy(update={"scale": 3})).request_fields()
-    assert fields["temperature"] == 0 and fields["max_tokens"] == 160
+    assert fields["temperature"] == 0 and fields["max_tokens"] == 200
     assert fields["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] == [1, 2, 3]
 
 

@@ -59,6 +59,7 @@ _CLOSINGS = (
     # "Let me know if", "Feel free to ask", "Don't hesitate to contact me"
     r"let me know\b",
     rf"feel free to (?:ask(?: me\b| away\b| (?:any )?(?:more |further |other )?questions| if you\b"
+    r"| for (?:any |more |further |some )?(?:changes?|edits?|help|clarification|adjustments?|details?)\b"
     rf"|[!.]|\s*\z)|let me|reach out|share|send|(?:adjust|modify|edit|change|use) (?:this|the) {_WORK})",
     rf"(?:do not|don{_APO}t) hesitate to (?:let me|reach out|ask(?: me\b|[!.])|contact me)",
     # "Would you like me to", "Is there anything else", "I'm happy to help"
