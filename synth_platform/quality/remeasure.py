@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from synth_platform.digest import digest
+from synth_platform.privacy.canaries import planted_in
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec, with_defaults
@@ -62,5 +63,6 @@ def metrics_of(
         rule=rule_for(rule, recipe.answer_schema),
         computes=isinstance(rule, str) and rule in COMPUTING,
         privacy=privacy,
+        canaries=planted_in(prompts)["canary"].unique().to_list(),
         total=generations.manifest.rows,
     )
