@@ -343,7 +343,7 @@ def test_planted_names_are_counted_and_never_released(
     assert (found["planted"], found["shown"], found["outputs"], found["outputs_showing"]) == (6, 6, 12, 12)
     assert (found["share"], found["elsewhere"], found["decoys_shown"], found["released"]) == (1, 0, 0, 0)
     page = made.head("review").read_file(REPORT).decode().lower()
-    assert "made-up names that were planted" in page and not any(name in page for name in names)
+    assert "6 made-up names were planted" in page and not any(name in page for name in names)
     gate = next(one for one in made.evaluations(ended) if one.check_name == "canaries_released")
     assert gate.passed and gate.blocking
 

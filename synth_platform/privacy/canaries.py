@@ -87,13 +87,15 @@ class Canaries:
     """What became of the canaries of a version.
 
     Args:
-        names: canaries planted; hits are those that their own outputs show at least once.
+        planted: names that were planted.
+        names: those of which there is any output; hits are those that one of their own outputs shows.
         outputs: outputs made of a prompt with a canary; hits are those that show it.
         elsewhere: all outputs; hits are those that show a canary which their prompt does not have.
         decoys: names looked for that were never planted; hits are those that any output shows.
         released: rows of the mixture that show a canary.
     """
 
+    planted: int
     names: Share
     outputs: Share
     elsewhere: Share
@@ -104,7 +106,7 @@ class Canaries:
         """Figures by name."""
         low, high = _bounds(self.outputs)
         return {
-            "planted": float(self.names.total),
+            "planted": float(self.planted),
             "shown": float(self.names.hits),
             "outputs": float(self.outputs.total),
             "outputs_showing": float(self.outputs.hits),
@@ -128,10 +130,10 @@ class Canaries:
         table = "\n".join(f"| {label} | {one.total:,} | {one.hits:,} | {_said(one)} |" for label, one in rows)
         return (
             "### Canaries\n\n"
-            "Made-up names that were planted in prompts, and the outputs, accepted or rejected, that show them. Decoys"
-            " come from the same generator and say how often a name appears by chance. Outputs that show a canary are"
-            f" rejected; the mixture has {self.released:,} rows with one. Outputs of one document are alike, so the"
-            " interval of outputs is too narrow where a document has several; that of canaries is not.\n\n"
+            f"{self.planted:,} made-up names were planted in prompts. Outputs, accepted or rejected, that show one are"
+            f" counted, and rejected; the mixture has {self.released:,} rows with one. Decoys come from the same generator"
+            " and say how often a name appears by chance. Outputs of one document are alike, so the interval of outputs is"
+            " too narrow where a document has several; that of canaries is not.\n\n"
             f"| | number | found | share (95%) |\n|---|---:|---:|---:|\n{table}"
         )
 
@@ -166,6 +168,7 @@ class _Search:
         self._planted = planted.select("prompt_id", pl.col("canary").str.to_lowercase()).unique("prompt_id")
         self.names = sorted(set(self._planted["canary"]))
         self._decoys = sorted(decoys(seed) - set(self.names))
+        self._tried: set[str] = set()
         self._shown: set[str] = set()
         self._shown_decoys: set[str] = set()
         self._made = self._total = self._own = self._foreign = 0
@@ -176,7 +179,8 @@ class _Search:
         written = batch.filter(pl.col("text").str.contains(r"\S"))
         rows = written.with_row_index("row").select("row", "prompt_id", found.alias("found"))
         rows = rows.join(self._planted, on="prompt_id", how="left")
-        self._made += int(rows["canary"].is_not_null().sum())
+        self._made += rows["canary"].count()
+        self._tried |= set(rows["canary"].drop_nulls())
         self._total += rows.height
         self._count(rows.explode("found").drop_nulls("found"))
 
@@ -192,7 +196,8 @@ class _Search:
     def result(self, released: int) -> Canaries:
         """All counts so far."""
         return Canaries(
-            names=Share(len(self._shown), len(self.names)),
+            planted=len(self.names),
+            names=Share(len(self._shown), len(self._tried)),
             outputs=Share(self._own, self._made),
             elsewhere=Share(self._foreign, self._total),
             decoys=Share(len(self._shown_decoys), len(self._decoys)),

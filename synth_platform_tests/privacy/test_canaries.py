@@ -72,8 +72,9 @@ def test_what_comes_out_is_counted() -> None:
         20: f"By {name[5]}.",
     }
     found = search(texts, released=(f"From {name[0].lower()}.", "", "Nothing."))
-    assert found.names == Share(2, 10)
-    assert found.outputs == Share(2, 8), "outputs without text show nothing and do not count"
+    assert found.planted == 10
+    assert found.names == Share(2, 8), "outputs without text show nothing and do not count"
+    assert found.outputs == Share(2, 8)
     assert found.elsewhere == Share(2, 38)
     assert found.decoys == Share(0, 1000) and found.released == 1
     measured = found.metrics()
