@@ -131,9 +131,9 @@ class Canaries:
         return (
             "### Canaries\n\n"
             f"{self.planted:,} made-up names were planted in prompts. Outputs, accepted or rejected, that show one are"
-            f" counted, and rejected; the mixture has {self.released:,} rows with one. Decoys come from the same generator"
-            " and say how often a name appears by chance. Outputs of one document are alike, so the interval of outputs is"
-            " too narrow where a document has several; that of canaries is not.\n\n"
+            f" counted, and rejected; the mixture has {self.released:,} rows with one. Decoys come from the same"
+            " generator and say how often a name appears by chance. Outputs of one document are alike, so the interval"
+            " of outputs is too narrow where a document has several; that of canaries is not.\n\n"
             f"| | number | found | share (95%) |\n|---|---:|---:|---:|\n{table}"
         )
 
