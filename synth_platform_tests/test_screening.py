@@ -18,7 +18,6 @@ from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset
-from synth_platform.privacy.rules import ALL
 from synth_platform.prompts.templates import Template
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.replay import replay
@@ -290,62 +289,6 @@ def test_personal_data_is_kept_out_and_what_is_disclosed_is_measured(
     assert set(skipped["reason"]) == {"held_out"} and 4 <= skipped.height <= 20
     measures = made.head("review").scan("measures").filter(pl.col("section") == "privacy").collect()
     assert "disclosure_excess" in set(measures["metric"])
-
-
-def test_planted_names_are_counted_and_never_released(
-    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-    story = "The mill at place {n} was built by its people long ago. It has stood at the river ever since, they say."
-    mills = [{"id": f"d{n}", "text": story.format(n=n)} for n in range(30)]
-    write_jsonl(tmp_path / "spec" / "mills.jsonl", mills)
-    recipes = ("echo", "again")
-    for name in recipes:
-        (tmp_path / "spec" / f"{name}.jinja").write_text("{{ document }}" + f" Word of {name}." * 2)
-    with open_instance(workspace) as instance, mock_engine(tmp_path, echo=True) as engine:
-        attributes = dataset(
-            engine.url,
-            tokenizer_folder,
-            sources=[
-                {"name": "mills", "type": "files", "path": "mills.jsonl", "columns": {"id": "id"},
-                 "roles": ["rewrite", "mix_in"]}
-            ],
-            recipes=[{"name": name, "template": f"{name}.jinja", "sampling": {"max_tokens": 200}} for name in recipes],
-            quality={name: dict.fromkeys((*LOOSE, "max_echoed_words")) for name in recipes},
-            benchmarks=None,
-        )  # fmt: skip
-        made = Made(workspace, instance, tmp_path / "spec", attributes)
-        made.job = None
-        assert made.run().success
-        before = made.digests()
-        assert "canaries" not in set(made.head("review").scan("measures").collect()["section"])
-        assert "set <code>privacy.canaries</code>" in made.head("review").read_file(REPORT).decode()
-        ended = made.run(privacy={"canaries": 6, "output": dict.fromkeys(ALL, "keep")})
-    assert ended.success, ended.problems
-    after = made.digests()
-    assert before["documents"] == after["documents"], "the documents stay as they are"
-    assert all(before[f"prompts/{name}"] != after[f"prompts/{name}"] for name in ("echo", "again"))
-    planted = [
-        made.head(f"prompts/{name}").scan("prompts").collect().drop_nulls("canary") for name in ("echo", "again")
-    ]
-    assert planted[0].height == 6
-    assert planted[0].select("document_id", "canary").equals(planted[1].select("document_id", "canary"))
-    for prompts, name in zip(planted, recipes, strict=True):
-        accepted, rejected = (made.head(f"accepted/{name}").scan(table).collect() for table in ("accepted", "rejected"))
-        assert accepted.height == 24 and set(rejected["prompt_id"]) == set(prompts["id"])
-        assert rejected["reasons"].to_list() == [["privacy:canary"]] * 6
-    names = planted[0]["canary"].str.to_lowercase().to_list()
-    texts = made.head("mixture").scan("mixture").collect()["text"].str.to_lowercase()
-    assert len(texts) == 78 and not texts.str.contains_any(names).any()
-    measures = made.head("review").scan("measures").filter(pl.col("section") == "canaries").collect()
-    found = dict(measures.select("metric", "value").iter_rows())
-    assert (found["planted"], found["shown"], found["outputs"], found["outputs_showing"]) == (6, 6, 12, 12)
-    assert (found["share"], found["elsewhere"], found["decoys_shown"], found["released"]) == (1, 0, 0, 0)
-    page = made.head("review").read_file(REPORT).decode().lower()
-    assert "6 made-up names were planted" in page and not any(name in page for name in names)
-    gate = next(one for one in made.evaluations(ended) if one.check_name == "canaries_released")
-    assert gate.passed and gate.blocking
 
 
 LOOSE = (
