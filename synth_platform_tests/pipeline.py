@@ -57,14 +57,16 @@ def mock_engine(
     workers: int = 1,
     latency: float = 0.0,
     book: bool = True,
+    echo: bool = False,
     root: str = "mock-1",
     grades: Mapping[str, int] | None = None,
 ) -> Iterator[Engine]:
-    """Run a mock engine while the block lasts."""
+    """Run a mock engine while the block lasts; with ``echo`` it repeats prompts that it has no answer to."""
     folder, port = folder / f"engine-{time.monotonic_ns()}", port or free_port()
     command = [*_mock_command(folder, answers or {}, faults, latency), "--port", str(port), "--workers", str(workers)]
     command += ["--root", root, "--grades", json.dumps(dict(grades or {}))]
-    process = subprocess.Popen(command + ([] if book else ["--no-book"]), cwd=ROOT, start_new_session=True)
+    command += [*([] if book else ["--no-book"]), *(["--echo"] if echo else [])]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     try:
         url = f"http://127.0.0.1:{port}/v1"
         _wait_for(url, process)

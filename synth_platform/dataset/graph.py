@@ -286,7 +286,7 @@ class _Graph:
             sources=sources,
             tokenizer=self.tokenizer,
             context_length=spec.engine.context_length,
-            held_out=spec.privacy.held_out,
+            privacy=spec.privacy,
         )
         checks = prompt_checks.prompts_checks(
             self.context,

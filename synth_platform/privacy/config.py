@@ -62,6 +62,9 @@ class PrivacySpec(StrictModel):
     held_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the documents that no prompt is made of. What outputs disclose of the others is compared with them;
     0: not measured."""
+    canaries: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Documents of each recipe whose prompts get a made-up name, to measure how often one comes out. What shows one is
+    rejected; 0: not measured."""
     min_source_documents: Annotated[int, Field(ge=1)] = 5
     """An entity of an output that fewer source documents have counts as rare (k)."""
 

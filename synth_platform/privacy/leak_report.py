@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from synth_platform.privacy.canaries import CanaryCounts
 from synth_platform.privacy.intervals import Difference, Share
 
 
@@ -73,7 +72,6 @@ class Leaks:
     disclosures: tuple[Disclosure, ...]
     spans: RareSpans
     anonymity: Anonymity
-    canaries: CanaryCounts | None = None
     persons_measured: bool = False
 
     def describe(self) -> str:
@@ -85,7 +83,7 @@ class Leaks:
             self._describe_spans(),
             self._describe_anonymity(),
         ]
-        return "\n\n".join([*parts, describe_canaries(self.canaries)] if self.canaries else parts) + "\n"
+        return "\n\n".join(parts) + "\n"
 
     def _describe_scope(self) -> str:
         persons = "included" if self.persons_measured else "not measured (no model is set)"
@@ -151,25 +149,6 @@ class Leaks:
             ("entities", "share", "95%", "of all"),
             rows,
         )
-
-
-def describe_canaries(counts: CanaryCounts) -> str:
-    """Markdown: how many canaries came out."""
-    best = max(counts.exposure.values(), default=0.0)
-    rows = [
-        ["canaries", f"{counts.found.total:,}", f"{counts.found.hits:,}", _percent(counts.found)],
-        ["decoys, never planted", f"{counts.decoys:,}", f"{counts.decoys_found:,}", ""],
-    ]
-    return _section(
-        "Canaries",
-        "Made-up names planted in source documents that appear in outputs. Decoys from the same "
-        "generator say how often that"
-        f" happens by chance. Highest exposure by rank: {best:.1f} bits; a lower bound, for a model's "
-        f"likelihoods would show"
-        " what it knows and did not say.",
-        ("names", "number", "in outputs", "share (95%)"),
-        rows,
-    )
 
 
 def _cells(share: Share) -> list[str]:

@@ -1,4 +1,4 @@
-"""Does synthetic output re-identify people? Entities, rare word spans and canaries that get from sources into outputs.
+"""Does synthetic output re-identify people? Entities and rare word spans that get from sources into outputs.
 
 Two passes over the documents and one over the outputs. Memory is bounded by the number of sampled documents and of
 distinct entities kept, not by the corpus.
@@ -13,7 +13,6 @@ import polars as pl
 
 from synth_platform.digest import digest_texts
 from synth_platform.errors import SynthError
-from synth_platform.privacy.canaries import CanaryCounts
 from synth_platform.privacy.entities import find_entities
 from synth_platform.privacy.features import Features, entity_hashes, span_hashes
 from synth_platform.privacy.intervals import Share
@@ -57,16 +56,13 @@ class LeakOptions:
     seed: int = 0
 
 
-def measure_leaks(
-    documents: Batches, outputs: Batches, options: LeakOptions | None = None, canaries: CanaryCounts | None = None
-) -> Leaks:
+def measure_leaks(documents: Batches, outputs: Batches, options: LeakOptions | None = None) -> Leaks:
     """Measure what outputs give away of the documents that they were made from.
 
     Args:
         documents: all source documents, those held out included (``DOCUMENTS``); gone over twice.
         outputs: what was made of them (``OUTPUTS``); gone over once.
         options: how.
-        canaries: what ``canaries.find_canaries`` counted, for the report.
 
     Raises:
         SynthError: no document was held out, or none was used.
@@ -91,7 +87,6 @@ def measure_leaks(
         disclosures=sample.disclosures(),
         spans=sample.rare_spans(),
         anonymity=kept.result(seen.overflow),
-        canaries=canaries,
         persons_measured=options.ner is not None,
     )
 

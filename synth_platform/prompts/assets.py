@@ -8,15 +8,17 @@ import polars as pl
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
 from synth_platform.plots import histogram
+from synth_platform.privacy import canaries
+from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
-from synth_platform.prompts.render import Renderer
+from synth_platform.prompts.render import Renderer, is_held_out
 from synth_platform.prompts.schema import PROMPTS, SKIPPED
 from synth_platform.prompts.templates import Template
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def prompts_asset(
@@ -27,7 +29,7 @@ def prompts_asset(
     sources: Sequence[str],
     tokenizer: Callable[[], ChatTokenizer],
     context_length: int,
-    held_out: float,
+    privacy: PrivacySpec,
 ) -> dg.AssetsDefinition:
     """`<dataset>/prompts/<recipe>`: every chunk of every document to rewrite, as a prompt that fits the context."""
     asset = dataset.asset("prompts", recipe.name)
@@ -38,11 +40,14 @@ def prompts_asset(
         counter = tokenizer()
 
         def work(run: StageRun) -> None:
-            renderer = Renderer(recipe, template, counter, context_length, run.seed, held_out)
-            batches = run.inputs[documents.asset].batches("documents")
-            for table, rows in renderer.build(_of_sources(batches, sources)):
+            of = run.inputs[documents.asset]
+            marked = _documents_to_mark(of, sources, run.seed, privacy) if privacy.canaries else ()
+            renderer = Renderer(recipe, template, counter, context_length, run.seed, privacy.held_out, marked)
+            for table, rows in renderer.build(_of_sources(of.batches("documents"), sources)):
                 run.writer.write(table, rows)
                 run.writer.count(**{table: rows.height})
+                if table == "prompts":
+                    run.writer.count(**{canaries.COUNT: rows["canary"].count()})
             run.writer.detail(template=template.text, template_name=template.name)
 
         return Stage(
@@ -54,7 +59,8 @@ def prompts_asset(
                 "template": template.digest,
                 "tokenizer": counter.digest,
                 "context_length": context_length,
-                "held_out": held_out,
+                "held_out": privacy.held_out,
+                "canaries": privacy.canaries,
             },
             upstreams=(documents,),
             tables={"prompts": PROMPTS, "skipped": SKIPPED},
@@ -70,6 +76,13 @@ def prompts_asset(
         code_version=CODE_VERSION,
     )
     return stage_asset(dataset, spec, build, _describe)
+
+
+def _documents_to_mark(documents: Snapshot, sources: Sequence[str], seed: int, privacy: PrivacySpec) -> frozenset[str]:
+    """Ids of the documents that get a canary, among those that prompts are made of."""
+    batches = _of_sources(documents.batches("documents", columns=["id", "source"]), sources)
+    used = (one for batch in batches for one in batch["id"] if not is_held_out(one, seed, privacy.held_out))
+    return canaries.choose_documents(used, seed, privacy.canaries)
 
 
 def _of_sources(batches: Iterable[pl.DataFrame], sources: Sequence[str]) -> Iterator[pl.DataFrame]:

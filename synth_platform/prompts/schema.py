@@ -19,10 +19,12 @@ PROMPTS = pl.Schema(
         "url": pl.String(),
         "license": pl.String(),
         "metadata": pl.String(),
+        "canary": pl.String(),
     }
 )
-"""``messages`` is the JSON text of the chat; ``neutralised`` counts control tokens made harmless. The document's
-fields are repeated, so that later stages walk the rows in step instead of joining."""
+"""``messages`` is the JSON text of the chat; ``neutralised`` counts control tokens made harmless; ``canary`` is the
+made-up name that was planted in ``source_text``, null for most. The document's fields are repeated, so that later
+stages walk the rows in step instead of joining."""
 
 HELD_OUT = "held_out"
 """Reason of documents that no prompt is made of, so that outputs can be compared with what nobody used."""

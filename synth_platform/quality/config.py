@@ -111,7 +111,7 @@ class GateSpec(StrictModel):
     severity: Severity | None = None
     """``critical`` stops what comes after; ``warning`` only tells."""
     enabled: bool = True
-    """False removes the gate. The accounting and contamination gates cannot be removed."""
+    """False removes the gate. Those on accounting, contamination and canaries cannot be removed."""
 
     @model_validator(mode="after")
     def _check_range(self) -> "GateSpec":

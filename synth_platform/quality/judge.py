@@ -108,7 +108,7 @@ def _flag(flag: Limit, spec: QualitySpec) -> pl.Expr | None:
 
 
 def _others(spec: QualitySpec) -> list[pl.Expr]:
-    reasons = [_reason(pl.col("control_tokens"), "control_tokens")]
+    reasons = [_reason(pl.col("control_tokens"), "control_tokens"), _reason(pl.col("canary"), "privacy:canary")]
     if spec.require_reached_answer:
         reasons.append(_reason(~pl.col("answer_reached"), "arithmetic:final_answer"))
     if spec.min_fact_accuracy is not None:

@@ -8,6 +8,7 @@ import polars as pl
 
 from synth_platform.digest import digest
 from synth_platform.judging.grades import read_grades
+from synth_platform.privacy.canaries import planted_in
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec, with_defaults
@@ -79,6 +80,7 @@ def metrics_of(
         rule=rule_for(rule, recipe.answer_schema),
         computes=isinstance(rule, str) and rule in COMPUTING,
         privacy=privacy,
+        canaries=planted_in(made.prompts)["canary"].unique().to_list(),
         total=made.generations.manifest.rows,
     )
     return _with_grades(detected, made)

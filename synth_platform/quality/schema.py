@@ -40,6 +40,7 @@ DETECTED = pl.Schema(
         "kept_names": pl.Float64(),
         "invented": pl.List(pl.String()),
         "personal_data": pl.List(pl.String()),
+        "canary": pl.Boolean(),
         "steps": pl.Int64(),
         "wrong_steps": pl.Int64(),
         "unexplained_numbers": pl.Int64(),
@@ -51,8 +52,9 @@ DETECTED = pl.Schema(
     }
 )
 """What the detectors measure. Null where there is no text; of arithmetic where nothing is computed, of facts where the
-source knows none. ``personal_data`` names the kind of each finding; ``invented`` shows the first numbers, dates, units
-and names that the source does not have."""
+source knows none. ``personal_data`` names the kind of each finding; ``canary`` is true where the text shows a made-up
+name that was planted in a prompt; ``invented`` shows the first numbers, dates, units and names that the source does not
+have."""
 
 GRADED = pl.Schema({"judge_score": pl.Float64(), "judge_reason": pl.String()})
 """What a judge says; null where there is none, or its reply could not be read."""

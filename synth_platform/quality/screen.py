@@ -1,12 +1,13 @@
 """Measure generations, a block at a time on all cores: every detector's metrics, the form, and exact facts."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from synth_platform.parallel import in_parallel, text_blocks
+from synth_platform.privacy.canaries import show_any
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.protect import DEFAULT_PRIVACY, find_kinds
 from synth_platform.progress import track
@@ -28,6 +29,7 @@ def screen(
     rule: Rule,
     computes: bool = False,
     privacy: PrivacySpec = DEFAULT_PRIVACY,
+    canaries: Sequence[str] = (),
     total: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """``generation_id`` and the columns of `DETECTED` for each generation, in their order.
@@ -38,6 +40,7 @@ def screen(
         rule: what is wrong with the form of an answer.
         computes: whether the recipe's answers may compute numbers.
         privacy: how personal data is looked for.
+        canaries: names that were planted in the prompts.
         total: number of generations, for the progress.
 
     Raises:
@@ -47,14 +50,19 @@ def screen(
     with track("quality", total) as task:
         blocks = text_blocks(made, "text", "source_text", size=_BLOCK_BYTES)
         for block, measured in in_parallel(
-            lambda rows: measure(rows, rule, computes=computes, privacy=privacy), blocks
+            lambda rows: measure(rows, rule, computes=computes, privacy=privacy, canaries=canaries), blocks
         ):
             yield measured
             task.advance(block.height)
 
 
 def measure(
-    frame: pl.DataFrame, rule: Rule, *, computes: bool = False, privacy: PrivacySpec = DEFAULT_PRIVACY
+    frame: pl.DataFrame,
+    rule: Rule,
+    *,
+    computes: bool = False,
+    privacy: PrivacySpec = DEFAULT_PRIVACY,
+    canaries: Sequence[str] = (),
 ) -> pl.DataFrame:
     """``generation_id`` and the columns of `DETECTED` for a block of generations beside their prompts."""
     rows = Rows(frame, computes)
@@ -63,6 +71,7 @@ def measure(
         columns |= detector(rows)
     columns |= _facts(rows)
     columns["personal_data"] = find_kinds(rows.texts, privacy)
+    columns["canary"] = show_any(rows.texts, canaries)
     measured = frame.select("generation_id", "status").with_columns(
         pl.Series(name, values, dtype=DETECTED[name], strict=False) for name, values in columns.items()
     )

@@ -18,7 +18,7 @@ from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors, input_of
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def review_asset(
@@ -119,8 +119,8 @@ def _review_of(workspace: Workspace, release: Snapshot) -> Snapshot | None:
 
 
 def _described(found: Findings) -> Mapping[str, Any]:
-    parts = dict(found.sections())
-    return {**parts, **({"privacy": found.leaks} if found.leaks is not None else {})}
+    parts = {**found.sections(), "privacy": found.leaks, "canaries": found.canaries}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:

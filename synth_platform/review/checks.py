@@ -51,12 +51,14 @@ GATES = (
     Gate("drift", "drift_from_release/vocabulary_divergence_excess", None, 0.2, "warning", "Change of the vocabulary"),
     Gate("length_drift", "drift_from_release/length_shift", None, 0.5, "warning", "Change of the length of rows"),
     Gate("disclosure", "privacy/disclosure_excess_lower", None, 0.05, "warning", "What rows disclose of documents"),
+    Gate("canaries_released", "canaries/released", 0, 0, "critical", "Rows with a made-up name that was planted"),
     Gate("toxicity", "bias/toxic_share", None, 0.01, "warning", "Share of rows with a toxic term that nothing excuses"),
     Gate("gender_shift", "bias/gender_ratio_shift", -0.1, 0.1, "warning", "Change of the share of female terms"),
     Gate("representation", "bias/max_representation_shift", -0.2, 0.2, "warning", "Largest change of a group's share"),
 )
 _WITHOUT_COMPARISON = 0.0
-"""What a gate sees where there is nothing to compare with: the first release, or no document held out."""
+"""What a gate sees where there is nothing to compare with: the first release, no document held out, or no
+canary planted."""
 
 
 def review_checks(dataset: DatasetContext, gates: Sequence[Gate]) -> dg.AssetChecksDefinition:

@@ -10,6 +10,7 @@ import polars as pl
 from synth_platform.bias.compare import compare as compare_bias
 from synth_platform.bias.counts import BiasCounts, count, no_counts
 from synth_platform.bias.report import BiasReport
+from synth_platform.privacy.canaries import PLANTED, Canaries, find_canaries, planted_in
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.leak_report import Leaks
 from synth_platform.privacy.leaks import LeakOptions, measure_leaks
@@ -82,6 +83,7 @@ class Findings:
     drift_from_source: DriftResult
     bias: BiasReport | None
     leaks: Leaks | None
+    canaries: Canaries | None
 
     def sections(self) -> dict[str, Result]:
         """The parts that give numbers, by the section that they are shown under."""
@@ -101,6 +103,8 @@ class Findings:
         found = [(name, metric, value) for name, part in self.sections().items() for metric, value in _numbers(part)]
         if self.leaks is not None:
             found += [("privacy", metric, value) for metric, value in leak_metrics(self.leaks).items()]
+        if self.canaries is not None:
+            found += [("canaries", metric, value) for metric, value in self.canaries.metrics().items()]
         return pl.DataFrame(found, schema=MEASURES, orient="row")
 
 
@@ -146,6 +150,7 @@ def review(
         ),
         bias=_bias(version, counts, source_counts),
         leaks=_leaks(version, privacy, seed),
+        canaries=_canaries(version, seed),
     )
 
 
@@ -266,6 +271,19 @@ def _leaks(version: Version, privacy: PrivacySpec, seed: int) -> Leaks | None:
             yield beside.select("document_id", pl.col("of").fill_null("").alias("source"), "text")
 
     return measure_leaks(documents, outputs, options)
+
+
+def _canaries(version: Version, seed: int) -> Canaries | None:
+    """None where no prompt has a canary."""
+    planted = pl.concat([PLANTED.to_frame(), *map(planted_in, version.prompts.values())])
+    outputs = (
+        batch
+        for one in version.accepted.values()
+        for table in ("accepted", "rejected")
+        for batch in one.batches(table, columns=["prompt_id", "text"])
+    )
+    released = (batch["text"] for batch in version.mixture.batches("mixture", columns=["text"]))
+    return find_canaries(planted, outputs, released, seed)
 
 
 def _held_out(prompts: Iterable[Snapshot]) -> list[str]:

@@ -192,13 +192,17 @@ def _privacy(version: Version, found: Findings) -> str:
         " replaced by placeholders. Rows with findings that are not to be redacted were rejected.",
         "Names of persons are measured only where a model for them is configured.",
     ]
-    if found.leaks is None:
-        said.append(
-            "What the version discloses of its sources was not measured: set `privacy.held_out`, so that some documents"
-            " are kept back to compare with."
-        )
-    else:
-        said.append(found.leaks.describe())
+    said.append(
+        "What the version discloses of its sources was not measured: set `privacy.held_out`, so that some documents"
+        " are kept back to compare with."
+        if found.leaks is None
+        else found.leaks.describe()
+    )
+    said.append(
+        "How often a name comes out was not measured: set `privacy.canaries`, so that made-up ones are planted."
+        if found.canaries is None
+        else found.canaries.describe()
+    )
     return "\n\n".join(said)
 
 

@@ -56,7 +56,7 @@ class Fault:
 
 
 class Mock:
-    """Answers by prompt; unknown prompts get a text made from their digest."""
+    """Answers by prompt; unknown prompts get a text made from their digest, or themselves."""
 
     def __init__(
         self,
@@ -68,10 +68,12 @@ class Mock:
         latency: float = 0.0,
         tokens_per_second: float = 0.0,
         book: bool = True,
+        echo: bool = False,
         model: str = "mock",
         root: str = "mock-1",
     ) -> None:
         self._answers, self._folder, self._faults, self._grades = answers, folder, faults, grades or {}
+        self._echo = echo
         self._latency, self._rate, self._model, self._root = latency, tokens_per_second, model, root
         self._book = os.open(folder / "requests.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT) if book else None
         self._running = 0
@@ -100,7 +102,8 @@ class Mock:
             os.write(self._book, f"{key}\n".encode())
         self._running += 1
         try:
-            text = self._answers.get(prompt) or self._grade(prompt, body) or f"Nothing is known of {key}."
+            text = self._answers.get(prompt) or self._grade(prompt, body)
+            text = text or (prompt if self._echo else f"Nothing is known of {key}.")
             words = len(text.split())
             if self._latency or self._rate:
                 await asyncio.sleep(self._latency + (words / self._rate if self._rate else 0.0))
@@ -260,6 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--tokens-per-second", type=float, default=0.0)
     parser.add_argument("--no-book", action="store_true")
+    parser.add_argument("--echo", action="store_true")
     parser.add_argument("--faults", default="[]")
     options, _ = parser.parse_known_args(arguments)  # stands in for vLLM, whose other arguments it ignores
     answers = json.loads(options.answers.read_text("utf-8")) if options.answers else {}
@@ -276,6 +280,7 @@ def main(arguments: list[str] | None = None) -> None:
             latency=options.latency,
             tokens_per_second=options.tokens_per_second,
             book=not options.no_book,
+            echo=options.echo,
             model=options.served_model_name,
             root=options.root,
         )

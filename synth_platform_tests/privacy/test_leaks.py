@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from synth_platform.errors import SynthError
-from synth_platform.privacy.canaries import find_canaries, plant
 from synth_platform.privacy.intervals import Difference, Share
 from synth_platform.privacy.leaks import DOCUMENTS, OUTPUTS, Batches, LeakOptions, Leaks, measure_leaks
 
@@ -131,13 +130,8 @@ def test_both_groups_are_needed(used: bool) -> None:
 
 def test_the_report_names_every_number() -> None:
     rows = corpus()
-    texts, canaries = plant(pl.Series([row["text"] for row in rows]), seed=4, count=5)
-    counts = find_canaries([texts], canaries)
-    leaks = measure_leaks(
-        batches(rows, DOCUMENTS), batches(outputs_of(rows, lambda number, text: text), OUTPUTS), canaries=counts
-    )
-    text = leaks.describe()
-    for part in ("Copied or invented", "Excess disclosure", "Rare word spans", "few documents have", "Canaries"):
+    text = measure(rows, outputs_of(rows, lambda number, text: text)).describe()
+    for part in ("Copied or invented", "Excess disclosure", "Rare word spans", "few documents have"):
         assert f"### {part}" in text or part in text
     assert "not measured" in text and "100.00%" in text and "20 of 20" in text
     assert "@" not in text  # no value in clear
@@ -149,26 +143,3 @@ def test_newcombe_agrees_with_the_paper() -> None:
     assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
     low, high = Difference(Share(10, 10), Share(0, 20)).interval
     assert (round(low, 4), round(high, 4)) == (0.6791, 1.0)
-
-
-def test_canaries_that_come_out_are_counted_and_others_are_not() -> None:
-    rng = random.Random(3)
-    texts = pl.Series([f"{prose(rng)}. {prose(rng)}." for _ in range(30)])
-    planted, canaries = plant(texts, seed=7, count=10)
-    assert len({canary.name for canary in canaries}) == 10
-    for canary in canaries:
-        assert canary.sentence in planted[canary.row] and canary.name not in " ".join(texts)
-    changed = [row for row in range(30) if texts[row] != planted[row]]
-    assert changed == [canary.row for canary in canaries]
-    outputs = [pl.Series([canaries[0].name.upper(), f"by {canaries[1].name}", None]), pl.Series([canaries[0].name])]
-    counts = find_canaries(outputs, canaries)
-    assert counts.found == Share(2, 10) and counts.outputs == 4 and counts.decoys_found == 0
-    assert counts.counts[canaries[0].name] == 2 and counts.counts[canaries[2].name] == 0
-    assert counts.exposure[canaries[0].name] > 8 and counts.exposure[canaries[2].name] == 0
-
-
-def test_planting_is_seeded_and_needs_texts() -> None:
-    texts = pl.Series(["One. Two.", "Three. Four.", None, ""])
-    assert plant(texts, 1, 2)[1] == plant(texts, 1, 2)[1] != plant(texts, 2, 2)[1]
-    with pytest.raises(SynthError, match="canaries need"):
-        plant(texts, 1, 3)

@@ -1,5 +1,7 @@
 """Prompts always fit, templates cannot do harm, and no document disappears."""
 
+import json
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synth_platform.errors import SpecError
+from synth_platform.privacy.canaries import canary_of
 from synth_platform.prompts.chunking import chunk_text
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.render import Renderer
@@ -24,16 +27,22 @@ def documents(*texts: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=DOCUMENTS)
 
 
-def render(folder: Path, *texts: str, context: int = 512, **recipe: object) -> dict[str, pl.DataFrame]:
+def render(
+    folder: Path, *texts: str, context: int = 512, marked: Collection[str] = (), **recipe: object
+) -> dict[str, pl.DataFrame]:
     spec = RecipeSpec.model_validate({"name": "faq", "sampling": {"max_tokens": 100}, **recipe})
     template = Template.load(spec.template_name, folder)
-    renderer = Renderer(spec, template, ChatTokenizer.load(str(folder), None), context, seed=1)
+    renderer = Renderer(spec, template, ChatTokenizer.load(str(folder), None), context, seed=1, marked=marked)
     return dict(renderer.build([documents(*texts)]))
 
 
 def template(folder: Path, text: str) -> Template:
     (folder / "mine.jinja").write_text(text)
     return Template.load("mine.jinja", folder)
+
+
+def letters(text: str) -> str:
+    return "".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -114,3 +123,50 @@ def test_ids_change_with_what_determines_the_prompt(tokenizer_folder: Path) -> N
 def test_a_template_that_leaves_no_room_is_an_error(tokenizer_folder: Path) -> None:
     with pytest.raises(SpecError, match="leaves"):
         render(tokenizer_folder, "Text.", context=150)
+
+
+def test_marked_documents_get_their_canary_and_the_others_stay_as_they_are(tokenizer_folder: Path) -> None:
+    texts = ["One sentence stands here. Another one follows it.", "A second document."]
+    plain = render(tokenizer_folder, *texts)["prompts"]
+    prompts = render(tokenizer_folder, *texts, marked={"d0"}, samples=2)["prompts"]
+    canary = canary_of("d0", 1)
+    assert plain["canary"].is_null().all()
+    assert prompts["canary"].to_list() == [canary.name, canary.name, None, None]
+    first, other = prompts.row(0, named=True), prompts.row(2, named=True)
+    assert first["source_text"].replace(f" {canary.sentence}", "") == texts[0]
+    assert first["source_text"] in json.loads(first["messages"])[-1]["content"]
+    assert first["id"] != plain["id"][0], "an id is of all that determines the prompt"
+    assert {name: other[name] for name in plain.columns} == plain.row(1, named=True)
+    another = render(tokenizer_folder, *texts, marked={"d0"}, template="table")["prompts"]
+    assert another["canary"].to_list() == [canary.name, None], "the same in each recipe"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(alphabet="abc .\n<|>é9", min_size=1, max_size=4000), most=st.sampled_from([None, 1, 2]))
+@pytest.mark.parametrize("chunk", [None, "fit", 64])
+def test_a_canary_stands_in_one_chunk_and_prompts_still_fit(
+    tokenizer_folder: Path, text: str, most: int | None, chunk: str | int | None
+) -> None:
+    plain = render(tokenizer_folder, text, chunk_tokens=chunk, max_chunks=most)
+    made = render(tokenizer_folder, text, marked={"d0"}, chunk_tokens=chunk, max_chunks=most)
+    prompts, name = made["prompts"], canary_of("d0", 1).name
+    assert (prompts["prompt_tokens"] <= 512 - 100).all()
+    assert bool(prompts.height) == bool(plain["prompts"].height), "no document is lost for its canary"
+    assert prompts["source_text"].str.contains(name).to_list() == prompts["canary"].is_not_null().to_list()
+    assert prompts["canary"].count() <= 1
+    if chunk is not None and plain["prompts"].height:
+        assert prompts["canary"].count() == 1
+    if chunk is not None and most is None:
+        whole = "".join(prompts["source_text"]).replace(canary_of("d0", 1).sentence, "")
+        assert letters(whole) == letters(text)
+
+
+def test_a_document_that_just_fits_is_left_alone(tokenizer_folder: Path) -> None:
+    tokenizer = ChatTokenizer.load(str(tokenizer_folder), None)
+    spec = RecipeSpec.model_validate({"name": "faq", "sampling": {"max_tokens": 100}})
+    room = Renderer(spec, Template.load("faq", tokenizer_folder), tokenizer, 512, seed=1).chunk_room()
+    full = "stone " * next(number for number in range(room, 0, -1) if tokenizer.count(["stone " * number])[0] <= room)
+    small = full[: len(full) // 2]
+    prompts = render(tokenizer_folder, full, small, marked={"d0", "d1"})["prompts"]
+    assert prompts["document_id"].to_list() == ["d0", "d1"]
+    assert prompts["canary"].to_list() == [None, canary_of("d1", 1).name]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from synth_platform.errors import SpecError
 from synth_platform.pilot.corpus import Example, examples
+from synth_platform.privacy.rules import ENTITIES
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.accept import accept
 from synth_platform.quality.config import GateSpec, QualitySpec, with_defaults
@@ -179,6 +180,17 @@ def test_each_reason_is_given() -> None:
     judged = screened([row(example, generation_id=str(n), **changes) for n, (changes, _) in enumerate(cases)], "table")
     for (changes, reason), found in zip(cases, judged["reasons"], strict=True):
         assert reason in found, (changes, reason, found.to_list() if hasattr(found, "to_list") else found)
+
+
+def test_what_shows_a_planted_name_is_rejected_whatever_the_policies() -> None:
+    example = HELD_OUT[2]
+    texts = [example.answer, f"{example.answer}\nIt is on file for BADOFIMUKEPO's heirs."]
+    off = QualitySpec(max_invented_names=None, max_invented_numbers=None, min_fact_accuracy=None)
+    rows = pl.DataFrame([row(example, text=text, metadata=None) for text in texts])
+    measured = measure(rows, RULES["none"], canaries=["Badofimukepo", "Zulisorakeda"])
+    reasons = judge(measured, off, dict.fromkeys(ENTITIES, "keep"))["reasons"].to_list()
+    assert reasons == [[], ["privacy:canary"]]
+    assert not measure(rows, RULES["none"])["canary"].any(), "nothing was planted"
 
 
 def test_a_solution_is_computed_again() -> None:
