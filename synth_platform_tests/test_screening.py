@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
-from synth_platform.dataset.changes import with_quality_changes
+from synth_platform.dataset.changes import with_changes
 from synth_platform.dataset.graph import dataset_definitions
 from synth_platform.dataset.jobs import screen_job_name
 from synth_platform.dataset.spec import load_spec
@@ -91,7 +91,7 @@ def test_limits_are_tried_and_changed_without_an_engine(made: Made) -> None:
     spec = load_spec(made.folder / "defs.yaml")
     snapshots, before = made.workspace.snapshots, made.digests()
     limit = int(made.head("quality/faq").scan().collect()["words"].median())  # type: ignore[arg-type]
-    changed = with_quality_changes(spec, [f"quality.faq.min_words={limit}"])
+    changed = with_changes(spec, [f"quality.faq.min_words={limit}"])
     by_recipe = {
         recipe.name: replay(
             snapshots, "small", None, recipe, changed.quality.get(recipe.name, QualitySpec()), changed.privacy
@@ -133,6 +133,8 @@ def test_the_command_says_what_would_change(made: Made) -> None:
     assert "no verdict would change" in synth("screen", path, home=home).out  # type: ignore[attr-defined]
     for wrong, said in (
         ("quality.maths.min_words=1", "there is no recipe 'maths'"),
+        ("privacy.output.emial=reject", "unknown entity or kind: emial"),
+        ("privacy.source.email=reject", "is no change of a limit"),
         ("quality.math.min_wrods=1", "Extra inputs are not permitted"),
         ("gates=1", "is no change of a limit"),
     ):
@@ -289,6 +291,12 @@ def test_personal_data_is_kept_out_and_what_is_disclosed_is_measured(
     assert set(skipped["reason"]) == {"held_out"} and 4 <= skipped.height <= 20
     measures = made.head("review").scan("measures").filter(pl.col("section") == "privacy").collect()
     assert "disclosure_excess" in set(measures["metric"])
+
+    spec = with_changes(load_spec(tmp_path / "spec" / "defs.yaml"), ["privacy.output.phone=reject"])
+    (recipe,) = spec.recipes
+    tried = replay(workspace.snapshots, "small", None, recipe, spec.quality["faq"], spec.privacy)
+    assert tried.measured and tried.accepted == [accepted.height, 0]
+    assert tried.changed_reasons() == {"privacy:phone": (0, accepted.height)}
 
 
 LOOSE = (

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--what-if", help="quality.RECIPE.LIMIT=VALUE; * for all recipes. May be given several times."),
+    typer.Option(
+        "--what-if",
+        help="quality.RECIPE.LIMIT=VALUE (* for all recipes) or privacy.output.ENTITY=POLICY; several times.",
+    ),
 ]
 
 
@@ -32,7 +35,7 @@ def screen(
     """Judge stored generations by the spec as it is now, with changes to try: what is won and lost, by reason."""
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
-    from synth_platform.dataset.changes import with_quality_changes
+    from synth_platform.dataset.changes import with_changes
     from synth_platform.ops.launch import find_dataset
     from synth_platform.quality.config import QualitySpec
     from synth_platform.quality.replay import replay
@@ -40,7 +43,7 @@ def screen(
     if apply and what_if:
         raise SynthError("--apply goes by the spec", fix="write the limits into the spec, then leave --what-if out")
     spec, base = find_dataset(dataset, workspace)
-    changed = with_quality_changes(spec, what_if or [])
+    changed = with_changes(spec, what_if or [])
     with terminal.progress(console):
         found = [
             replay(

@@ -12,20 +12,24 @@ from synth_platform.errors import SpecError
 _EVERY = "*"
 
 
-def with_quality_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSpec:
-    """The spec with other limits.
+def with_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSpec:
+    """The spec with other limits, or other policies for personal data in outputs.
 
     Args:
         spec: the dataset.
-        changes: ``quality.RECIPE.LIMIT=VALUE``, the value as in YAML; a ``*`` for the recipe means all of them.
+        changes: ``quality.RECIPE.LIMIT=VALUE`` or ``privacy.output.ENTITY=POLICY``, the value as in YAML; a ``*`` for
+            the recipe means all of them.
 
     Raises:
-        SpecError: a change cannot be read, or is none of limits that stored generations can be judged by.
+        SpecError: a change cannot be read, or is none that stored generations can be judged by.
     """
     attributes = spec.model_dump(exclude_unset=True)
     for change in changes:
-        for recipe, limit, value in _read(change, [recipe.name for recipe in spec.recipes]):
-            attributes.setdefault("quality", {}).setdefault(recipe, {})[limit] = value
+        for path, value in _read(change, [recipe.name for recipe in spec.recipes]):
+            place = attributes
+            for key in path[:-1]:
+                place = place.setdefault(key, {})
+            place[path[-1]] = value
     try:
         return DatasetSpec.model_validate(attributes)
     except ValidationError as error:
@@ -33,20 +37,26 @@ def with_quality_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSp
         raise SpecError("the changed spec is not valid:\n  " + "\n  ".join(problems), where="--what-if") from None
 
 
-def _read(change: str, recipes: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+def _read(change: str, recipes: Sequence[str]) -> Iterator[tuple[list[str], Any]]:
+    """Where in the spec a change goes, and the new value."""
     key, equals, text = change.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) != 3 or parts[0] != "quality":
+    path = key.strip().split(".")
+    known = path[0] == "quality" or path[:2] == ["privacy", "output"]
+    if not equals or len(path) != 3 or not known:
         raise SpecError(
             f"{change!r} is no change of a limit",
             where="--what-if",
-            fix="write quality.RECIPE.LIMIT=VALUE, such as quality.math.max_html=3 or quality.*.max_html=null",
+            fix="write quality.RECIPE.LIMIT=VALUE, such as quality.math.max_html=3 or quality.*.max_html=null, or"
+            " privacy.output.ENTITY=POLICY, such as privacy.output.email=reject",
         )
-    if parts[1] != _EVERY and parts[1] not in recipes:
-        raise SpecError(f"there is no recipe {parts[1]!r}", where="--what-if", fix=f"use one of: {', '.join(recipes)}")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise SpecError(f"the value {text!r} cannot be read", where="--what-if") from None
-    for recipe in recipes if parts[1] == _EVERY else [parts[1]]:
-        yield recipe, parts[2], value
+    if path[0] == "privacy":
+        yield path, value
+        return
+    if path[1] != _EVERY and path[1] not in recipes:
+        raise SpecError(f"there is no recipe {path[1]!r}", where="--what-if", fix=f"use one of: {', '.join(recipes)}")
+    for recipe in recipes if path[1] == _EVERY else [path[1]]:
+        yield ["quality", recipe, path[2]], value
