@@ -154,7 +154,8 @@ def write_spec(folder: Path, attributes: dict[str, Any]) -> Path:
     """A `defs.yaml` with these attributes."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "defs.yaml"
-    path.write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": attributes}, sort_keys=False), "utf-8")
+    plain = json.loads(json.dumps(attributes))  # what stands in two places is written twice: aliases are refused
+    path.write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": plain}, sort_keys=False), "utf-8")
     return path
 
 
