@@ -1,13 +1,14 @@
 """Dagster assets of stage 3: all recipes of a dataset share one engine in one step, each recipe is an asset."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from synth_platform.errors import EngineError
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
 from synth_platform.generation.engine import Engine, find_engine
@@ -28,8 +29,10 @@ from synth_platform.ops.guard import Upstream
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import (
     Begun,
+    BuildStage,
     DatasetContext,
     Stage,
+    StageAsset,
     StageRun,
     begin_stage,
     failing_for_people,
@@ -64,7 +67,7 @@ def generations_assets(
     recipes: Sequence[RecipeSpec],
     given: GenerationSettings,
     prompts: Mapping[str, Upstream],
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/generations/<recipe>` for all recipes; any subset of them can be materialized."""
     by_asset = {dataset.asset("generations", recipe.name): recipe for recipe in recipes}
     specs = [
@@ -102,7 +105,23 @@ def generations_assets(
             for asset, one in begun.items():
                 yield _finish(one, asset, by_asset[asset], settings, engine)
 
-    return make
+    def looking_up(asset: str, recipe: RecipeSpec) -> BuildStage:
+        """The same stage for those who only ask: the engine need not be there, if it has made something before."""
+
+        def build(workspace: Workspace, partition: str | None) -> Stage:
+            settings = replace(given, engine=workspace.once(("tuned", dataset.name), lambda: _tuned(workspace)))
+            engine = workspace.once(
+                ("engine", dataset.name), lambda: _known_engine(settings.engine, workspace, dataset)
+            )
+            made = _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)(workspace, partition)
+            return replace(made, assumed=engine.assumed) if isinstance(engine, LastEngine) else made
+
+        return build
+
+    def _tuned(workspace: Workspace) -> EngineSpec:
+        return tuned(given.engine, workspace, dataset.name)
+
+    return StageAsset(make, dataset, {asset: looking_up(asset, recipe) for asset, recipe in by_asset.items()})
 
 
 def profile_asset_of(
@@ -111,7 +130,7 @@ def profile_asset_of(
     engine: VllmEngine,
     tuning: TuningSpec,
     prompts: Sequence[Upstream],
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/engine_profile`: the fastest settings of the engine on the dataset's newest prompts."""
     asset = profile_asset(dataset.name)
     newest = tuple(replace(upstream, newest=True) for upstream in prompts)
@@ -179,8 +198,13 @@ def _described_profile(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def _builder(
-    dataset: str, asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
-) -> Callable[[Workspace, str | None], Stage]:
+    dataset: str,
+    asset: str,
+    recipe: RecipeSpec,
+    settings: GenerationSettings,
+    prompts: Upstream,
+    engine: "Engine | LastEngine",
+) -> BuildStage:
     return lambda workspace, partition: generation_stage(dataset, asset, recipe, settings, prompts, engine)
 
 
@@ -190,8 +214,38 @@ def generation_upstreams(prompts: Upstream, settings: GenerationSettings, datase
     return (prompts, Upstream(profile_asset(dataset), partitioned=False)) if used else (prompts,)
 
 
+@dataclass(frozen=True)
+class LastEngine:
+    """The engine that made the last version, where the present one cannot be looked at."""
+
+    digest: str
+    assumed: str
+
+
+def _known_engine(spec: EngineSpec, workspace: Workspace, dataset: DatasetContext) -> Engine | LastEngine:
+    """The engine, or the one that made the newest version if that was of the same model.
+
+    Raises:
+        EngineError: it cannot be looked at, and has made nothing yet.
+    """
+    try:
+        return find_engine(spec, workspace, dataset.name, variables=os.environ, tell=lambda line: None)
+    except EngineError as error:
+        for asset in workspace.snapshots.below(dataset.asset("generations")):
+            made = workspace.snapshots.newest(asset)
+            if made is not None and made.manifest.settings.get("model") == spec.model:
+                assumed = f"the engine is taken to be the one of the last version, since {error.what}"
+                return LastEngine(str(made.manifest.settings["engine"]), assumed)
+        raise
+
+
 def generation_stage(
-    dataset: str, asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
+    dataset: str,
+    asset: str,
+    recipe: RecipeSpec,
+    settings: GenerationSettings,
+    prompts: Upstream,
+    engine: Engine | LastEngine,
 ) -> Stage:
     """What determines the generations of a recipe."""
     return Stage(
@@ -207,6 +261,7 @@ def generation_stage(
         upstreams=generation_upstreams(prompts, settings, dataset),
         tables={"generations": GENERATIONS},
         work=_no_work,
+        ids_from=frozenset((prompts.asset, "engine", "sampling")),
     )
 
 

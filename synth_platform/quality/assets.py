@@ -5,7 +5,7 @@ import polars as pl
 
 from synth_platform.generation.budget import per_accepted_million
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
@@ -37,7 +37,7 @@ def quality_asset(
     privacy: PrivacySpec,
     prompts: Upstream,
     generations: Upstream,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/quality/<recipe>`: metrics, verdict and reasons for each generation."""
     asset = dataset.asset("quality", recipe.name)
     limits = limits_of(recipe, quality)
@@ -71,6 +71,7 @@ def quality_asset(
             upstreams=(prompts, generations),
             tables={"quality": QUALITY},
             work=work,
+            ids_from=frozenset([generations.asset]),
         )
 
     form = recipe.conformance_rule if isinstance(recipe.conformance_rule, str) else "of its own"
@@ -95,7 +96,7 @@ def accepted_asset(
     quality: Upstream,
     contamination: Upstream,
     document_contamination: Upstream,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/accepted/<recipe>`: the rows that passed everything; the others are kept in `rejected`."""
     asset = dataset.asset("accepted", recipe.name)
     upstreams = (prompts, generations, quality, contamination, document_contamination)
@@ -124,6 +125,7 @@ def accepted_asset(
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,
+            ids_from=frozenset([generations.asset]),
         )
 
     spec = dataset.spec(

@@ -1,0 +1,165 @@
+"""The plan: what a run would make, and why; nothing after a run, exactly what a change concerns afterwards."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, dataset_stages
+from synth_platform.dataset.spec import load_spec
+from synth_platform.ops.forecast import bill_of
+from synth_platform.ops.instance import open_instance
+from synth_platform.ops.launch import run_dataset
+from synth_platform.ops.plan import CyclePlan, Planner
+from synth_platform.ops.plan_job import plan_job_name
+from synth_platform.ops.regenerate import regenerate_sensor_name
+from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, SPEC_TAG, WHY_TAG
+from synth_platform.prompts.templates import Template
+from synth_platform.workspace import Workspace
+from synth_platform_tests.conftest import write_jsonl
+from synth_platform_tests.pipeline import Engine, dataset, mock_engine, perfect_answers, synth, write_spec
+
+RECIPES = ("mine", "faq")
+DOCUMENTS = 24
+
+
+class Deployment:
+    """A dataset whose spec, template and files may change between runs."""
+
+    def __init__(
+        self, workspace: Workspace, instance: dg.DagsterInstance, folder: Path, attributes: dict[str, Any]
+    ) -> None:
+        self.workspace, self.instance, self.folder, self.attributes = workspace, instance, folder, attributes
+        self.cursor: str | None = None
+
+    @property
+    def spec(self):
+        return load_spec(write_spec(self.folder, self.attributes))
+
+    def run(self, partition: str | None = None, **options: Any) -> str:
+        ended = run_dataset(self.spec, self.folder, self.workspace, self.instance, partition=partition, **options)
+        assert ended.success, ended.problems
+        return ended.run_id
+
+    def plan(self, partition: str | None = None) -> CyclePlan:
+        return Planner(dataset_stages(self.spec, self.folder), self.workspace.at_rest()).plan(partition)
+
+    def work(self, partition: str | None = None) -> dict[str, str]:
+        """What a run would do, by asset, where it is anything."""
+        steps = self.plan(partition).steps
+        return {one.asset.removeprefix("small/"): one.work for one in steps if one.work != "none"}
+
+    def write_template(self, text: str) -> None:
+        (self.folder / "mine.jinja").write_text(text, "utf-8")
+
+    def definitions(self) -> tuple[dg.Definitions, dict[str, Any]]:
+        spec = self.spec
+        resources = {"workspace": WorkspaceResource(home=str(self.workspace.home))}
+        made = dg.Definitions.merge(
+            dataset_definitions(spec, self.folder),
+            benchmark_definitions([(spec, self.folder)]),
+            dg.Definitions(resources=resources),
+        )
+        return made, resources
+
+    def tick(self) -> Any:
+        """One tick of the sensor that notices changes, with the cursor of the tick before."""
+        definitions, resources = self.definitions()
+        sensor = definitions.resolve_sensor_def(regenerate_sensor_name("small"))
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=definitions, resources=resources
+        )
+        ticked = sensor.evaluate_tick(context)
+        self.cursor = ticked.cursor
+        return ticked
+
+
+def attributes_of(engine: Engine, tokenizer: Path, folder: Path, **changes: Any) -> dict[str, Any]:
+    """Two recipes over made and written documents, one with a template of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.jinja").write_text(Template.load("table", Path()).text, "utf-8")
+    write_jsonl(folder / "pages" / "a.jsonl", [{"text": f"A page about lamp number {n}."} for n in range(3)])
+    attributes = dataset(engine.url, tokenizer, **changes)
+    attributes["sources"].append({"name": "pages", "type": "files", "path": "pages", "roles": ["mix_in"]})
+    attributes["recipes"] = [
+        {"name": "mine", "template": "mine.jinja", "sampling": {"max_tokens": 400}},
+        {"name": "faq", "sampling": {"max_tokens": 400}},
+    ]
+    return attributes
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with mock_engine(tmp_path_factory.mktemp("engine"), perfect_answers(DOCUMENTS, planted=2)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def first(engine: Engine, tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A dataset that was made once; tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("first")
+    with pytest.MonkeyPatch.context() as environment:
+        workspace = Workspace(folder / "home")
+        environment.setenv("SYNTH_HOME", str(workspace.home))
+        environment.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+        attributes = attributes_of(engine, tokenizer_folder, folder / "spec")
+        with open_instance(workspace) as instance:
+            Deployment(workspace, instance, folder / "spec", attributes).run()
+    return folder, attributes
+
+
+@pytest.fixture
+def made(first: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    folder, attributes = first
+    for part in ("home", "spec"):
+        shutil.copytree(folder / part, tmp_path / part)
+    workspace = Workspace(tmp_path / "home")
+    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    with open_instance(workspace) as instance:
+        yield Deployment(workspace, instance, tmp_path / "spec", json.loads(json.dumps(attributes)))
+
+
+def test_nothing_is_to_be_made_after_a_run(made: Deployment, engine: Engine) -> None:
+    plan = made.plan()
+    assert plan.is_current, plan.describe()
+    assert {step.state for step in plan.steps} == {"current"} and plan.asked == ()
+    order = [step.asset for step in plan.steps]
+    assert order.index("evals/playground") < order.index("small/documents") < order.index("small/prompts/faq")
+    assert order.index("small/mixture") < order.index("small/review") < order.index("small/release")
+
+
+AFTER_ALL = {"mixture": "make", "review": "make", "release": "make"}
+
+
+def test_a_changed_template_concerns_its_recipe_and_what_follows(made: Deployment, engine: Engine) -> None:
+    made.write_template(Template.load("table", Path()).text + "\nWrite in English.")
+    assert made.work() == AFTER_ALL | {
+        f"{stage}/mine": "make" for stage in ("prompts", "generations", "quality", "contamination", "accepted")
+    }
+    plan = made.plan()
+    steps = {step.asset: step for step in plan.steps}
+    assert steps["small/prompts/mine"].state == "stale" and "template has changed" in steps["small/prompts/mine"].why
+    assert steps["small/mixture"].state == "follows"
+    assert [(one.recipe, one.prompts, one.certain) for one in plan.asked] == [("mine", DOCUMENTS, True)]
+    bill = bill_of([plan], made.spec, made.folder, made.workspace)
+    assert bill.certain is not None and bill.certain.prompts == DOCUMENTS and bill.certain.output_tokens > 0
+
+    asked = len(engine.requests())
+    before = {asset: made.workspace.snapshots.head(f"small/{asset}", None) for asset in ("generations/faq", "mixture")}
+    made.run()
+    assert len(engine.requests()) - asked == DOCUMENTS, "another recipe's prompts were asked"
+    after = {asset: made.workspace.snapshots.head(f"small/{asset}", None) for asset in before}
+    assert before["generations/faq"] == after["generations/faq"] and before["mixture"] != after["mixture"]
+    assert made.plan().is_current
+
+    made.write_template(Template.load("table", Path()).text)
+    back = {step.asset: step.work for step in made.plan().steps if step.work != "none"}
+    assert set(back.values()) == {"reuse"}, "what was made of the old template is there"
+    made.run()
+    assert len(engine.requests()) - asked == DOCUMENTS and made.plan().is_current
