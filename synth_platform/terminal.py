@@ -29,7 +29,7 @@ _PLAIN_SECONDS = 10.0
 _TEXT_CHARACTERS = 600
 _MOST_REASONS = 12
 _MOST_ROWS = 200
-_WORK = {"none": "", "reuse": "take an earlier version", "check": "check, and make it if", "make": "make it"}
+_WORK = {"none": "", "reuse": "reuse", "check": "check", "make": "make"}
 
 
 @contextmanager

@@ -197,6 +197,8 @@ class Bill:
 
 def bill_of(plans: Sequence[CyclePlan], spec: "DatasetSpec", base: Path, workspace: Workspace) -> Bill:
     """What the plans of some cycles would ask of the engine, by what earlier versions and published runs took."""
+    if not any(plan.asked for plan in plans):
+        return Bill(None, None)
     partition = plans[0].partition if len(plans) == 1 else None
     rendered = [workspace.snapshots.current(f"{spec.name}/prompts/{one.name}", partition) for one in spec.recipes]
     basis = partition if all(rendered) else None

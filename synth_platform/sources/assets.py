@@ -38,8 +38,7 @@ def documents_asset(
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
-        once_only = partition is not None and not reuse_documents
-        earlier = earlier_cycles(workspace, asset, partition) if once_only else NO_CYCLES
+        earlier = NO_CYCLES if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
 
         def work(run: StageRun) -> None:
             used = frozenset(

@@ -18,7 +18,7 @@ from synth_platform.ops.plan import CyclePlan, Planner
 from synth_platform.ops.plan_job import plan_job_name
 from synth_platform.ops.regenerate import regenerate_sensor_name
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, SPEC_TAG, WHY_TAG
+from synth_platform.ops.tags import DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
@@ -159,7 +159,128 @@ def test_a_changed_template_concerns_its_recipe_and_what_follows(made: Deploymen
     assert made.plan().is_current
 
     made.write_template(Template.load("table", Path()).text)
-    back = {step.asset: step.work for step in made.plan().steps if step.work != "none"}
+    back = made.work()
+    assert {back.pop(asset) for asset in ("review", "release")} == {"make"}, "they compare with the release before"
     assert set(back.values()) == {"reuse"}, "what was made of the old template is there"
     made.run()
     assert len(engine.requests()) - asked == DOCUMENTS and made.plan().is_current
+
+
+def test_changed_limits_concern_no_generation(made: Deployment) -> None:
+    made.attributes["quality"] = {"faq": {"min_words": 3}}
+    plan = made.plan()
+    assert made.work() == {"quality/faq": "make", "accepted/faq": "check"} | dict.fromkeys(AFTER_ALL, "check")
+    assert plan.asked == () and "nothing for the engine" in plan.describe()
+    (quality,) = (step for step in plan.steps if step.asset == "small/quality/faq")
+    assert quality.why == ("quality.min_words 5 -> 3",) or "quality.min_words" in quality.why[0]
+
+
+def test_a_new_source_file_is_read_and_the_rest_is_checked(made: Deployment, engine: Engine) -> None:
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+    work = made.work()
+    assert work.pop("documents") == "make" and set(work.values()) == {"check"}
+    plan = made.plan()
+    assert any("content.pages has changed" in step.why for step in plan.steps)
+    assert {one.certain for one in plan.asked} == {False}
+    asked = len(engine.requests())
+    made.run()
+    assert made.plan().is_current and len(engine.requests()) == asked, "pages are mixed in, not rewritten"
+
+
+def test_a_changed_test_set_is_searched_for(made: Deployment) -> None:
+    write_jsonl(
+        made.folder / "late.jsonl", [{"id": "1", "question": "Who sold the nine bridges of Grimsdal, and why?"}]
+    )
+    made.attributes["benchmarks"].append({"name": "late", "path": "late.jsonl"})
+    work = made.work()
+    assert work["evals/late"] == "make" and work["contamination/index"] == "make"
+    assert not {"documents", "prompts/faq", "generations/faq", "quality/faq"} & set(work)
+    assert work["contamination/faq"] in ("make", "check") and work["release"] in ("make", "check")
+    made.run()
+    assert made.plan().is_current
+    write_jsonl(
+        made.folder / "late.jsonl", [{"id": "1", "question": "Who bought the seven towers of Orrery, and when?"}]
+    )
+    assert made.work()["evals/late"] == "make"
+
+
+def test_an_engine_that_is_away_is_taken_to_be_the_one_of_the_last_version(made: Deployment) -> None:
+    made.attributes["engine"]["urls"] = ["http://127.0.0.1:9/v1"]
+    plan = made.plan()
+    assert plan.is_current
+    (step,) = (one for one in plan.steps if one.asset == "small/generations/faq")
+    assert "cannot be reached" in step.why[0]
+    made.attributes["engine"]["model"] = "another"
+    steps = {one.asset: one for one in made.plan().steps}
+    assert steps["small/generations/faq"].state == "unknown" and steps["small/generations/faq"].work == "check"
+
+
+def test_a_version_made_afresh_stays_the_current_one(made: Deployment, engine: Engine) -> None:
+    made.run(fresh=True)
+    fresh = made.workspace.snapshots.head("small/generations/faq", None)
+    assert made.plan().is_current
+    made.run()
+    assert made.workspace.snapshots.head("small/generations/faq", None) == fresh
+
+
+def test_the_command_and_the_interface_show_the_same_plan(made: Deployment) -> None:
+    made.attributes["quality"] = {"faq": {"min_words": 3}}
+    path = str(write_spec(made.folder, made.attributes))
+    shown: Any = synth("plan", path, home=made.workspace.home)
+    assert shown.returncode == 0 and "a run would" in shown.out and "│ check " in shown.out, shown.err
+    as_json = json.loads(synth("plan", path, "--json", home=made.workspace.home).out)  # type: ignore[attr-defined]
+    (plan,) = as_json["plans"]
+    assert [step["asset"] for step in plan["steps"] if step["work"] == "make"] == ["small/quality/faq"]
+
+    definitions, _ = made.definitions()
+    ended = definitions.resolve_job_def(plan_job_name("small")).execute_in_process(instance=made.instance)
+    observed = made.instance.fetch_observations(dg.AssetKey(["small", "release"]), limit=1).records
+    assert ended.success and len(observed) == 1 and observed[0].asset_observation is not None
+    table = observed[0].asset_observation.metadata["plan"]
+    rows = {record.data["asset"]: record.data["work"] for record in table.value.records}  # type: ignore[union-attr]
+    assert rows["small/quality/faq"] == "make" and rows["small/accepted/faq"] == "check"
+
+
+def test_the_sensor_proposes_and_spends_nothing(made: Deployment) -> None:
+    assert "current" in str(made.tick().skip_message)
+    made.write_template(Template.load("table", Path()).text + "\nWrite in English.")
+    said = made.tick()
+    assert not said.run_requests and "small/prompts/mine: template has changed" in said.skip_message
+    assert f"{DOCUMENTS} prompts for the engine" in said.skip_message
+    assert made.tick().skip_message == said.skip_message, "the proposal stays until it is taken"
+    made.run()
+    assert "current" in made.tick().skip_message
+
+
+def test_the_sensor_requests_a_run_once_where_the_spec_says_so(made: Deployment) -> None:
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    assert not made.tick().run_requests
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+    (request,) = made.tick().run_requests
+    assert request.partition_key is None and request.run_key
+    assert request.tags[DATASET_TAG] == "small" and request.tags[WHY_TAG] == "changed: files of pages"
+    assert not made.tick().run_requests, "a run is requested once for a change"
+
+    running = made.instance.create_run_for_job(
+        made.definitions()[0].resolve_job_def("small"), tags=request.tags, status=dg.DagsterRunStatus.STARTED
+    )
+    write_jsonl(made.folder / "pages" / "c.jsonl", [{"text": "And one more."}])
+    assert "under way" in made.tick().skip_message
+    made.instance.report_run_canceled(running)
+    (again,) = made.tick().run_requests
+    assert again.run_key != request.run_key
+    made.run()
+    assert "current" in made.tick().skip_message
+
+
+def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
+    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    attributes = attributes_of(engine, tokenizer_folder, tmp_path / "spec", regenerate={"on_change": "automatic"})
+    with open_instance(workspace) as instance:
+        new = Deployment(workspace, instance, tmp_path / "spec", attributes)
+        assert new.plan().is_new and not new.tick().run_requests
+        new.attributes["regenerate"] = {"on_change": "never"}
+        names = [sensor.name for sensor in new.definitions()[0].sensors or ()]
+        assert names == ["small_rescan"]
