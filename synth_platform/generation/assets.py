@@ -11,6 +11,7 @@ import polars as pl
 from synth_platform.errors import EngineError
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
+from synth_platform.generation.earlier import EarlierAnswers, earlier_answers
 from synth_platform.generation.engine import Engine, find_engine
 from synth_platform.generation.environment import EngineEnvironment, require
 from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
@@ -282,8 +283,11 @@ def _generate(
     stores = {
         asset: ShardStore(one.run.writer, settings.engine.model) for asset, one in begun.items() if one.found is None
     }
-    jobs = [job_of(_prompts(begun[asset]), recipes[asset], store) for asset, store in stores.items()]
+    earlier = {asset: earlier_answers(workspace.snapshots, begun[asset].identity) for asset in stores}
+    jobs = [job_of(_prompts(begun[asset]), recipes[asset], store, earlier[asset]) for asset, store in stores.items()]
     for asset in stores:
+        if (answers := earlier[asset]) is not None:
+            begun[asset].run.writer.detail(answers_from=answers.version.manifest.snapshot_id)
         begun[asset].run.writer.announce()
         for line in unfinished_elsewhere(workspace.snapshots, begun[asset].identity):
             context.log.warning(line)
@@ -334,7 +338,7 @@ def _prompts(begun: Begun) -> Snapshot:
     return next(iter(begun.run.inputs.values()))
 
 
-def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore) -> Job:
+def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore, earlier: EarlierAnswers | None = None) -> Job:
     """A recipe's prompts on their way to its shards."""
     return Job(
         recipe=recipe.name,
@@ -342,6 +346,7 @@ def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore) -> Job:
         rows=prompts.manifest.rows,
         fields=recipe.request_fields(),
         shards=shards,
+        earlier=earlier,
     )
 
 

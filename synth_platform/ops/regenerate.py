@@ -127,7 +127,7 @@ class Regenerator:
             seen = self._look()
         except SynthError as error:
             return _skip(f"What the dataset is made of cannot be looked at: {error}", memory)
-        made = digest([_versions(self.stages, at_rest, cycle) for cycle in cycles[-1:]])
+        made = digest(_versions(self.stages, at_rest, cycles))
         if memory.seen == seen and memory.made == made:
             return _skip(memory.said, memory)
         why = _changed(memory.seen, seen)
@@ -189,7 +189,7 @@ class _Memory:
 
     Args:
         seen: fingerprints of what the dataset is made of.
-        made: digest of the newest versions.
+        made: digest of the versions that were looked at.
         said: what was said of them.
         requested: by cycle, for which state of ``seen`` a run was requested last.
     """
@@ -211,11 +211,16 @@ def _skip(reason: str, memory: _Memory) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=memory.dump())
 
 
-def _versions(stages: Sequence[StageAsset], workspace: Workspace, cycle: str | None) -> list[str | None]:
-    """Ids of the current versions of a cycle."""
-    keys = [(asset, stage.partition(cycle)) for stage in stages for asset in stage.builds]
-    records = [workspace.snapshots.current(asset, partition) for asset, partition in keys]
-    return [record.snapshot_id if record is not None else None for record in records]
+def _versions(
+    stages: Sequence[StageAsset], workspace: Workspace, cycles: Sequence[str | None]
+) -> list[tuple[str, str | None, str | None]]:
+    """Ids of the current versions: all of the newest cycle; of the ones before, which may be thousands, the last."""
+    assets = [(asset, stage) for stage in stages for asset in stage.builds]
+    looked_at = [(*one, cycle) for cycle in cycles for one in (assets if cycle == cycles[-1] else assets[-1:])]
+    records = [
+        (asset, cycle, workspace.snapshots.current(asset, stage.partition(cycle))) for asset, stage, cycle in looked_at
+    ]
+    return [(asset, cycle, record.snapshot_id if record is not None else None) for asset, cycle, record in records]
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:

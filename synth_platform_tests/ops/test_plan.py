@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, dataset_stages
@@ -20,6 +21,8 @@ from synth_platform.ops.regenerate import regenerate_sensor_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
+from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
 from synth_platform_tests.pipeline import Engine, dataset, mock_engine, perfect_answers, synth, write_spec
@@ -53,6 +56,11 @@ class Deployment:
         """What a run would do, by asset, where it is anything."""
         steps = self.plan(partition).steps
         return {one.asset.removeprefix("small/"): one.work for one in steps if one.work != "none"}
+
+    def head(self, asset: str) -> Snapshot:
+        found = self.workspace.snapshots.head(f"small/{asset}", None)
+        assert found is not None, asset
+        return found
 
     def write_template(self, text: str) -> None:
         (self.folder / "mine.jinja").write_text(text, "utf-8")
@@ -185,6 +193,30 @@ def test_a_new_source_file_is_read_and_the_rest_is_checked(made: Deployment, eng
     asked = len(engine.requests())
     made.run()
     assert made.plan().is_current and len(engine.requests()) == asked, "pages are mixed in, not rewritten"
+
+
+def test_of_more_documents_only_the_new_prompts_are_asked(made: Deployment, engine: Engine) -> None:
+    """Answers to the same requests are taken from the version before; those made under other settings never are."""
+    asked, before = len(engine.requests()), made.head("generations/faq")
+    source = made.attributes["sources"][1]
+    source["roles"] = ["rewrite", "mix_in"]
+    source["select"] = {"sample": {"documents": 12}, "max_tokens": 400}
+    assert made.work()["documents"] == "make"
+    made.run()
+    after = made.head("generations/faq")
+    new = after.manifest.rows - before.manifest.rows
+    assert new > 0 and len(engine.requests()) - asked == 2 * new
+    old, rows = before.scan().collect(), after.scan().collect()
+    assert rows.filter(pl.col("id").is_in(old["id"].to_list())).sort("id").equals(old.sort("id"))
+    assert after.manifest.details["answers_from"] == before.manifest.snapshot_id
+    assert verify(made.workspace.snapshots, [after]).problems == []
+
+    asked = len(engine.requests())
+    made.attributes["recipes"][1]["sampling"]["temperature"] = 0.5
+    made.run()
+    assert len(engine.requests()) - asked == after.manifest.rows
+    made.run(fresh=True)
+    assert len(engine.requests()) - asked == 2 * after.manifest.rows + made.head("generations/mine").manifest.rows
 
 
 def test_a_changed_test_set_is_searched_for(made: Deployment) -> None:
