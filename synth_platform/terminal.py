@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,10 +21,15 @@ from synth_platform.snapshots.verify import Report
 from synth_platform.summary import Summary
 from synth_platform.workspace import Workspace
 
+if TYPE_CHECKING:
+    from synth_platform.ops.forecast import Bill
+    from synth_platform.ops.plan import CyclePlan
+
 _PLAIN_SECONDS = 10.0
 _TEXT_CHARACTERS = 600
 _MOST_REASONS = 12
 _MOST_ROWS = 200
+_WORK = {"none": "", "reuse": "reuse", "check": "check", "make": "make"}
 
 
 @contextmanager
@@ -92,6 +97,42 @@ def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
     console.print("resting on:")
     for line in estimate.assumptions:
         console.print(f"  - {escape(line)}")
+
+
+def show_plan(console: Console, dataset: str, plans: Sequence["CyclePlan"], bill: "Bill") -> None:
+    """What a run would make: asset by asset for one cycle, cycle by cycle for several."""
+    if len(plans) == 1:
+        _show_steps(console, dataset, plans[0])
+    else:
+        _show_cycles(console, dataset, plans)
+    console.print(f"engine: {escape(bill.describe())}")
+    for line in bill.at_most.assumptions if bill.at_most is not None and bill.at_most.prompts else ():
+        console.print(f"  - {escape(line)}")
+
+
+def _show_steps(console: Console, dataset: str, plan: "CyclePlan") -> None:
+    title = f"{dataset}{f', cycle {plan.partition}' if plan.partition else ''}: plan"
+    table = Table("asset", "state", "a run would", "why", title=title, title_justify="left")
+    for step in plan.steps:
+        table.add_row(step.asset, step.state, _WORK[step.work], escape("; ".join(step.why)))
+    console.print(table)
+    if plan.is_current:
+        console.print("everything is current: a run would find all of it")
+
+
+def _show_cycles(console: Console, dataset: str, plans: Sequence["CyclePlan"]) -> None:
+    table = Table("cycle", "plan", title=f"{dataset}: {len(plans):,} cycles", title_justify="left")
+    changing = [plan for plan in plans if not plan.is_current]
+    made = [plan for plan in changing if not plan.is_new]
+    for plan in made[-_MOST_ROWS:]:
+        table.add_row(plan.partition or "", escape(plan.describe()))
+    if made:
+        console.print(table)
+    new = [plan.partition or "" for plan in changing if plan.is_new]
+    console.print(
+        f"{len(plans) - len(changing):,} of {len(plans):,} cycles are current, {len(made):,} would change,"
+        f" {len(new):,} were never made{f' ({new[0]} to {new[-1]})' if new else ''}"
+    )
 
 
 def show_profile(console: Console, dataset: str, profile: EngineProfile, trials: Sequence[Mapping[str, Any]]) -> None:

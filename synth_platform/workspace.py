@@ -1,12 +1,18 @@
 """SYNTH_HOME: the one folder that holds everything a deployment makes."""
 
 import os
+import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from synth_platform.snapshots import Snapshots
+from synth_platform.snapshots.at_rest import SnapshotsAtRest
 from synth_platform.snapshots.store import open_store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,19 @@ class Workspace:
     @cached_property
     def snapshots(self) -> Snapshots:
         """The versions of every asset."""
-        return Snapshots(open_store(self.data or str(self.home / "data")), self.home / "cache")
+        return Snapshots(open_store(self._root), self.home / "cache")
+
+    def at_rest(self) -> "WorkspaceAtRest":
+        """The same workspace, to be looked at only."""
+        return WorkspaceAtRest(self.home, self.data)
+
+    def once(self, what: tuple[Hashable, ...], find: Callable[[], T]) -> T:
+        """What ``find`` gives now; a workspace at rest finds each thing once."""
+        return find()
+
+    @property
+    def _root(self) -> str:
+        return self.data or str(self.home / "data")
 
     @property
     def dagster_home(self) -> Path:
@@ -70,3 +88,30 @@ class Workspace:
     def scratch(self) -> Path:
         """Files that only a running stage needs."""
         return self.home / "scratch"
+
+
+class WorkspaceAtRest(Workspace):
+    """A workspace that is only looked at: versions and files are taken to stay as they were found first.
+
+    A plan over thousands of cycles would otherwise read the same things for each of them.
+    """
+
+    @cached_property
+    def snapshots(self) -> SnapshotsAtRest:
+        """The versions of every asset, each read once."""
+        return SnapshotsAtRest(open_store(self._root), self.home / "cache")
+
+    @cached_property
+    def _found(self) -> dict[tuple[Hashable, ...], Any]:
+        return {}
+
+    @cached_property
+    def _finding(self) -> threading.RLock:
+        return threading.RLock()
+
+    def once(self, what: tuple[Hashable, ...], find: Callable[[], T]) -> T:
+        """What ``find`` gave when it was first asked for."""
+        with self._finding:
+            if what not in self._found:
+                self._found[what] = find()
+            return self._found[what]

@@ -18,7 +18,7 @@ from synth_platform.contamination.report import describe_hits, describe_replaced
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
@@ -34,7 +34,7 @@ def benchmark_context(base: Path) -> DatasetContext:
     return DatasetContext(EVALS_GROUP, seed=0, base=base)
 
 
-def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> dg.AssetsDefinition:
+def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> StageAsset:
     """`evals/<benchmark>`: the items of a test set; datasets that name the same one share it."""
     context = benchmark_context(base)
     asset = context.asset(benchmark.name)
@@ -48,7 +48,7 @@ def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> dg.AssetsDefinition
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings=benchmark_settings(benchmark, base),
+            settings=workspace.once(("benchmark", benchmark.name), lambda: benchmark_settings(benchmark, base)),
             upstreams=(),
             tables={"items": EVAL_ITEMS},
             work=work,
@@ -77,7 +77,7 @@ def benchmark_settings(benchmark: BenchmarkSpec, base: Path) -> dict[str, Any]:
 
 def index_asset(
     dataset: DatasetContext, contamination: ContaminationSpec, benchmarks: Sequence[Upstream]
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/contamination/index`: all test sets that the dataset names, ready to be looked for."""
     asset = dataset.asset("contamination", "index")
 
@@ -96,7 +96,7 @@ def index_asset(
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings=_search_settings(contamination, workspace, dataset.base),
+            settings=_search_settings(contamination, workspace, dataset),
             upstreams=tuple(benchmarks),
             tables=INDEX_TABLES,
             work=work,
@@ -115,7 +115,7 @@ def index_asset(
 
 def documents_contamination_asset(
     dataset: DatasetContext, contamination: ContaminationSpec, documents: Upstream, index: Upstream
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/contamination/documents`: test items found in the source documents."""
     asset = dataset.asset("contamination", "documents")
 
@@ -144,7 +144,7 @@ def recipe_contamination_asset(
     generations: Upstream,
     in_documents: Upstream,
     index: Upstream,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/contamination/<recipe>`: test items found in what was generated, and in what was asked."""
     asset = dataset.asset("contamination", recipe)
 
@@ -184,7 +184,7 @@ def recipe_contamination_asset(
 
 def release_contamination_asset(
     dataset: DatasetContext, contamination: ContaminationSpec, release: Upstream, benchmarks: Sequence[Upstream]
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/contamination/release`: the released rows against the test sets that are newer than they."""
     asset = RELEASE_SCAN.format(dataset.name)
 
@@ -264,18 +264,19 @@ def _scan_asset(
     *,
     describe: Any = None,
     also_read: Callable[[Workspace, str | None], dict[str, Any]] = lambda workspace, partition: {},
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     def build(workspace: Workspace, partition: str | None) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                **_search_settings(contamination, workspace, dataset.base),
+                **_search_settings(contamination, workspace, dataset),
                 **also_read(workspace, partition),
             },
             upstreams=upstreams,
             tables=tables,
             work=work,
+            ids_from=frozenset([upstreams[0].asset]),
         )
 
     spec = dataset.spec(asset, upstreams, description=description, kinds={"polars", "onnx"}, code_version=CODE_VERSION)
@@ -334,8 +335,14 @@ def describe_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, obje
     return described
 
 
-def _search_settings(contamination: ContaminationSpec, workspace: Workspace, base: Path) -> dict[str, Any]:
+def _search_settings(contamination: ContaminationSpec, workspace: Workspace, dataset: DatasetContext) -> dict[str, Any]:
     """What of the spec determines what is found, and the encoder's weights."""
+    return workspace.once(
+        ("contamination", dataset.name), lambda: _look_up_settings(contamination, workspace, dataset.base)
+    )
+
+
+def _look_up_settings(contamination: ContaminationSpec, workspace: Workspace, base: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {"contamination": contamination.model_dump(mode="json", exclude={"rescan"})}
     if "paraphrase" in contamination.methods:
         spec = contamination.paraphrase

@@ -11,7 +11,7 @@ from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
 from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.dataset.jobs import DatasetJobs
-from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
+from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.dataset.stage_gates import own_suites, stage_gates
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
@@ -28,10 +28,13 @@ from synth_platform.judging.assets import judge_prompts_asset
 from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
+from synth_platform.ops.cycles import freshness_of, partitions_of
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.plan_job import plan_job
+from synth_platform.ops.regenerate import Regenerator
 from synth_platform.ops.rescan import rescan_sensor
-from synth_platform.ops.stage import DatasetContext
+from synth_platform.ops.stage import DatasetContext, StageAsset
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec
@@ -47,13 +50,6 @@ from synth_platform.review.assets import review_asset
 from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
-_PARTITIONS = {
-    "hour": dg.HourlyPartitionsDefinition,
-    "day": dg.DailyPartitionsDefinition,
-    "week": dg.WeeklyPartitionsDefinition,
-    "month": dg.MonthlyPartitionsDefinition,
-}
-
 
 def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
@@ -67,7 +63,7 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     """
     graph = _Graph(spec, base)
     graph.build()
-    make = DatasetJobs(spec.name, graph.context.partitions)
+    make = DatasetJobs(spec, graph.context.partitions)
     whole = make.whole([*graph.asset_keys(), *graph.benchmark_keys()])
     jobs = [
         whole,
@@ -76,15 +72,38 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     ]
     if graph.profile is not None:
         jobs.append(make.tune([*graph.profile.keys]))
-    sensors: list[dg.SensorDefinition] = []
+    stages = [*_benchmark_stages(spec, base), *graph.assets]
+    jobs.append(plan_job(spec, base, stages, graph.context.partitions, *graph.keys_of("release")))
+    regenerator = Regenerator(spec, base, stages, graph.context.partitions, whole)
+    sensors = [regenerator.sensor()] if spec.regenerate.on_change != "never" else []
     if graph.release_scan is not None:
         rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
         watched = [rescan, make.patch(graph.keys_of("release"))]
         jobs += watched
-        sensors.append(rescan_sensor(spec.name, spec.benchmarks, base, spec.contamination.rescan, watched))
-    schedules = [dg.build_schedule_from_partitioned_job(whole, name=f"{whole.name}_cycle")] if spec.cadence else []
+        sensors.append(rescan_sensor(spec, base, watched))
     assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
-    return dg.Definitions(assets=assets, asset_checks=graph.checks, jobs=jobs, schedules=schedules, sensors=sensors)
+    return dg.Definitions(
+        assets=[one.definition for one in assets],
+        asset_checks=graph.checks,
+        jobs=jobs,
+        schedules=[regenerator.schedule()] if spec.cadence else [],
+        sensors=sensors,
+    )
+
+
+def dataset_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
+    """What makes the dataset and the test sets that it names, in the order of the pipeline.
+
+    Raises:
+        SpecError: a gate that does not exist is changed.
+    """
+    graph = _Graph(spec, base)
+    graph.build()
+    return [*_benchmark_stages(spec, base), *graph.assets]
+
+
+def _benchmark_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
+    return [contamination_assets.benchmark_asset(benchmark, base) for benchmark in spec.benchmarks]
 
 
 def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
@@ -112,17 +131,11 @@ def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Defin
                     fix="give one of them another name",
                 )
     return dg.Definitions(
-        assets=[contamination_assets.benchmark_asset(benchmark, base) for benchmark, base, _ in known.values()],
+        assets=[
+            contamination_assets.benchmark_asset(benchmark, base).definition for benchmark, base, _ in known.values()
+        ],
         asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
     )
-
-
-def partitions_of(cadence: CadenceSpec | None) -> dg.TimeWindowPartitionsDefinition | None:
-    """The cycles of a cadence."""
-    if cadence is None:
-        return None
-    start = cadence.start + ("-00:00" if cadence.every == "hour" else "")
-    return _PARTITIONS[cadence.every](start_date=start, timezone=cadence.timezone)
 
 
 def _tokenizer_of(engine: EngineSpec) -> Callable[[], ChatTokenizer]:
@@ -141,12 +154,12 @@ class _Judged:
 class _Graph:
     spec: DatasetSpec
     base: Path
-    assets: list[dg.AssetsDefinition] = field(default_factory=list)
+    assets: list[StageAsset] = field(default_factory=list)
     checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
     gates: dict[str, Sequence[Check]] = field(default_factory=dict)
-    profile: dg.AssetsDefinition | None = None
+    profile: StageAsset | None = None
     """The engine profile, made by a job of its own."""
-    release_scan: dg.AssetsDefinition | None = None
+    release_scan: StageAsset | None = None
     """The scans of releases against newer test sets, made by a job of their own."""
 
     def __post_init__(self) -> None:
@@ -185,10 +198,11 @@ class _Graph:
     def benchmark_keys(self) -> list[dg.AssetKey]:
         return [dg.AssetKey([contamination_assets.EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
 
-    def _add(self, stage: str, asset: dg.AssetsDefinition, checks: dg.AssetChecksDefinition) -> Upstream:
+    def _add(self, stage: str, asset: StageAsset, checks: dg.AssetChecksDefinition) -> Upstream:
         self.assets.append(asset)
         self.checks.append(checks)
-        return self._upstream(stage, "/".join(asset.key.path))
+        (name,) = asset.builds
+        return self._upstream(stage, name)
 
     def _upstream(self, stage: str, asset: str, gates: Sequence[Gate] | None = None) -> Upstream:
         self.gates[asset] = [*(self.stage_gates[stage] if gates is None else gates), *self.suites.get(stage, ())]
@@ -357,7 +371,14 @@ class _Graph:
         spec, context = self.spec, self.context
         scan = contamination_assets.RELEASE_SCAN.format(spec.name)
         asset = release_asset(
-            context, spec.release, mixture, review, description=spec.description, gates=dict(self.gates), rescan=scan
+            context,
+            spec.release,
+            mixture,
+            review,
+            description=spec.description,
+            gates=dict(self.gates),
+            rescan=scan,
+            freshness=freshness_of(spec.cadence) if spec.cadence else None,
         )
         release = self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
         if spec.benchmarks:

@@ -5,8 +5,10 @@ from typing import Any
 
 import dagster as dg
 
+from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.ops.rescan import patch_job_name, rescan_job_name
 from synth_platform.ops.stage import group_name
+from synth_platform.ops.tags import dataset_tags
 
 
 def job_name(dataset: str) -> str:
@@ -33,12 +35,12 @@ class DatasetJobs:
     """Makes the jobs of one dataset.
 
     Args:
-        dataset: its name.
+        spec: the dataset.
         partitions: its cycles.
     """
 
-    def __init__(self, dataset: str, partitions: dg.PartitionsDefinition[Any] | None) -> None:
-        self._dataset, self._partitions = dataset, partitions
+    def __init__(self, spec: DatasetSpec, partitions: dg.PartitionsDefinition[Any] | None) -> None:
+        self._dataset, self._partitions, self._tags = spec.name, partitions, dataset_tags(spec)
 
     def whole(self, assets: Sequence[dg.AssetKey]) -> Any:
         """From the sources to the release."""
@@ -77,5 +79,5 @@ class DatasetJobs:
             selection=dg.AssetSelection.assets(*assets),
             description=about,
             partitions_def=self._partitions if partitioned else None,
-            tags={"synth/dataset": self._dataset},
+            tags=self._tags,
         )

@@ -1,13 +1,17 @@
 """The dataset spec: everything a `defs.yaml` may say, validated with errors that name file, line and key."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dagster._utils.schedules import is_valid_cron_string
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
+from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
@@ -27,14 +31,70 @@ _OWNER = re.compile(r"team:[\w.-]+|[^@\s]+@[^@\s]+")
 class CadenceSpec(StrictModel):
     """When the dataset is made anew: one cycle per period, each with fresh seeds."""
 
-    every: Literal["hour", "day", "week", "month"]
-    """Length of a cycle."""
+    every: Period | None = None
+    """Length of a cycle; or give ``cron``."""
+    cron: str | None = None
+    """Instead of ``every``: a cycle begins, and the one before is made, at each of its times."""
+    at: str | None = None
+    """When the schedule makes the newest cycle that has ended: `:15`, `06:00`, `Mon 06:00`, or `1 06:00` (day of the
+    month), as ``every`` has it. None: at once when it has ended."""
     start: str = Field(pattern=r"\d{4}-\d{2}-\d{2}")
     """First day of the first cycle, YYYY-MM-DD."""
     timezone: str = "UTC"
-    """Time zone in which cycles begin, such as Europe/Berlin."""
+    """Time zone of cycles and schedule, such as Europe/Berlin."""
     reuse_documents: bool = False
     """Whether a cycle may use documents that an earlier cycle used."""
+    deadline_hours: float | None = Field(default=None, gt=0)
+    """How long after the schedule's time the release may take before it counts as late; None: a quarter of a period."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"there is no time zone {timezone!r}; write one such as Europe/Berlin") from None
+        return timezone
+
+    @model_validator(mode="after")
+    def _check_times(self) -> "CadenceSpec":
+        if (self.every is None) == (self.cron is None):
+            raise ValueError("give one of every and cron")
+        if self.cron is not None and self.at is not None:
+            raise ValueError("cron says when already; leave at out")
+        if self.cron is not None and not is_valid_cron_string(self.cron):
+            raise ValueError(f"{self.cron!r} is no cron expression of five parts, such as '0 6 * * 1'")
+        if self.timezone != "UTC" and "*" in self.cycle_cron.split()[1]:
+            raise ValueError("cycles of an hour are in UTC, where no hour comes twice; leave timezone out")
+        date.fromisoformat(self.start)
+        _ = self.schedule_cron
+        return self
+
+    @property
+    def cycle_cron(self) -> str:
+        """When cycles begin, as a cron expression."""
+        return self.cron or cycle_cron(self.every or "day")
+
+    @property
+    def schedule_cron(self) -> str:
+        """When the schedule makes the newest cycle, as a cron expression."""
+        return schedule_cron(self.every, self.at) if self.every and self.at else self.cycle_cron
+
+    @property
+    def several_a_day(self) -> bool:
+        """Whether the day alone does not name a cycle."""
+        minute, hour = self.cycle_cron.split()[:2]
+        return not (minute.isdigit() and hour.isdigit())
+
+
+class RegenerateSpec(StrictModel):
+    """What happens when the spec, a template or a source has changed since a dataset was made."""
+
+    on_change: Literal["never", "propose", "automatic"] = "propose"
+    """`propose`: a sensor says what would be made anew, and makes nothing. `automatic`: it requests the run, which
+    may use the engine. `never`: there is no such sensor."""
+    cycles: Literal["newest", "all"] = "newest"
+    """Which of the cycles that were made are looked at."""
 
 
 class DatasetSpec(StrictModel):
@@ -84,6 +144,8 @@ class DatasetSpec(StrictModel):
     """What the dataset card says."""
     cadence: CadenceSpec | None = None
     """None: made when asked."""
+    regenerate: RegenerateSpec = RegenerateSpec()
+    """What happens when something that the dataset is made of has changed."""
 
     @field_validator("owners")
     @classmethod
@@ -134,6 +196,8 @@ class DatasetSpec(StrictModel):
 
     def _check_judges(self) -> None:
         """A judge that rejects must grade all answers, and have been compared with people's verdicts."""
+        if self.judge_engine is not None and getattr(self.judge_engine, "tuned", False):
+            raise ValueError("judge_engine.tuned: only the engine that generates is tuned; give its arguments here")
         judges = {recipe.name: recipe.judge for recipe in self.recipes}
         for name, limits in self.quality.items():
             if limits.min_judge_score is None:

@@ -1,15 +1,17 @@
 """Dagster assets of stage 3: all recipes of a dataset share one engine in one step, each recipe is an asset."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from synth_platform.errors import EngineError
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
+from synth_platform.generation.earlier import EarlierAnswers, earlier_answers
 from synth_platform.generation.engine import Engine, find_engine
 from synth_platform.generation.environment import EngineEnvironment, require
 from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
@@ -28,8 +30,10 @@ from synth_platform.ops.guard import Upstream
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import (
     Begun,
+    BuildStage,
     DatasetContext,
     Stage,
+    StageAsset,
     StageRun,
     begin_stage,
     failing_for_people,
@@ -79,7 +83,7 @@ def generations_assets(
     given: GenerationSettings,
     prompts: Mapping[str, Upstream],
     asking: Asking = GENERATIONS_ASKED,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/generations/<recipe>` for all recipes; any subset of them can be materialized."""
     by_asset = {dataset.asset(asking.stage, recipe.name): recipe for recipe in recipes}
     specs = [
@@ -117,7 +121,22 @@ def generations_assets(
             for asset, one in begun.items():
                 yield _finish(one, asset, by_asset[asset], settings, engine)
 
-    return make
+    def looking_up(asset: str, recipe: RecipeSpec) -> BuildStage:
+        """The same stage for those who only ask: the engine need not be there, if it has made something before."""
+
+        def build(workspace: Workspace, partition: str | None) -> Stage:
+            stage = dataset.asset(asking.stage)
+            settings = replace(given, engine=workspace.once(("tuned", stage), lambda: _tuned(workspace)))
+            engine = workspace.once(("engine", stage), lambda: _known_engine(settings.engine, workspace, stage))
+            made = _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)(workspace, partition)
+            return replace(made, assumed=engine.assumed) if isinstance(engine, LastEngine) else made
+
+        return build
+
+    def _tuned(workspace: Workspace) -> EngineSpec:
+        return tuned(given.engine, workspace, dataset.name)
+
+    return StageAsset(make, dataset, {asset: looking_up(asset, recipe) for asset, recipe in by_asset.items()})
 
 
 def profile_asset_of(
@@ -126,7 +145,7 @@ def profile_asset_of(
     engine: VllmEngine,
     tuning: TuningSpec,
     prompts: Sequence[Upstream],
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/engine_profile`: the fastest settings of the engine on the dataset's newest prompts."""
     asset = profile_asset(dataset.name)
     newest = tuple(replace(upstream, newest=True) for upstream in prompts)
@@ -194,8 +213,13 @@ def _described_profile(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def _builder(
-    dataset: str, asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
-) -> Callable[[Workspace, str | None], Stage]:
+    dataset: str,
+    asset: str,
+    recipe: RecipeSpec,
+    settings: GenerationSettings,
+    prompts: Upstream,
+    engine: "Engine | LastEngine",
+) -> BuildStage:
     return lambda workspace, partition: generation_stage(dataset, asset, recipe, settings, prompts, engine)
 
 
@@ -205,8 +229,38 @@ def generation_upstreams(prompts: Upstream, settings: GenerationSettings, datase
     return (prompts, Upstream(profile_asset(dataset), partitioned=False)) if used else (prompts,)
 
 
+@dataclass(frozen=True)
+class LastEngine:
+    """The engine that made the last version, where the present one cannot be looked at."""
+
+    digest: str
+    assumed: str
+
+
+def _known_engine(spec: EngineSpec, workspace: Workspace, stage: str) -> Engine | LastEngine:
+    """The engine, or the one that made the newest version if that was of the same model.
+
+    Raises:
+        EngineError: it cannot be looked at, and has made nothing yet.
+    """
+    try:
+        return find_engine(spec, workspace, stage.split("/")[0], variables=os.environ, tell=lambda line: None)
+    except EngineError as error:
+        for asset in workspace.snapshots.below(stage):
+            made = workspace.snapshots.newest(asset)
+            if made is not None and made.manifest.settings.get("model") == spec.model:
+                assumed = f"the engine is taken to be the one of the last version, since {error.what}"
+                return LastEngine(str(made.manifest.settings["engine"]), assumed)
+        raise
+
+
 def generation_stage(
-    dataset: str, asset: str, recipe: RecipeSpec, settings: GenerationSettings, prompts: Upstream, engine: Engine
+    dataset: str,
+    asset: str,
+    recipe: RecipeSpec,
+    settings: GenerationSettings,
+    prompts: Upstream,
+    engine: Engine | LastEngine,
 ) -> Stage:
     """What determines the generations of a recipe."""
     return Stage(
@@ -222,6 +276,7 @@ def generation_stage(
         upstreams=generation_upstreams(prompts, settings, dataset),
         tables={"generations": GENERATIONS},
         work=_no_work,
+        ids_from=frozenset((prompts.asset, "engine", "sampling")),
     )
 
 
@@ -242,8 +297,11 @@ def _generate(
     stores = {
         asset: ShardStore(one.run.writer, settings.engine.model) for asset, one in begun.items() if one.found is None
     }
-    jobs = [job_of(_prompts(begun[asset]), recipes[asset], store) for asset, store in stores.items()]
+    earlier = {asset: earlier_answers(workspace.snapshots, begun[asset].identity) for asset in stores}
+    jobs = [job_of(_prompts(begun[asset]), recipes[asset], store, earlier[asset]) for asset, store in stores.items()]
     for asset in stores:
+        if (answers := earlier[asset]) is not None:
+            begun[asset].run.writer.detail(answers_from=answers.version.manifest.snapshot_id)
         begun[asset].run.writer.announce()
         for line in unfinished_elsewhere(workspace.snapshots, begun[asset].identity):
             context.log.warning(line)
@@ -294,7 +352,7 @@ def _prompts(begun: Begun) -> Snapshot:
     return next(iter(begun.run.inputs.values()))
 
 
-def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore) -> Job:
+def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore, earlier: EarlierAnswers | None = None) -> Job:
     """A recipe's prompts on their way to its shards."""
     return Job(
         recipe=recipe.name,
@@ -302,6 +360,7 @@ def job_of(prompts: Snapshot, recipe: RecipeSpec, shards: ShardStore) -> Job:
         rows=prompts.manifest.rows,
         fields=recipe.request_fields(),
         shards=shards,
+        earlier=earlier,
     )
 
 

@@ -155,6 +155,7 @@ class RayCluster:
                     fields=dict(job.fields),
                     identity=job.shards.identity,
                     prompts=job.prompts.snapshot.ref,
+                    earlier=job.earlier.version.ref if job.earlier is not None else None,
                 )
             )
         return Order(

@@ -118,7 +118,7 @@ class Generator:
         messages = shard.prompts["messages"].to_list()
         seeds = shard.prompts["seed"].to_list()
         keys = request_keys(messages, seeds, shard.job.fields, self._engine)
-        known = await asyncio.to_thread(store.ledger.read, shard.number)
+        known = await asyncio.to_thread(_known, shard, keys)
         begun = Begun(shard, keys, only, [known.get(key) for key in keys], asyncio.get_running_loop().create_future())
         self.meter.keep(sum(outcome is not None for outcome in begun.outcomes))
         missing = [row for row in begun.wanted() if begun.outcomes[row] is None]
@@ -171,6 +171,13 @@ class Generator:
         counts.rows += 1
         counts.output_tokens += outcome.completion_tokens or 0
         counts.prompt_tokens += outcome.prompt_tokens or 0
+
+
+def _known(shard: Shard, keys: Sequence[str]) -> dict[str, Outcome]:
+    """Outcomes that are there already, by request."""
+    job = shard.job
+    earlier = job.earlier.read(keys) if job.earlier is not None else {}
+    return earlier | job.shards.ledger.read(shard.number)
 
 
 def _frame(shard: Shard, outcomes: Sequence[Outcome], keys: Sequence[str], engine: str) -> pl.DataFrame:

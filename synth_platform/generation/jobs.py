@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.generation.earlier import EarlierAnswers
 from synth_platform.generation.shards import ShardStore
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.frames import rebatch
@@ -37,6 +38,7 @@ class Job:
         rows: prompts in all.
         fields: what each request says beside its messages, ``max_tokens`` among it.
         shards: where the results go.
+        earlier: answers that need not be asked for again.
     """
 
     recipe: str
@@ -44,6 +46,7 @@ class Job:
     rows: int
     fields: Mapping[str, Any]
     shards: ShardStore
+    earlier: EarlierAnswers | None = None
 
 
 @dataclass(frozen=True)

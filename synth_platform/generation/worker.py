@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from synth_platform.errors import EngineError, SynthError
 from synth_platform.generation.budget import Budget, Share
 from synth_platform.generation.config import RayEngine
+from synth_platform.generation.earlier import EarlierAnswers
 from synth_platform.generation.environment import require
 from synth_platform.generation.fleet import run_fleet, units
 from synth_platform.generation.generate import Plan, Running, running
@@ -42,6 +43,7 @@ class OrderedJob(BaseModel):
     fields: dict[str, Any]
     identity: Identity
     prompts: InputRef
+    earlier: InputRef | None = None
 
 
 class Order(BaseModel):
@@ -201,7 +203,9 @@ def _job(workspace: Workspace, ordered: OrderedJob, order: Order) -> Job:
         scratch=workspace.scratch,
         run_id=order.run_id,
     )
-    return Job(ordered.recipe, prompts, ordered.rows, ordered.fields, ShardStore(writer, order.engine.model))
+    earlier = EarlierAnswers(workspace.snapshots.require(ordered.earlier)) if ordered.earlier is not None else None
+    shards = ShardStore(writer, order.engine.model)
+    return Job(ordered.recipe, prompts, ordered.rows, ordered.fields, shards, earlier)
 
 
 @dataclass(frozen=True)

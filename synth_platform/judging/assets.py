@@ -11,7 +11,7 @@ from synth_platform.judging.config import JudgeSpec
 from synth_platform.judging.labels import LabelledAnswer, read_labels
 from synth_platform.judging.schema import ASKED, NOT_ASKED
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality.rows import with_prompts
@@ -30,12 +30,13 @@ def judge_prompts_asset(
     *,
     tokenizer: Callable[[], ChatTokenizer],
     context_length: int,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/judge_prompts/<recipe>`: each generation, and each labelled answer, as a question to the judge."""
     asset = dataset.asset("judge_prompts", recipe)
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
-        counter, labelled = tokenizer(), _labelled(judge, dataset)
+        counter = workspace.once(("judge's tokenizer", dataset.name), tokenizer)
+        labelled = workspace.once(("labels", asset), lambda: _labelled(judge, dataset))
 
         def work(run: StageRun) -> None:
             asking = Asking(judge, counter, context_length, run.seed)
@@ -58,6 +59,7 @@ def judge_prompts_asset(
             upstreams=(prompts, generations),
             tables={"prompts": ASKED, "skipped": NOT_ASKED},
             work=work,
+            ids_from=frozenset((generations.asset, "judge", "template")),
         )
 
     spec = dataset.spec(

@@ -9,7 +9,7 @@ from synth_platform.mixing.config import MixtureSpec
 from synth_platform.mixing.mix import ComponentPlan, draw, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS, EXCLUDED, MIXTURE
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated
 from synth_platform.release.build import component_shares
@@ -27,7 +27,7 @@ def mixture_asset(
     document_contamination: Upstream,
     accepted: Mapping[str, Upstream],
     mix_in: Sequence[str],
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/mixture`: rows drawn by weight, shuffled; what was at hand but is not in it is in `excluded`."""
     asset = dataset.asset("mixture")
     upstreams = (documents, document_contamination, *accepted.values())
@@ -62,6 +62,7 @@ def mixture_asset(
             upstreams=upstreams,
             tables={"mixture": MIXTURE, "excluded": EXCLUDED},
             work=work,
+            ids_from=frozenset(one.asset for one in accepted.values()),
         )
 
     spec = dataset.spec(

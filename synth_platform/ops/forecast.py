@@ -1,15 +1,14 @@
 """What a dataset's generations would take: gathered from its versions, a sample, or published runs."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from synth_platform.dataset.graph import partitions_of
-from synth_platform.dataset.spec import DatasetSpec
-from synth_platform.errors import SpecError
+from synth_platform.errors import SpecError, SynthError
 from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.engine import find_engine
@@ -27,29 +26,37 @@ from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.profile import tuned
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore
+from synth_platform.ops.cycles import partitions_of
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.plan import CyclePlan
 from synth_platform.ops.stage import DatasetContext, Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshot, SnapshotWriter
 from synth_platform.workspace import Workspace
 
+if TYPE_CHECKING:
+    from synth_platform.dataset.spec import DatasetSpec
+
 _CHARACTERS_PER_TOKEN = 4.0
 
 
 @dataclass
 class _Forecast:
-    spec: DatasetSpec
+    spec: "DatasetSpec"
     base: Path
     workspace: Workspace
     partition: str | None
     documents: int | None
     sampled: Mapping[str, Sampled] = field(default_factory=dict)
     units: float = 1.0
+    asked: "Mapping[str, _Count] | None" = None
+    """Prompts by recipe, where not all are asked for."""
     assumptions: list[str] = field(default_factory=list)
 
     def estimate(self, price_per_hour: float | None) -> Estimate:
-        loads = tuple(self._load(recipe) for recipe in self.spec.recipes)
+        wanted = [one for one in self.spec.recipes if self.asked is None or one.name in self.asked]
+        loads = tuple(self._load(recipe) for recipe in wanted)
         speed = self._speed()
         if speed is None:
             self.assumptions.append("the engine's speed is not known: add --pilot N, which measures it")
@@ -69,6 +76,8 @@ class _Forecast:
 
     def _load(self, recipe: RecipeSpec) -> RecipeLoad:
         prompts, length = self._prompts(recipe)
+        if self.asked is not None:
+            prompts = self.asked[recipe.name].prompts(prompts)
         return RecipeLoad(recipe.name, prompts, length, self._answer_tokens(recipe))
 
     def _prompts(self, recipe: RecipeSpec) -> tuple[int, float]:
@@ -138,8 +147,85 @@ class _Forecast:
         return known_speed(made, self.spec.engine.model)
 
 
+@dataclass(frozen=True)
+class _Count:
+    """Prompts of a recipe over some cycles.
+
+    Args:
+        known: where they are rendered.
+        unknown: cycles in which they are not.
+    """
+
+    known: int = 0
+    unknown: int = 0
+
+    def prompts(self, each: int) -> int:
+        """All of them, with as many as ``each`` in a cycle where they are not rendered."""
+        return self.known + self.unknown * each
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What some plans would take of the engine.
+
+    Args:
+        certain: for what will be asked for certain.
+        at_most: with what will be asked only if prompts turn out to be others.
+        problem: why there are no figures, if so.
+    """
+
+    certain: Estimate | None
+    at_most: Estimate | None
+    problem: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        certain, most = (one.as_json() if one is not None else None for one in (self.certain, self.at_most))
+        return {"certain": certain, "at_most": most, "problem": self.problem or None}
+
+    def describe(self) -> str:
+        """One or two lines."""
+        if self.problem:
+            return f"not known: {self.problem}"
+        if self.at_most is None or not self.at_most.prompts:
+            return "nothing is asked of the engine"
+        if self.certain is None or not self.certain.prompts:
+            return f"at most {self.at_most.describe()}"
+        more = "" if self.certain.prompts == self.at_most.prompts else f"; at most {self.at_most.describe()}"
+        return self.certain.describe() + more
+
+
+def bill_of(plans: Sequence[CyclePlan], spec: "DatasetSpec", base: Path, workspace: Workspace) -> Bill:
+    """What the plans of some cycles would ask of the engine, by what earlier versions and published runs took."""
+    if not any(plan.asked for plan in plans):
+        return Bill(None, None)
+    partition = plans[0].partition if len(plans) == 1 else None
+    rendered = [workspace.snapshots.current(f"{spec.name}/prompts/{one.name}", partition) for one in spec.recipes]
+    basis = partition if all(rendered) else None
+    try:
+        certain, at_most = (
+            _Forecast(spec, base, workspace, basis, None, asked=_counts(plans, certain)).estimate(
+                spec.engine.price_per_hour
+            )
+            for certain in (True, False)
+        )
+    except SynthError as error:
+        return Bill(None, None, error.what)
+    return Bill(certain, at_most)
+
+
+def _counts(plans: Sequence[CyclePlan], only_certain: bool) -> dict[str, _Count]:
+    """Prompts by recipe over all plans."""
+    found: dict[str, _Count] = {}
+    for asked in (one for plan in plans for one in plan.asked if one.certain or not only_certain):
+        count = found.get(asked.recipe, _Count())
+        rendered = asked.prompts is not None
+        found[asked.recipe] = _Count(count.known + (asked.prompts or 0), count.unknown + (not rendered))
+    return found
+
+
 def forecast(
-    spec: DatasetSpec,
+    spec: "DatasetSpec",
     base: Path,
     workspace: Workspace,
     *,
@@ -175,7 +261,7 @@ def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> dict[s
 
 
 def take_sample(
-    spec: DatasetSpec,
+    spec: "DatasetSpec",
     base: Path,
     workspace: Workspace,
     rows: int,

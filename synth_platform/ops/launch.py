@@ -11,9 +11,11 @@ from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
+from synth_platform.ops.cycles import check_cycle
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import FRESH_TAG
 from synth_platform.ops.sweep import PROCESS_TAG, this_process
+from synth_platform.ops.tags import run_tags
 from synth_platform.workspace import Workspace
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -57,6 +59,7 @@ def run_dataset(
     partition: str | None = None,
     fresh: bool = False,
     job: str | None = None,
+    why: str = "by hand",
 ) -> Launched:
     """Materialize a dataset with its checks, in this process.
 
@@ -68,6 +71,7 @@ def run_dataset(
         partition: the cycle, for datasets with a cadence.
         fresh: make everything anew.
         job: name of one of its jobs; None: the one that makes all of it.
+        why: for what reason, a tag of the run.
 
     Raises:
         SpecError: the partition does not exist, or is needed and missing.
@@ -78,33 +82,20 @@ def run_dataset(
         dg.Definitions(resources={"workspace": WorkspaceResource(home=str(workspace.home), data=workspace.data)}),
     )
     chosen = definitions.resolve_job_def(job or job_name(spec.name))
-    _check_partition(spec, chosen.partitions_def, partition)
+    if chosen.partitions_def is not None or partition is not None:
+        check_cycle(spec, partition)
     result = chosen.execute_in_process(
         run_config=_QUIET,
         instance=instance,
         partition_key=partition,
         raise_on_error=False,
-        tags={PROCESS_TAG: this_process(), **({FRESH_TAG: "true"} if fresh else {})},
+        tags={
+            **run_tags(spec, partition, why),
+            PROCESS_TAG: this_process(),
+            **({FRESH_TAG: "true"} if fresh else {}),
+        },
     )
     return Launched(result.run_id, result.success, list(_problems(result)))
-
-
-def _check_partition(spec: DatasetSpec, partitions: dg.PartitionsDefinition | None, partition: str | None) -> None:
-    if partitions is None:
-        if partition is not None:
-            raise SpecError(f"the dataset {spec.name!r} has no cadence, so no partition {partition!r}")
-        return
-    keys = list(partitions.get_partition_keys())
-    if partition is None:
-        latest = f", for example --partition {keys[-1]}" if keys else ""
-        raise SpecError(
-            f"the dataset {spec.name!r} has a cadence: say which cycle to make", fix=f"add --partition{latest}"
-        )
-    if partition not in keys:
-        raise SpecError(
-            f"the dataset {spec.name!r} has no cycle {partition[:60]!r}",
-            fix=f"use one of: {', '.join(keys[-5:]) or 'none has ended yet'}",
-        )
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:

@@ -1,23 +1,31 @@
 """The sensor that scans released versions again when a test set is added or changes, and asks for patches."""
 
+import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from synth_platform.contamination.assets import EVALS_GROUP, RELEASE_SCAN, benchmark_settings
-from synth_platform.contamination.config import BenchmarkSpec, RescanSpec
+from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.contamination.releases import newer_test_sets, replaced_releases
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import group_name
+from synth_platform.ops.tags import run_tags
 from synth_platform.release.patch import contaminated_rows
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import input_of
 
+if TYPE_CHECKING:
+    from synth_platform.dataset.spec import DatasetSpec
+
 _SECONDS = 300
+_SECONDS_OF_A_LOOK = 3.0
+"""A tick that takes longer goes on with the next one: with thousands of cycles each has a release to look at."""
 
 
 def rescan_job_name(dataset: str) -> str:
@@ -30,23 +38,19 @@ def patch_job_name(dataset: str) -> str:
     return f"{group_name(dataset)}_patch"
 
 
-def rescan_sensor(
-    dataset: str, benchmarks: Sequence[BenchmarkSpec], base: Path, rescan: RescanSpec, jobs: Sequence[Any]
-) -> dg.SensorDefinition:
+def rescan_sensor(spec: "DatasetSpec", base: Path, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Watches the test sets of a dataset and the scans of its releases, and requests runs of the given jobs."""
 
-    def watch(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> Iterator[dg.RunRequest]:
-        snapshots = workspace.open().snapshots
-        for partition in _released(snapshots, dataset):
-            yield from _requests(snapshots, dataset, partition, benchmarks, base, rescan)
+    def watch(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult:
+        return _look(workspace.open().at_rest().snapshots, spec, base, context.cursor)
 
     sensor = dg.sensor(
-        name=rescan_job_name(dataset),
+        name=rescan_job_name(spec.name),
         jobs=list(jobs),
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Scans released versions of {dataset} again when a test set is added or changes"
-        + (", and releases patches." if rescan.patch == "automatic" else ", and proposes patches."),
+        description=f"Scans released versions of {spec.name} again when a test set is added or changes"
+        + (", and releases patches." if spec.contamination.rescan.patch == "automatic" else ", and proposes patches."),
     )
     return sensor(watch)
 
@@ -67,23 +71,39 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
     return [asset for asset in newer if (asset, benchmarks[asset]) not in seen]
 
 
-def _released(snapshots: Snapshots, dataset: str) -> list[str | None]:
-    return [partition for asset, partition in snapshots.assets(f"{dataset}/release") if asset == f"{dataset}/release"]
+def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None) -> dg.SensorResult:
+    """Look at the releases, from where the last tick had to stop; at none, if all is as it was at the last look."""
+    asset, scan = f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
+    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
+    cycles: list[str | None] = [*snapshots.partitions(asset)] or [None]
+    heads = [(cycle, _head_id(snapshots, asset, cycle), _head_id(snapshots, scan, cycle)) for cycle in cycles]
+    state = digest(current, spec.contamination.rescan, heads)
+    before = json.loads(cursor) if cursor else {}
+    first = before.get("next", 0) if before.get("state") == state else 0
+    until = time.monotonic() + _SECONDS_OF_A_LOOK
+    requests: list[dg.RunRequest] = []
+    for number in range(first, len(cycles)):
+        if time.monotonic() > until:
+            return dg.SensorResult(run_requests=requests, cursor=json.dumps({"state": state, "next": number}))
+        requests += _requests(snapshots, spec, cycles[number], current)
+    done = json.dumps({"state": state, "next": len(cycles)})
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=done)
+    return dg.SensorResult(skip_reason="Every release was scanned against the test sets as they are.", cursor=done)
+
+
+def _head_id(snapshots: Snapshots, asset: str, partition: str | None) -> str | None:
+    record = snapshots.current(asset, partition)
+    return record.snapshot_id if record is not None else None
 
 
 def _requests(
-    snapshots: Snapshots,
-    dataset: str,
-    partition: str | None,
-    benchmarks: Sequence[BenchmarkSpec],
-    base: Path,
-    rescan: RescanSpec,
+    snapshots: Snapshots, spec: "DatasetSpec", partition: str | None, current: Mapping[str, tuple[str | None, str]]
 ) -> Iterator[dg.RunRequest]:
-    asset = f"{dataset}/release"
+    dataset, asset = spec.name, f"{spec.name}/release"
     release = snapshots.head(asset, partition)
     if release is None:
         return
-    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in benchmarks}
     digests = {name: found for name, (found, _) in current.items()}
     replaced = [snapshots.open(asset, partition, one) for one in replaced_releases(snapshots, asset, partition)]
     missing = {
@@ -93,16 +113,17 @@ def _requests(
     }
     if missing:
         wanted = digest([(one, [(name, current[name][1]) for name in names]) for one, names in missing.items()])
+        changed = sorted({name for names in missing.values() for name in names})
         yield dg.RunRequest(
             run_key=f"rescan {dataset} {partition} {wanted}",
             job_name=rescan_job_name(dataset),
             partition_key=partition,
-            tags={"synth/dataset": dataset},
+            tags=run_tags(spec, partition, f"test sets changed: {', '.join(changed)}"),
         )
         return
     found = snapshots.head(RELEASE_SCAN.format(dataset), partition)
     if (
-        rescan.patch == "automatic"
+        spec.contamination.rescan.patch == "automatic"
         and found is not None
         and input_of(found, "release") == release.ref
         and contaminated_rows(found)
@@ -111,7 +132,7 @@ def _requests(
             run_key=f"patch {dataset} {partition} {found.manifest.snapshot_id}",
             job_name=patch_job_name(dataset),
             partition_key=partition,
-            tags={"synth/dataset": dataset},
+            tags=run_tags(spec, partition, "a scan of the release found test items"),
         )
 
 

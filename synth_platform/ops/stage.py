@@ -17,6 +17,7 @@ from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.changes import changes_since
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
@@ -111,6 +112,9 @@ class Stage:
         folder: folder of the parts inside the snapshot.
         rows_per_part: rows of a full part.
         also: versions it reads beside the current ones of its upstream assets.
+        ids_from: settings (dotted) and upstream assets that go into the ids of its rows: where one of them gives
+            other rows, so does this stage, for certain.
+        assumed: what its settings rest on where it could not be looked up.
     """
 
     asset: str
@@ -122,6 +126,8 @@ class Stage:
     folder: str = ""
     rows_per_part: int = 20_000
     also: tuple[Snapshot, ...] = ()
+    ids_from: frozenset[str] = frozenset()
+    assumed: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,30 @@ BuildStage = Callable[[Workspace, str | None], Stage]
 
 Describe = Callable[[Workspace, Snapshot], Mapping[str, Any]]
 """Metadata of a snapshot beside the usual: counts, plots, links."""
+
+
+@dataclass(frozen=True)
+class StageAsset:
+    """What makes one or more assets, and how the stage of each is built: also to ask what it would make.
+
+    Args:
+        definition: as Dagster runs it.
+        dataset: the dataset that its identities belong to.
+        builds: by asset.
+    """
+
+    definition: dg.AssetsDefinition
+    dataset: DatasetContext
+    builds: Mapping[str, BuildStage]
+
+    @property
+    def keys(self) -> list[dg.AssetKey]:
+        """Of its assets."""
+        return list(self.definition.keys)
+
+    def partition(self, cycle: str | None) -> str | None:
+        """The partition of its assets that belongs to a cycle of a dataset that reads them."""
+        return cycle if self.dataset.partitions is not None else None
 
 
 @dataclass(frozen=True)
@@ -162,7 +192,7 @@ def failing_for_people() -> Iterator[None]:
 
 def stage_asset(
     dataset: DatasetContext, spec: dg.AssetSpec, build: BuildStage, describe: Describe, *, pool: str | None = None
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """The asset of a stage that makes one snapshot."""
     asset = "/".join(spec.key.path)
 
@@ -179,7 +209,7 @@ def stage_asset(
                 outcome = finish_stage(begun)
             return materialize_result(outcome, describe(begun.run.workspace, outcome.snapshot))
 
-    return make
+    return StageAsset(make, dataset, {asset: build})
 
 
 def node_name(asset: str) -> str:
@@ -267,10 +297,13 @@ def _identify(
 ) -> tuple[Identity, Snapshot | None]:
     """Identity of what is to be made, and the version made before, if it is whole and may be used.
 
-    A damaged version, or the wish for a fresh one, asks for another attempt; a version that this very run
-    made (before a retry) is not made again.
+    The current version comes first: it may be a later attempt at the same. A damaged version, or the wish for a
+    fresh one, asks for another attempt; a version that this very run made (before a retry) is not made again.
     """
     fresh = context.run.tags.get(FRESH_TAG) == "true"
+    identity = identity_of(stage, dataset, inputs, partition)
+    if not fresh and (head := _current(workspace, identity)) is not None and _is_whole(head):
+        return identity, head
     attempt = 0
     while True:
         identity = identity_of(stage, dataset, inputs, partition, attempt)
@@ -280,6 +313,15 @@ def _identify(
         if _is_whole(found) and (not fresh or found.manifest.run_id == context.run_id):
             return identity, found
         attempt += 1
+
+
+def _current(workspace: Workspace, identity: Identity) -> Snapshot | None:
+    """The current version, if it is what would be made now."""
+    try:
+        head = workspace.snapshots.head(identity.asset, identity.partition)
+    except SnapshotError:  # its manifest is gone or damaged: what is made now takes its place
+        return None
+    return head if head is not None and not changes_since(head.manifest, identity) else None
 
 
 def _is_whole(snapshot: Snapshot) -> bool:

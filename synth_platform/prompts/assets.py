@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.privacy import canaries
 from synth_platform.privacy.config import PrivacySpec
@@ -30,14 +30,20 @@ def prompts_asset(
     tokenizer: Callable[[], ChatTokenizer],
     context_length: int,
     privacy: PrivacySpec,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/prompts/<recipe>`: every chunk of every document to rewrite, as a prompt that fits the context."""
     asset = dataset.asset("prompts", recipe.name)
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    described = recipe.model_dump(mode="json", exclude={"conformance", "judge"})
+
+    def load_template() -> Template:
         template = Template.load(recipe.template_name, dataset.base)
         template.check(recipe.variables)
-        counter = tokenizer()
+        return template
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        template = workspace.once(("template", asset), load_template)
+        counter = workspace.once(("tokenizer", dataset.name), tokenizer)
 
         def work(run: StageRun) -> None:
             of = run.inputs[documents.asset]
@@ -54,7 +60,7 @@ def prompts_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "recipe": recipe.model_dump(mode="json", exclude={"conformance", "judge"}),
+                "recipe": described,
                 "sources": list(sources),
                 "template": template.digest,
                 "tokenizer": counter.digest,
@@ -65,6 +71,7 @@ def prompts_asset(
             upstreams=(documents,),
             tables={"prompts": PROMPTS, "skipped": SKIPPED},
             work=work,
+            ids_from=frozenset(("template", "recipe.system", "recipe.variables")),
         )
 
     spec = dataset.spec(

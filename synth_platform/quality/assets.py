@@ -5,7 +5,7 @@ import polars as pl
 
 from synth_platform.generation.budget import per_accepted_million
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
@@ -39,7 +39,7 @@ def quality_asset(
     prompts: Upstream,
     generations: Upstream,
     graded: tuple[Upstream, ...],
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/quality/<recipe>`: metrics, verdict and reasons for each generation.
 
     Args:
@@ -83,6 +83,7 @@ def quality_asset(
             upstreams=upstreams,
             tables={"quality": QUALITY},
             work=work,
+            ids_from=frozenset([generations.asset]),
         )
 
     form = recipe.conformance_rule if isinstance(recipe.conformance_rule, str) else "of its own"
@@ -107,7 +108,7 @@ def accepted_asset(
     quality: Upstream,
     contamination: Upstream,
     document_contamination: Upstream,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/accepted/<recipe>`: the rows that passed everything; the others are kept in `rejected`."""
     asset = dataset.asset("accepted", recipe.name)
     upstreams = (prompts, generations, quality, contamination, document_contamination)
@@ -136,6 +137,7 @@ def accepted_asset(
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,
+            ids_from=frozenset([generations.asset]),
         )
 
     spec = dataset.spec(

@@ -6,7 +6,7 @@ import dagster as dg
 
 from synth_platform.contamination.report import contamination_heat_map
 from synth_platform.ops.guard import Judgement, Upstream, judgements
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
@@ -32,7 +32,8 @@ def release_asset(
     description: str,
     gates: Mapping[str, Sequence[Check]],
     rescan: str,
-) -> dg.AssetsDefinition:
+    freshness: dg.FreshnessPolicy | None,
+) -> StageAsset:
     """`<dataset>/release`: Parquet files, dataset card and provenance in the layout of the hub.
 
     Args:
@@ -43,10 +44,17 @@ def release_asset(
         description: what the dataset is for.
         gates: gates of every asset that a release can come from, for the card.
         rescan: asset of the scans of earlier releases; where one found test items, a patch is made.
+        freshness: until when a new one should be there.
     """
     asset = dataset.asset("release")
     names = {key: [gate.name for gate in of_asset] for key, of_asset in gates.items()}
     blocking = {(key, gate.name) for key, some in gates.items() for gate in some if gate.severity == "critical"}
+
+    settings = {
+        "release": release.model_dump(mode="json"),
+        "description": description,
+        "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
+    }
 
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
@@ -72,15 +80,12 @@ def release_asset(
             also=_made_of(patch),
             asset=asset,
             code_version=CODE_VERSION,
-            settings={
-                "release": release.model_dump(mode="json"),
-                "description": description,
-                "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
-            },
+            settings=settings,
             upstreams=(mixture, review),
             tables={TABLE: TRAIN},
             work=work,
             folder=DATA_FOLDER,
+            ids_from=frozenset([mixture.asset, review.asset]),
             rows_per_part=release.rows_per_file,
         )
 
@@ -91,6 +96,7 @@ def release_asset(
         " provenance, recipes, gates and limits, and the manifests it was made from.",
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSION,
+        freshness_policy=freshness,
     )
     return stage_asset(dataset, spec, build, _describe)
 

@@ -1,5 +1,6 @@
 """Dagster asset of the review: what is measured of a whole version before it is released, and its report."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.review.config import ReviewSpec
 from synth_platform.review.findings import Findings, Version, review, tables
@@ -32,7 +33,7 @@ def review_asset(
     prompts: Mapping[str, Upstream],
     contamination: Sequence[Upstream],
     rewritten: Sequence[str],
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/review`: duplicates, diversity, template collapse, drift, privacy and bias, and a report to read.
 
     Args:
@@ -47,6 +48,7 @@ def review_asset(
         rewritten: names of the sources that prompts are made of.
     """
     asset = dataset.asset("review")
+    looked_for = {"review": spec.model_dump(mode="json"), "privacy": privacy.model_dump(mode="json")}
     upstreams = (mixture, documents, *accepted.values(), *prompts.values(), *contamination)
 
     def work(run: StageRun) -> None:
@@ -77,14 +79,14 @@ def review_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "review": spec.model_dump(mode="json"),
-                "privacy": privacy.model_dump(mode="json"),
+                **looked_for,
                 # Not an input: what a version was made from does not go through the version before.
                 "last": last.manifest.digest if last else None,
             },
             upstreams=upstreams,
             tables=tables(spec),
             work=work,
+            ids_from=frozenset([mixture.asset]),
         )
 
     described = dataset.spec(
@@ -108,8 +110,11 @@ def last_review(
         release = snapshots.open(asset, partition, record.snapshot_id)
         if release is not None and input_of(release, "mixture").digest != mixture.manifest.digest:
             return _review_of(workspace, release)
-    earlier = [one for one in snapshots.partitions(asset) if partition is not None and one < partition]
-    release = snapshots.head(asset, earlier[-1]) if earlier else None
+    if partition is None:
+        return None
+    cycles = snapshots.partitions(asset)
+    before = bisect_left(cycles, partition)
+    release = snapshots.head(asset, cycles[before - 1]) if before else None
     return _review_of(workspace, release) if release is not None else None
 
 

@@ -1,6 +1,5 @@
 """Find and read snapshots: the history of each asset, its current version, verified parts."""
 
-import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -155,10 +154,9 @@ class Snapshots:
 
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         """The current version, or None if there is none yet."""
-        sequence = self._last_sequence(asset, partition)
-        if sequence == 0:
+        record = self.current(asset, partition)
+        if record is None:
             return None
-        record = self._ref(asset, partition, sequence)
         snapshot = self.open(asset, partition, record.snapshot_id)
         if snapshot is None:
             raise SnapshotError(
@@ -167,6 +165,11 @@ class Snapshots:
                 fix="materialize it again, or restore it from a backup",
             )
         return snapshot
+
+    def current(self, asset: str, partition: str | None) -> RefRecord | None:
+        """Which version is the current one; its manifest is not read."""
+        sequence = self._last_sequence(asset, partition)
+        return self._ref(asset, partition, sequence) if sequence else None
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
         """Which version was current from when on, oldest first."""
@@ -203,6 +206,15 @@ class Snapshots:
         """The partitions of an asset with a current version, sorted."""
         names = self.store.folders(asset_folder(asset, None).rsplit("/", 1)[0])
         return [n for n in names if n != UNPARTITIONED and self._last_sequence(asset, n)]
+
+    def newest(self, asset: str) -> Snapshot | None:
+        """The current version of an asset without partitions, or of its last partition that has one."""
+        cycles = self.partitions(asset)
+        return self.head(asset, cycles[-1] if cycles else None)
+
+    def below(self, prefix: str) -> list[str]:
+        """Assets whose key path is one name longer than ``prefix``."""
+        return [f"{prefix}/{name}" for name in self.store.folders(prefix)]
 
     def create_once(self, path: str, data: bytes) -> bool:
         """Create a file; False if somebody else's stands there.
@@ -265,7 +277,7 @@ class Snapshots:
 
     def _last_sequence(self, asset: str, partition: str | None) -> int:
         names = self.store.files(f"{asset_folder(asset, partition)}/refs")
-        return max((int(n[-13:-5]) for n in names if n.endswith(".json") and n[-13:-5].isdigit()), default=0)
+        return max(map(sequence_of, names), default=0)
 
     def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
         path = f"{asset_folder(asset, partition)}/refs/{sequence:08d}.json"
@@ -284,13 +296,18 @@ def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> I
 
 def _parse(text: bytes, where: str) -> Manifest:
     try:
-        return Manifest.model_validate(json.loads(text))
+        return Manifest.model_validate_json(text)
     except (ValueError, ValidationError) as error:
         raise SnapshotError(
             "a manifest is damaged, or written by a newer version",
             where=where,
             fix="restore it from a backup, or upgrade synth-platform",
         ) from error
+
+
+def sequence_of(path: str) -> int:
+    """The place in a history that a file holds; 0 if it is none of a history's files."""
+    return int(path[-13:-5]) if path.endswith(".json") and path[-13:-5].isdigit() else 0
 
 
 def file_entry(path: str, data: bytes) -> FileEntry:

@@ -118,8 +118,7 @@ class LocalStore:
             shutil.copyfile(self._root / path, target)
 
     def files(self, prefix: str) -> list[str]:
-        found = (file for file in (self._root / prefix).rglob("*") if file.is_file())
-        return sorted(str(file.relative_to(self._root)) for file in found)
+        return sorted(_files_below(str(self._root / prefix), prefix.rstrip("/")))
 
     def folders(self, prefix: str) -> list[str]:
         folder = self._root / prefix
@@ -274,6 +273,21 @@ class _ObjectLog:
 
     def close(self) -> None:
         self.sync()
+
+
+def _files_below(folder: str, prefix: str) -> Iterator[str]:
+    """Files below a folder, by ``prefix`` and their path in it; none if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        path = f"{prefix}/{entry.name}" if prefix else entry.name
+        if entry.is_dir():
+            yield from _files_below(entry.path, path)
+        elif entry.is_file():
+            yield path
 
 
 def sync_file(path: Path) -> None:

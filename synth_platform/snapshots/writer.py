@@ -133,6 +133,11 @@ class SnapshotWriter:
             found[int(Path(path).stem)] = entry
         return found
 
+    def shard_rows(self, table: str) -> int:
+        """Rows of the shards of this identity that are committed, damaged ones too: nothing is looked into."""
+        paths = [one for one in self._snapshots.store.files(self._shard_folder(table)) if one.endswith(".json")]
+        return sum(PartEntry.model_validate_json(self._snapshots.store.read(path)).rows for path in paths)
+
     def announce(self) -> None:
         """Leave word in the folder of what is being made, for those who begin something else later."""
         with contextlib.suppress(AlreadyExists):

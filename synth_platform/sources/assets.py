@@ -1,14 +1,18 @@
 """Dagster assets of stage 1: the selected documents of a dataset."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.digest import digest
+from synth_platform.errors import SnapshotError
+from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.tokenizer import ChatTokenizer
-from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.sources.build import build_documents, source_fingerprint
 from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.schema import DOCUMENTS, SKIPPED
@@ -24,16 +28,25 @@ def documents_asset(
     tokenizer: Callable[[], ChatTokenizer],
     reuse_documents: bool,
     privacy: PrivacySpec,
-) -> dg.AssetsDefinition:
+) -> StageAsset:
     """`<dataset>/documents`: what the sources hold after selection; skipped rows keep their reason."""
     asset = dataset.asset("documents")
+    described = [source.model_dump(mode="json") for source in sources]
+
+    def content() -> dict[str, str]:
+        return {source.name: source_fingerprint(source, dataset.base) for source in sources}
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
-        counter = tokenizer()
-        earlier = [] if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
+        counter = workspace.once(("tokenizer", dataset.name), tokenizer)
+        earlier = NO_CYCLES if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
 
         def work(run: StageRun) -> None:
-            used = frozenset(row for cycle in earlier for batch in cycle.batches(columns=["id"]) for row in batch["id"])
+            used = frozenset(
+                row
+                for cycle in earlier.open(run.workspace)
+                for batch in cycle.batches(columns=["id"])
+                for row in batch["id"]
+            )
             batches = build_documents(
                 sources,
                 base=dataset.base,
@@ -53,11 +66,11 @@ def documents_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "sources": [source.model_dump(mode="json") for source in sources],
-                "content": {source.name: source_fingerprint(source, dataset.base) for source in sources},
+                "sources": described,
+                "content": workspace.once(("sources", dataset.name), content),
                 "tokenizer": counter.digest,
                 "privacy": privacy.model_dump(mode="json", include={"source", "regions", "ner"}),
-                "earlier_cycles": [cycle.manifest.digest for cycle in earlier],
+                "earlier_cycles": earlier.digest,
             },
             upstreams=(),
             tables={"documents": DOCUMENTS, "skipped": SKIPPED},
@@ -75,11 +88,54 @@ def documents_asset(
     return stage_asset(dataset, spec, build, _describe)
 
 
-def earlier_cycles(workspace: Workspace, asset: str, partition: str) -> list[Snapshot]:
+@dataclass(frozen=True)
+class EarlierCycles:
+    """The versions whose documents may not be used again.
+
+    Args:
+        asset: whose versions.
+        versions: cycle and snapshot id of each.
+        digest: of what they hold; None of none.
+    """
+
+    asset: str
+    versions: Sequence[tuple[str, str]]
+    digest: str | None
+
+    def open(self, workspace: Workspace) -> Iterator[Snapshot]:
+        """The versions themselves.
+
+        Raises:
+            SnapshotError: one is gone.
+        """
+        for cycle, snapshot_id in self.versions:
+            found = workspace.snapshots.open(self.asset, cycle, snapshot_id)
+            if found is None:
+                raise SnapshotError(f"{self.asset} {snapshot_id} of the cycle {cycle} is missing", fix="restore it")
+            yield found
+
+
+NO_CYCLES = EarlierCycles("", (), None)
+
+
+def earlier_cycles(workspace: Workspace, asset: str, partition: str) -> EarlierCycles:
     """Current versions of the cycles before this one."""
-    cycles = [name for name in workspace.snapshots.partitions(asset) if name < partition]
-    heads = [workspace.snapshots.head(asset, cycle) for cycle in cycles]
-    return [head for head in heads if head is not None]
+    cycles, versions, digests = workspace.once(("cycles", asset), lambda: _cycles_so_far(workspace.snapshots, asset))
+    before = bisect_left(cycles, partition)
+    return EarlierCycles(asset, versions[:before], digests[before - 1] if before else None)
+
+
+def _cycles_so_far(snapshots: Snapshots, asset: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """All cycles in their order, the version of each, and a digest of what it and all before it hold.
+
+    Each digest continues the one before, so that ten thousand cycles cost ten thousand digests.
+    """
+    cycles = snapshots.partitions(asset)
+    records = [record for cycle in cycles if (record := snapshots.current(asset, cycle)) is not None]
+    digests: list[str] = []
+    for record in records:
+        digests.append(digest(digests[-1] if digests else None, record.digest))
+    return cycles, [(cycle, one.snapshot_id) for cycle, one in zip(cycles, records, strict=True)], digests
 
 
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:

@@ -32,11 +32,13 @@ class SourceFile:
         name: how messages and locations call it; the same on every machine where the path is relative.
         open: a fresh binary stream from the beginning; seekable.
         version: what changes when the content does.
+        stamp: what changes at least when the content does, without reading it: for those who look often.
     """
 
     name: str
     open: Callable[[], BinaryIO]
     version: Callable[[], str]
+    stamp: Callable[[], str]
 
 
 def find_files(paths: Sequence[str], base: Path, suffixes: Sequence[str]) -> list[SourceFile]:
@@ -97,7 +99,12 @@ def _counts(relative: Path, suffixes: Sequence[str]) -> bool:
 def _local_file(path: Path, base: Path) -> SourceFile:
     path = Path(os.path.normpath(path))
     name = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-    return SourceFile(name, lambda: path.open("rb"), lambda: digest_file(path))
+    return SourceFile(name, lambda: path.open("rb"), lambda: digest_file(path), lambda: _stamp(path))
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return digest(found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def _find_on_s3(path: str, suffixes: Sequence[str]) -> list[SourceFile]:
@@ -143,6 +150,7 @@ def _s3_file(store: S3Store, bucket: str, entry: Any) -> SourceFile:
     return SourceFile(
         f"s3://{bucket}/{key}",
         lambda: io.BufferedReader(_ObjectReader(store, key), _READ_BYTES),
+        lambda: version,
         lambda: version,
     )
 
@@ -215,7 +223,9 @@ def _find_on_hub(path: str, suffixes: Sequence[str]) -> list[SourceFile]:
 def _hub_file(hub: Any, name: str, info: dict[str, Any]) -> SourceFile:
     lfs = info.get("lfs")
     version = digest(name, info.get("size"), info.get("blob_id"), getattr(lfs, "sha256", None))
-    return SourceFile(f"hf://{name}", lambda: hub.open(name, "rb", block_size=_READ_BYTES), lambda: version)
+    return SourceFile(
+        f"hf://{name}", lambda: hub.open(name, "rb", block_size=_READ_BYTES), lambda: version, lambda: version
+    )
 
 
 @contextlib.contextmanager

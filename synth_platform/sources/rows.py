@@ -51,6 +51,17 @@ def source_fingerprint(source: SourceSpec, base: Path) -> str:
     return digest([(file.name, file.version()) for file in _files(source, base)])
 
 
+def source_stamp(source: SourceSpec, base: Path) -> str:
+    """What changes at least when the content of the source does; no file is read for it.
+
+    Raises:
+        SourceError: the source cannot be found.
+    """
+    if isinstance(source, FilesSource):
+        return digest([(file.name, file.stamp()) for file in _files(source, base)])
+    return source_fingerprint(source, base)
+
+
 def _files(source: FilesSource, base: Path) -> list[SourceFile]:
     return find_files(source.paths, base, suffixes_of(source.format))
 

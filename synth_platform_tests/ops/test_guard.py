@@ -53,7 +53,7 @@ class Pair:
             return Stage(asset, "1", {"value": value}, upstreams, {"rows": schema}, work)
 
         spec = self.context.spec(asset, upstreams, description="", kinds=set(), code_version="1")
-        return stage_asset(self.context, spec, build, lambda workspace, snapshot: {})
+        return stage_asset(self.context, spec, build, lambda workspace, snapshot: {}).definition
 
     def _profile(self, workspace: Workspace, snapshot: Snapshot) -> Judged:
         if self.crash:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from synth_platform.errors import SnapshotError, SpecError, StorageError
 from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter
+from synth_platform.snapshots.at_rest import SnapshotsAtRest
+from synth_platform.snapshots.changes import changes_since
 from synth_platform.snapshots.frames import in_step, rebatch
 from synth_platform.snapshots.store import AlreadyExists, LocalStore, open_store
 
@@ -290,3 +292,40 @@ def _reopen(folder: Path, snapshot_id: str):
     snapshot = local(folder).open("ds/documents", None, snapshot_id)
     assert snapshot is not None
     return snapshot
+
+
+def test_versions_at_rest_are_those_of_the_moment_when_they_were_first_asked_for(
+    repository: Snapshots, tmp_path: Path
+) -> None:
+    for day in ("2026-01-01", "2026-01-02"):
+        for n in (1, 2):
+            w = writer(repository, tmp_path, identity(partition=day, settings={"n": n}))
+            w.write("documents", rows(0, n))
+            repository.set_head(w.commit(), f"run-{n}")
+    still = SnapshotsAtRest(repository.store, tmp_path / "cache")
+    assert still.partitions("ds/documents") == repository.partitions("ds/documents") == ["2026-01-01", "2026-01-02"]
+    assert still.head("ds/documents", "2026-01-02") == repository.head("ds/documents", "2026-01-02")
+    assert [one.run_id for one in still.history("ds/documents", "2026-01-01")] == ["run-1", "run-2"]
+    assert still.head("ds/documents", None) is None and still.partitions("ds/prompts/faq") == []
+    assert still.newest("ds/documents") == repository.head("ds/documents", "2026-01-02")
+
+    w = writer(repository, tmp_path, identity(partition="2026-01-02", settings={"n": 3}))
+    repository.set_head(w.commit(), "run-3")
+    assert still.head("ds/documents", "2026-01-02") != repository.head("ds/documents", "2026-01-02")
+    supposed = repository.head("ds/documents", "2026-01-02")
+    assert supposed is not None
+    still.suppose(supposed)
+    assert still.head("ds/documents", "2026-01-02") == supposed
+
+
+def test_changes_are_said_in_words(tmp_path: Path) -> None:
+    made = writer(local(tmp_path), tmp_path, identity(settings={"files": [{"name": "a", "n": 1}], "t": "0" * 32}))
+    manifest = made.commit().manifest
+    now = identity(settings={"files": [{"name": "b", "n": 1}, {"name": "a", "n": 2}], "t": "1" * 32}, code_version="2")
+    assert [change.describe() for change in changes_since(manifest, now)] == [
+        'code version "1" -> "2"',
+        "files.a.n 1 -> 2",
+        'files.b null -> {"name": "b", "n": 1}',
+        "t has changed",
+    ]
+    assert changes_since(manifest, identity(settings=manifest.settings, attempt=3)) == []

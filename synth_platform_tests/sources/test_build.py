@@ -5,17 +5,20 @@ import json
 from pathlib import Path
 
 import httpx
+import obstore
 import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from obstore.store import S3Store
 from pydantic import TypeAdapter
 
 from synth_platform.errors import SourceError
 from synth_platform.sources.build import build_documents, source_fingerprint
 from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.playground import generate_document, iter_documents, split_of
+from synth_platform.sources.rows import source_stamp
 from synth_platform_tests.conftest import write_jsonl
 
 SPEC = TypeAdapter(SourceSpec)
@@ -227,6 +230,31 @@ def test_fingerprint_changes_with_the_content_only(tmp_path: Path) -> None:
     assert source_fingerprint(spec, tmp_path) == before
     write_jsonl(tmp_path / "a.jsonl", ROWS[1:])
     assert source_fingerprint(spec, tmp_path) != before
+
+
+def test_new_and_changed_files_are_noticed_without_being_read(
+    s3_root: str, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = s3_root.removeprefix("s3://").split("/")[0]
+    objects = S3Store.from_url(f"s3://{bucket}", config={"endpoint": s3_server}, client_options={"allow_http": True})
+
+    def put(name: str, rows: list[dict]) -> None:
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        write_jsonl(tmp_path / "in" / name, rows)
+        obstore.put(objects, f"in/{name}", data)
+
+    put("a.jsonl", ROWS)
+    monkeypatch.setattr("synth_platform.sources.locations.digest_file", lambda path: pytest.fail(f"{path} was read"))
+    for path in ("in", f"s3://{bucket}/in"):
+        spec = SPEC.validate_python({"type": "files", "name": "mine", "path": path})
+        put("a.jsonl", ROWS)
+        (tmp_path / "in" / "b.jsonl").unlink(missing_ok=True)
+        stamps = [source_stamp(spec, tmp_path), source_stamp(spec, tmp_path)]
+        put("a.jsonl", ROWS[1:])
+        stamps.append(source_stamp(spec, tmp_path))
+        put("b.jsonl" if path == "in" else "c.jsonl", ROWS)
+        stamps.append(source_stamp(spec, tmp_path))
+        assert stamps[0] == stamps[1] and len(set(stamps)) == 3, path
 
 
 def test_playground_is_a_function_of_seed_and_states_its_facts() -> None:

@@ -1,0 +1,71 @@
+"""The cycles of a cadence: a dataset's partitions, when they are made, and until when they should be there."""
+
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._utils.schedules import cron_string_iterator
+
+from synth_platform.errors import SpecError
+
+if TYPE_CHECKING:
+    from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
+
+_KEY = "%Y-%m-%d"
+_KEY_WITH_TIME = "%Y-%m-%d-%H.%M"
+_PERIODS_LOOKED_AT = 64
+
+
+def partitions_of(cadence: "CadenceSpec | None") -> dg.TimeWindowPartitionsDefinition | None:
+    """The cycles of a cadence, each called by the time when it begins."""
+    if cadence is None:
+        return None
+    fmt = _KEY_WITH_TIME if cadence.several_a_day else _KEY
+    start = datetime.fromisoformat(cadence.start).strftime(fmt)
+    return dg.TimeWindowPartitionsDefinition(
+        start=start, fmt=fmt, cron_schedule=cadence.cycle_cron, timezone=cadence.timezone
+    )
+
+
+def newest_cycle(partitions: dg.TimeWindowPartitionsDefinition) -> str | None:
+    """The last cycle that has ended by now."""
+    return partitions.get_last_partition_key()
+
+
+def check_cycle(spec: "DatasetSpec", partition: str | None) -> None:
+    """Make sure that a cycle is given where there are cycles, and that it is one of them.
+
+    Raises:
+        SpecError: it is missing, too much, or not one that has ended.
+    """
+    partitions = partitions_of(spec.cadence)
+    if partitions is None:
+        if partition is not None:
+            raise SpecError(f"the dataset {spec.name!r} has no cadence, so no partition {partition!r}")
+        return
+    newest = newest_cycle(partitions)
+    if partition is None:
+        raise SpecError(
+            f"the dataset {spec.name!r} has a cadence: say which cycle to make",
+            fix=f"add --partition{f', for example --partition {newest}' if newest else ''}",
+        )
+    if not partitions.has_partition_key(partition):
+        raise SpecError(
+            f"the dataset {spec.name!r} has no cycle {partition[:60]!r}",
+            fix=f"the last one that has ended is {newest}" if newest else "none has ended yet",
+        )
+
+
+def freshness_of(cadence: "CadenceSpec") -> dg.FreshnessPolicy:
+    """A new release in each period: late by the deadline is a failure, late by half of it a warning."""
+    period = longest_period(cadence)
+    deadline = period / 4 if cadence.deadline_hours is None else timedelta(hours=cadence.deadline_hours)
+    return dg.FreshnessPolicy.time_window(fail_window=period + deadline, warn_window=period + deadline / 2)
+
+
+def longest_period(cadence: "CadenceSpec") -> timedelta:
+    """The longest time from one run of the schedule to the next."""
+    start = datetime.fromisoformat(cadence.start).timestamp()
+    ticks = cron_string_iterator(start, cadence.schedule_cron, cadence.timezone)
+    return max(later - earlier for earlier, later in pairwise(islice(ticks, _PERIODS_LOOKED_AT)))

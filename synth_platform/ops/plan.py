@@ -1,0 +1,278 @@
+"""What a run would make, and why, found out without running it: from the manifests, stage by stage.
+
+The identities are those of the stages themselves: each is built as for a run, and compared with the version that is
+there. Where a stage before it is still to be made its input is not known yet; then it is said whether it will be
+made for certain, or only if that input turns out to be another one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from synth_platform.digest import digest
+from synth_platform.errors import SynthError
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
+from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.catalog import kind_of
+from synth_platform.snapshots.changes import INPUTS, SETTINGS, Change, changes_since
+from synth_platform.workspace import WorkspaceAtRest
+
+State = Literal["current", "stale", "follows", "missing", "unknown"]
+"""Of an asset: as it would be made; something of its own has changed; something before it is to be made; there is
+none; it cannot be told."""
+Work = Literal["none", "reuse", "check", "make"]
+"""For a run: nothing; an equal version is there and taken; made if an input turns out to be another one; made."""
+
+_READERS = 16
+"""Cycles that are looked at side by side where each look is a request."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset in a plan.
+
+    Args:
+        asset: key path.
+        state: what it is.
+        work: what a run would do.
+        why: the reasons, in words.
+        version: id of the current version.
+        wanted: fingerprint of what would be made, as far as it is known.
+    """
+
+    asset: str
+    state: State
+    work: Work
+    why: tuple[str, ...] = ()
+    version: str | None = None
+    wanted: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Prompts of a recipe that the engine would be asked.
+
+    Args:
+        recipe: its name.
+        prompts: how many; None: they are not rendered yet.
+        certain: whether they will be asked, or only if the prompts turn out to be others.
+    """
+
+    recipe: str
+    prompts: int | None
+    certain: bool
+
+
+@dataclass(frozen=True)
+class CyclePlan:
+    """What a run of one cycle (or of a dataset without cycles) would do, in the order of the pipeline."""
+
+    partition: str | None
+    steps: tuple[Step, ...]
+    asked: tuple[Asked, ...] = ()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a run would change nothing."""
+        return all(step.work == "none" for step in self.steps)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the dataset has been made in this cycle."""
+        return all(step.state == "missing" for step in self.steps if not step.asset.startswith("evals/"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal plans: the same work for the same reasons."""
+        return digest(self.partition, [(one.asset, one.state, one.work, one.wanted) for one in self.steps])
+
+    def describe(self) -> str:
+        """One line: how much is to be done, what comes first, and why."""
+        if self.is_current:
+            return "everything is current"
+        count = Counter(step.work for step in self.steps)
+        words = {"make": "to be made", "check": "to be checked", "reuse": "to be taken from an earlier version"}
+        parts = [f"{count[work]} {said}" for work, said in words.items() if count[work]]
+        roots = [step for step in self.steps if step.state in ("stale", "missing")]
+        first = f"; first {roots[0].asset}: {', '.join(roots[0].why)}" if roots else ""
+        prompts = sum(one.prompts or 0 for one in self.asked)
+        engine = f"; {prompts:,} prompts for the engine" if self.asked else "; nothing for the engine"
+        return ", ".join(parts) + first + engine
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "is_current": self.is_current}
+
+
+@dataclass
+class _Result:
+    """What a step leaves to those after it.
+
+    Args:
+        version: what they will read, if it is known.
+        other: whether it is another one than before, for certain.
+    """
+
+    version: Snapshot | None
+    other: bool = False
+
+
+class Planner:
+    """Plans of one dataset.
+
+    Args:
+        stages: what makes its assets, in the order of the pipeline.
+        workspace: where its versions are; only looked at.
+    """
+
+    def __init__(self, stages: Sequence[StageAsset], workspace: WorkspaceAtRest) -> None:
+        self._stages, self._workspace = stages, workspace
+
+    def plan(self, partition: str | None) -> CyclePlan:
+        """The plan of one cycle."""
+        walk = _Walk(self._workspace, partition)
+        for stage in self._stages:
+            for asset, build in stage.builds.items():
+                walk.add(asset, build, stage)
+        return CyclePlan(partition, tuple(walk.steps), tuple(walk.asked))
+
+    def plans(self, partitions: Iterable[str | None]) -> Iterator[CyclePlan]:
+        """The plans of several cycles, in their order."""
+        if self._workspace.snapshots.store.local is not None:
+            yield from map(self.plan, partitions)
+            return
+        with ThreadPoolExecutor(_READERS) as readers:
+            yield from readers.map(self.plan, partitions)
+
+    def cycles_made(self) -> list[str]:
+        """Cycles of which something was made."""
+        own = [asset for stage in self._stages if stage.dataset.partitions is not None for asset in stage.builds]
+        return sorted({cycle for asset in own for cycle in self._workspace.snapshots.partitions(asset)})
+
+
+@dataclass
+class _Walk:
+    """One walk along the pipeline."""
+
+    workspace: WorkspaceAtRest
+    cycle: str | None
+    steps: list[Step] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    results: dict[str, _Result] = field(default_factory=dict)
+
+    def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
+        """Look at the next asset."""
+        partition = stage_asset.partition(self.cycle)
+        head = self.workspace.snapshots.head(asset, partition)
+        try:
+            stage = build(self.workspace, partition) if head is not None or kind_of(asset) == "generations" else None
+        except SynthError as error:
+            self._unknown(asset, head, error)
+            return
+        if stage is None:
+            self._missing(asset)
+            return
+        identity = identity_of(stage, stage_asset.dataset, self._inputs(stage), partition)
+        if head is None:
+            self._missing(asset)
+        else:
+            self._compare(stage, head, identity)
+        if kind_of(asset) == "generations":
+            self._ask(stage, identity)
+
+    def _missing(self, asset: str) -> None:
+        self._step(Step(asset, "missing", "make", ("there is no version yet",)), _Result(None, other=True))
+
+    def _unknown(self, asset: str, head: Snapshot | None, error: SynthError) -> None:
+        """What cannot be looked up may have changed."""
+        why = f"it cannot be told: {error.what}"
+        if head is None:
+            self._step(Step(asset, "missing", "make", ("there is no version yet", why)), _Result(None, other=True))
+        else:
+            self._step(Step(asset, "unknown", "check", (why,), head.manifest.snapshot_id), _Result(None))
+
+    def _compare(self, stage: Stage, head: Snapshot, identity: Identity) -> None:
+        """Compare the version that is there with what would be made."""
+        open_inputs = [one.asset for one in stage.upstreams if self._is_open(one)]
+        changes = [one for one in changes_since(head.manifest, identity) if not _is_of(one, open_inputs)]
+        changes += [Change((INPUTS, one), None, "") for one in open_inputs if one not in _inputs_of(head)]
+        version, assumed = head.manifest.snapshot_id, (stage.assumed,) if stage.assumed else ()
+        other = [name for name in open_inputs if self.results[name].other]
+        rows = head.manifest.rows > 0
+        if changes:
+            why = tuple(change.describe() for change in changes)
+            found = self._made_before(identity) if not open_inputs else None
+            if found is not None:
+                self.workspace.snapshots.suppose(found)
+            certain = rows and any(_goes_into_ids(change, stage) for change in changes)
+            work: Work = "make" if found is None else "reuse"
+            step = Step(stage.asset, "stale", work, (*why, *assumed), version, identity.fingerprint)
+            self._step(step, _Result(found, certain))
+        elif other:
+            why = tuple(f"{name} will be another one" for name in other)
+            certain = rows and bool(stage.ids_from & set(other))
+            self._step(Step(stage.asset, "follows", "make", (*why, *assumed), version), _Result(None, certain))
+        elif open_inputs:
+            why = tuple(f"only if {name} turns out to be another one" for name in open_inputs)
+            self._step(Step(stage.asset, "follows", "check", (*why, *assumed), version), _Result(None))
+        else:
+            self._step(Step(stage.asset, "current", "none", assumed, version), _Result(head))
+
+    def _made_before(self, identity: Identity) -> Snapshot | None:
+        return self.workspace.snapshots.open(identity.asset, identity.partition, identity.snapshot_id)
+
+    def _ask(self, stage: Stage, identity: Identity) -> None:
+        """Count what the engine would be asked: what is left, where the work was begun before."""
+        work = self.steps[-1].work
+        if work not in ("make", "check"):
+            return
+        prompts = stage.upstreams[0]
+        known = self.results[prompts.asset].version
+        rendered = known or prompts.head(self.workspace.snapshots, self.cycle)
+        left = rendered.manifest.rows if rendered is not None else None
+        if known is not None and work == "make":
+            writer = SnapshotWriter(
+                self.workspace.snapshots, identity, stage.tables, scratch=self.workspace.scratch, run_id="plan"
+            )
+            left = known.manifest.rows - writer.shard_rows(next(iter(stage.tables)))
+        self.asked.append(Asked(stage.asset.rsplit("/", 1)[-1], left, work == "make"))
+
+    def _inputs(self, stage: Stage) -> dict[str, Snapshot]:
+        """The versions that the stage would read, as far as they are known; else those that are there."""
+        found = {one.asset: self._input(one) for one in stage.upstreams}
+        return {asset: version for asset, version in found.items() if version is not None}
+
+    def _input(self, upstream: Upstream) -> Snapshot | None:
+        result = self.results.get(upstream.asset)
+        known = result.version if result is not None else None
+        return known or upstream.head(self.workspace.snapshots, self.cycle)
+
+    def _is_open(self, upstream: Upstream) -> bool:
+        """Whether an input is not known before it is made."""
+        result = self.results.get(upstream.asset)
+        return result is not None and result.version is None
+
+    def _step(self, step: Step, result: _Result) -> None:
+        self.steps.append(step)
+        self.results[step.asset] = result
+
+
+def _is_of(change: Change, inputs: Sequence[str]) -> bool:
+    return change.path[0] == INPUTS and change.path[1] in inputs
+
+
+def _inputs_of(version: Snapshot) -> set[str]:
+    return {ref.asset for ref in version.manifest.inputs}
+
+
+def _goes_into_ids(change: Change, stage: Stage) -> bool:
+    """Whether all rows are others after a change."""
+    if change.path[0] == INPUTS:
+        return change.path[1] in stage.ids_from
+    dotted = ".".join(change.path[1:])
+    return change.path[0] == SETTINGS and any(
+        dotted == name or dotted.startswith(name + ".") for name in stage.ids_from
+    )

@@ -1,0 +1,76 @@
+"""Versions that are only looked at: each listing and each manifest is read once, whoever asks how often."""
+
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+
+from synth_platform.snapshots.manifest import RefRecord
+from synth_platform.snapshots.repository import UNPARTITIONED, Snapshot, Snapshots, sequence_of
+from synth_platform.snapshots.store import Store
+
+_MANIFESTS_KEPT = 2048
+
+
+class SnapshotsAtRest(Snapshots):
+    """All versions of all assets as they were when they were first asked for.
+
+    Args:
+        store: where they lie.
+        cache: local folder for verified copies of remote parts.
+    """
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        super().__init__(store, cache)
+        self._sequences: dict[tuple[str, str | None], int] = {}
+        self._partitions: dict[str, list[str]] = {}
+        self._listed: set[str] = set()
+        self._refs: dict[tuple[str, str | None, int], RefRecord] = {}
+        self._supposed: dict[tuple[str, str | None], Snapshot] = {}
+        self._read = lru_cache(maxsize=_MANIFESTS_KEPT)(super().open)
+
+    def suppose(self, snapshot: Snapshot) -> None:
+        """From now on, answer as if a version were the current one."""
+        self._supposed[snapshot.manifest.asset, snapshot.manifest.partition] = snapshot
+
+    def head(self, asset: str, partition: str | None) -> Snapshot | None:
+        return self._supposed.get((asset, partition)) or super().head(asset, partition)
+
+    def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
+        return self._read(asset, partition, snapshot_id)
+
+    def partitions(self, asset: str) -> list[str]:
+        if asset not in self._partitions:
+            self._list(asset)
+            self._partitions[asset] = super().partitions(asset)
+        return self._partitions[asset]
+
+    def _list(self, asset: str) -> None:
+        """Read the histories of all partitions of an asset with one listing, where listing a folder is a request."""
+        dataset = asset.split("/", 1)[0]
+        if self.store.local is not None or dataset in self._listed:
+            return
+        self._listed.add(dataset)
+        folders: dict[str, set[str]] = defaultdict(set)
+        for path in self.store.files(dataset):
+            parts = path.split("/")
+            if len(parts) > 3 and parts[-2] == "refs":
+                key = ("/".join(parts[:-3]), None if parts[-3] == UNPARTITIONED else parts[-3])
+                self._sequences[key] = max(self._sequences.get(key, 0), sequence_of(path))
+                if key[1] is not None:
+                    folders[key[0]].add(key[1])
+        self._partitions |= {name: sorted(found) for name, found in folders.items()}
+
+    def _last_sequence(self, asset: str, partition: str | None) -> int:
+        key = (asset, partition)
+        if key not in self._sequences:
+            self._list(asset)
+            known = asset.split("/", 1)[0] in self._listed
+            found = self._sequences.get(key, 0) if known else super()._last_sequence(asset, partition)
+            self._sequences[key] = found
+        return self._sequences[key]
+
+    def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
+        key = (asset, partition, sequence)
+        if key not in self._refs:
+            self._refs[key] = super()._ref(asset, partition, sequence)
+        return self._refs[key]

@@ -1,0 +1,318 @@
+"""The plan: what a run would make, and why; nothing after a run, exactly what a change concerns afterwards."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, dataset_stages
+from synth_platform.dataset.spec import load_spec
+from synth_platform.ops.forecast import bill_of
+from synth_platform.ops.instance import open_instance
+from synth_platform.ops.launch import run_dataset
+from synth_platform.ops.plan import CyclePlan, Planner
+from synth_platform.ops.plan_job import plan_job_name
+from synth_platform.ops.regenerate import regenerate_sensor_name
+from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.tags import DATASET_TAG, WHY_TAG
+from synth_platform.prompts.templates import Template
+from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.verify import verify
+from synth_platform.workspace import Workspace
+from synth_platform_tests.conftest import write_jsonl
+from synth_platform_tests.pipeline import Engine, dataset, mock_engine, perfect_answers, synth, write_spec
+
+RECIPES = ("mine", "faq")
+DOCUMENTS = 24
+
+
+class Deployment:
+    """A dataset whose spec, template and files may change between runs."""
+
+    def __init__(
+        self, workspace: Workspace, instance: dg.DagsterInstance, folder: Path, attributes: dict[str, Any]
+    ) -> None:
+        self.workspace, self.instance, self.folder, self.attributes = workspace, instance, folder, attributes
+        self.cursor: str | None = None
+
+    @property
+    def spec(self):
+        return load_spec(write_spec(self.folder, self.attributes))
+
+    def run(self, partition: str | None = None, **options: Any) -> str:
+        ended = run_dataset(self.spec, self.folder, self.workspace, self.instance, partition=partition, **options)
+        assert ended.success, ended.problems
+        return ended.run_id
+
+    def plan(self, partition: str | None = None) -> CyclePlan:
+        return Planner(dataset_stages(self.spec, self.folder), self.workspace.at_rest()).plan(partition)
+
+    def work(self, partition: str | None = None) -> dict[str, str]:
+        """What a run would do, by asset, where it is anything."""
+        steps = self.plan(partition).steps
+        return {one.asset.removeprefix("small/"): one.work for one in steps if one.work != "none"}
+
+    def head(self, asset: str) -> Snapshot:
+        found = self.workspace.snapshots.head(f"small/{asset}", None)
+        assert found is not None, asset
+        return found
+
+    def write_template(self, text: str) -> None:
+        (self.folder / "mine.jinja").write_text(text, "utf-8")
+
+    def definitions(self) -> tuple[dg.Definitions, dict[str, Any]]:
+        spec = self.spec
+        resources = {"workspace": WorkspaceResource(home=str(self.workspace.home))}
+        made = dg.Definitions.merge(
+            dataset_definitions(spec, self.folder),
+            benchmark_definitions([(spec, self.folder)]),
+            dg.Definitions(resources=resources),
+        )
+        return made, resources
+
+    def tick(self) -> Any:
+        """One tick of the sensor that notices changes, with the cursor of the tick before."""
+        definitions, resources = self.definitions()
+        sensor = definitions.resolve_sensor_def(regenerate_sensor_name("small"))
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=definitions, resources=resources
+        )
+        ticked = sensor.evaluate_tick(context)
+        self.cursor = ticked.cursor
+        return ticked
+
+
+def attributes_of(engine: Engine, tokenizer: Path, folder: Path, **changes: Any) -> dict[str, Any]:
+    """Two recipes over made and written documents, one with a template of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.jinja").write_text(Template.load("table", Path()).text, "utf-8")
+    write_jsonl(folder / "pages" / "a.jsonl", [{"text": f"A page about lamp number {n}."} for n in range(3)])
+    attributes = dataset(engine.url, tokenizer, **changes)
+    attributes["sources"].append({"name": "pages", "type": "files", "path": "pages", "roles": ["mix_in"]})
+    attributes["recipes"] = [
+        {"name": "mine", "template": "mine.jinja", "sampling": {"max_tokens": 400}},
+        {"name": "faq", "sampling": {"max_tokens": 400}},
+    ]
+    return attributes
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with mock_engine(tmp_path_factory.mktemp("engine"), perfect_answers(DOCUMENTS, planted=2)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def first(engine: Engine, tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A dataset that was made once; tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("first")
+    with pytest.MonkeyPatch.context() as environment:
+        workspace = Workspace(folder / "home")
+        environment.setenv("SYNTH_HOME", str(workspace.home))
+        environment.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+        attributes = attributes_of(engine, tokenizer_folder, folder / "spec")
+        with open_instance(workspace) as instance:
+            Deployment(workspace, instance, folder / "spec", attributes).run()
+    return folder, attributes
+
+
+@pytest.fixture
+def made(first: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    folder, attributes = first
+    for part in ("home", "spec"):
+        shutil.copytree(folder / part, tmp_path / part)
+    workspace = Workspace(tmp_path / "home")
+    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    with open_instance(workspace) as instance:
+        yield Deployment(workspace, instance, tmp_path / "spec", json.loads(json.dumps(attributes)))
+
+
+def test_nothing_is_to_be_made_after_a_run(made: Deployment, engine: Engine) -> None:
+    plan = made.plan()
+    assert plan.is_current, plan.describe()
+    assert {step.state for step in plan.steps} == {"current"} and plan.asked == ()
+    order = [step.asset for step in plan.steps]
+    assert order.index("evals/playground") < order.index("small/documents") < order.index("small/prompts/faq")
+    assert order.index("small/mixture") < order.index("small/review") < order.index("small/release")
+
+
+AFTER_ALL = {"mixture": "make", "review": "make", "release": "make"}
+
+
+def test_a_changed_template_concerns_its_recipe_and_what_follows(made: Deployment, engine: Engine) -> None:
+    made.write_template(Template.load("table", Path()).text + "\nWrite in English.")
+    assert made.work() == AFTER_ALL | {
+        f"{stage}/mine": "make" for stage in ("prompts", "generations", "quality", "contamination", "accepted")
+    }
+    plan = made.plan()
+    steps = {step.asset: step for step in plan.steps}
+    assert steps["small/prompts/mine"].state == "stale" and "template has changed" in steps["small/prompts/mine"].why
+    assert steps["small/mixture"].state == "follows"
+    assert [(one.recipe, one.prompts, one.certain) for one in plan.asked] == [("mine", DOCUMENTS, True)]
+    bill = bill_of([plan], made.spec, made.folder, made.workspace)
+    assert bill.certain is not None and bill.certain.prompts == DOCUMENTS and bill.certain.output_tokens > 0
+
+    asked = len(engine.requests())
+    before = {asset: made.workspace.snapshots.head(f"small/{asset}", None) for asset in ("generations/faq", "mixture")}
+    made.run()
+    assert len(engine.requests()) - asked == DOCUMENTS, "another recipe's prompts were asked"
+    after = {asset: made.workspace.snapshots.head(f"small/{asset}", None) for asset in before}
+    assert before["generations/faq"] == after["generations/faq"] and before["mixture"] != after["mixture"]
+    assert made.plan().is_current
+
+    made.write_template(Template.load("table", Path()).text)
+    back = made.work()
+    assert {back.pop(asset) for asset in ("review", "release")} == {"make"}, "they compare with the release before"
+    assert set(back.values()) == {"reuse"}, "what was made of the old template is there"
+    made.run()
+    assert len(engine.requests()) - asked == DOCUMENTS and made.plan().is_current
+
+
+def test_changed_limits_concern_no_generation(made: Deployment) -> None:
+    made.attributes["quality"] = {"faq": {"min_words": 3}}
+    plan = made.plan()
+    assert made.work() == {"quality/faq": "make", "accepted/faq": "check"} | dict.fromkeys(AFTER_ALL, "check")
+    assert plan.asked == () and "nothing for the engine" in plan.describe()
+    (quality,) = (step for step in plan.steps if step.asset == "small/quality/faq")
+    assert quality.why == ("quality.min_words 5 -> 3",) or "quality.min_words" in quality.why[0]
+
+
+def test_a_new_source_file_is_read_and_the_rest_is_checked(made: Deployment, engine: Engine) -> None:
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+    work = made.work()
+    assert work.pop("documents") == "make" and set(work.values()) == {"check"}
+    plan = made.plan()
+    assert any("content.pages has changed" in step.why for step in plan.steps)
+    assert {one.certain for one in plan.asked} == {False}
+    asked = len(engine.requests())
+    made.run()
+    assert made.plan().is_current and len(engine.requests()) == asked, "pages are mixed in, not rewritten"
+
+
+def test_of_more_documents_only_the_new_prompts_are_asked(made: Deployment, engine: Engine) -> None:
+    """Answers to the same requests are taken from the version before; those made under other settings never are."""
+    asked, before = len(engine.requests()), made.head("generations/faq")
+    source = made.attributes["sources"][1]
+    source["roles"] = ["rewrite", "mix_in"]
+    source["select"] = {"sample": {"documents": 12}, "max_tokens": 400}
+    assert made.work()["documents"] == "make"
+    made.run()
+    after = made.head("generations/faq")
+    new = after.manifest.rows - before.manifest.rows
+    assert new > 0 and len(engine.requests()) - asked == 2 * new
+    old, rows = before.scan().collect(), after.scan().collect()
+    assert rows.filter(pl.col("id").is_in(old["id"].to_list())).sort("id").equals(old.sort("id"))
+    assert after.manifest.details["answers_from"] == before.manifest.snapshot_id
+    assert verify(made.workspace.snapshots, [after]).problems == []
+
+    asked = len(engine.requests())
+    made.attributes["recipes"][1]["sampling"]["temperature"] = 0.5
+    made.run()
+    assert len(engine.requests()) - asked == after.manifest.rows
+    made.run(fresh=True)
+    assert len(engine.requests()) - asked == 2 * after.manifest.rows + made.head("generations/mine").manifest.rows
+
+
+def test_a_changed_test_set_is_searched_for(made: Deployment) -> None:
+    write_jsonl(
+        made.folder / "late.jsonl", [{"id": "1", "question": "Who sold the nine bridges of Grimsdal, and why?"}]
+    )
+    made.attributes["benchmarks"].append({"name": "late", "path": "late.jsonl"})
+    work = made.work()
+    assert work["evals/late"] == "make" and work["contamination/index"] == "make"
+    assert not {"documents", "prompts/faq", "generations/faq", "quality/faq"} & set(work)
+    assert work["contamination/faq"] in ("make", "check") and work["release"] in ("make", "check")
+    made.run()
+    assert made.plan().is_current
+    write_jsonl(
+        made.folder / "late.jsonl", [{"id": "1", "question": "Who bought the seven towers of Orrery, and when?"}]
+    )
+    assert made.work()["evals/late"] == "make"
+
+
+def test_an_engine_that_is_away_is_taken_to_be_the_one_of_the_last_version(made: Deployment) -> None:
+    made.attributes["engine"]["urls"] = ["http://127.0.0.1:9/v1"]
+    plan = made.plan()
+    assert plan.is_current
+    (step,) = (one for one in plan.steps if one.asset == "small/generations/faq")
+    assert "cannot be reached" in step.why[0]
+    made.attributes["engine"]["model"] = "another"
+    steps = {one.asset: one for one in made.plan().steps}
+    assert steps["small/generations/faq"].state == "unknown" and steps["small/generations/faq"].work == "check"
+
+
+def test_a_version_made_afresh_stays_the_current_one(made: Deployment, engine: Engine) -> None:
+    made.run(fresh=True)
+    fresh = made.workspace.snapshots.head("small/generations/faq", None)
+    assert made.plan().is_current
+    made.run()
+    assert made.workspace.snapshots.head("small/generations/faq", None) == fresh
+
+
+def test_the_command_and_the_interface_show_the_same_plan(made: Deployment) -> None:
+    made.attributes["quality"] = {"faq": {"min_words": 3}}
+    path = str(write_spec(made.folder, made.attributes))
+    shown: Any = synth("plan", path, home=made.workspace.home)
+    assert shown.returncode == 0 and "a run would" in shown.out and "│ check " in shown.out, shown.err
+    as_json = json.loads(synth("plan", path, "--json", home=made.workspace.home).out)  # type: ignore[attr-defined]
+    (plan,) = as_json["plans"]
+    assert [step["asset"] for step in plan["steps"] if step["work"] == "make"] == ["small/quality/faq"]
+
+    definitions, _ = made.definitions()
+    ended = definitions.resolve_job_def(plan_job_name("small")).execute_in_process(instance=made.instance)
+    observed = made.instance.fetch_observations(dg.AssetKey(["small", "release"]), limit=1).records
+    assert ended.success and len(observed) == 1 and observed[0].asset_observation is not None
+    table = observed[0].asset_observation.metadata["plan"]
+    rows = {record.data["asset"]: record.data["work"] for record in table.value.records}  # type: ignore[union-attr]
+    assert rows["small/quality/faq"] == "make" and rows["small/accepted/faq"] == "check"
+
+
+def test_the_sensor_proposes_and_spends_nothing(made: Deployment) -> None:
+    assert "current" in str(made.tick().skip_message)
+    made.write_template(Template.load("table", Path()).text + "\nWrite in English.")
+    said = made.tick()
+    assert not said.run_requests and "small/prompts/mine: template has changed" in said.skip_message
+    assert f"{DOCUMENTS} prompts for the engine" in said.skip_message
+    assert made.tick().skip_message == said.skip_message, "the proposal stays until it is taken"
+    made.run()
+    assert "current" in made.tick().skip_message
+
+
+def test_the_sensor_requests_a_run_once_where_the_spec_says_so(made: Deployment) -> None:
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    assert not made.tick().run_requests
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+    (request,) = made.tick().run_requests
+    assert request.partition_key is None and request.run_key
+    assert request.tags[DATASET_TAG] == "small" and request.tags[WHY_TAG] == "changed: files of pages"
+    assert not made.tick().run_requests, "a run is requested once for a change"
+
+    running = made.instance.create_run_for_job(
+        made.definitions()[0].resolve_job_def("small"), tags=request.tags, status=dg.DagsterRunStatus.STARTED
+    )
+    write_jsonl(made.folder / "pages" / "c.jsonl", [{"text": "And one more."}])
+    assert "under way" in made.tick().skip_message
+    made.instance.report_run_canceled(running)
+    (again,) = made.tick().run_requests
+    assert again.run_key != request.run_key
+    made.run()
+    assert "current" in made.tick().skip_message
+
+
+def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
+    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    attributes = attributes_of(engine, tokenizer_folder, tmp_path / "spec", regenerate={"on_change": "automatic"})
+    with open_instance(workspace) as instance:
+        new = Deployment(workspace, instance, tmp_path / "spec", attributes)
+        assert new.plan().is_new and not new.tick().run_requests
+        new.attributes["regenerate"] = {"on_change": "never"}
+        names = [sensor.name for sensor in new.definitions()[0].sensors or ()]
+        assert names == ["small_rescan"]
