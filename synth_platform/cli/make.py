@@ -258,4 +258,5 @@ def engine_install(home: Home = None) -> None:
 def current_versions(workspace: Workspace, dataset: str, partition: str | None) -> list[Any]:
     snapshots = workspace.snapshots
     mine = [(asset, part) for asset, part in snapshots.assets(dataset) if part == partition]
-    return [head for asset, part in mine if (head := snapshots.head(asset, part)) is not None]
+    heads = [snapshots.head(asset, part) for asset, part in mine]
+    return [head for head in heads if head is not None and head.removal is None]

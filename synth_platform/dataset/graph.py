@@ -35,6 +35,7 @@ from synth_platform.release import checks as release_checks
 from synth_platform.release.assets import release_asset
 from synth_platform.review import checks as review_checks
 from synth_platform.review.assets import review_asset
+from synth_platform.snapshots.findings import TAKEDOWN
 from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
@@ -67,11 +68,13 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     ]
     if graph.profile is not None:
         jobs.append(make.tune([*graph.profile.keys]))
+    patch = make.patch(graph.keys_of("release"))
+    jobs.append(patch)
     sensors: list[dg.SensorDefinition] = []
     if graph.release_scan is not None:
         rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
-        watched = [rescan, make.patch(graph.keys_of("release"))]
-        jobs += watched
+        watched = [rescan, patch]
+        jobs.append(rescan)
         sensors.append(rescan_sensor(spec.name, spec.benchmarks, base, spec.contamination.rescan, watched))
     schedules = [dg.build_schedule_from_partitioned_job(whole, name=f"{whole.name}_cycle")] if spec.cadence else []
     assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
@@ -294,9 +297,14 @@ class _Graph:
 
     def _release(self, mixture: Upstream, review: Upstream) -> None:
         spec, context = self.spec, self.context
-        scan = contamination_assets.RELEASE_SCAN.format(spec.name)
         asset = release_asset(
-            context, spec.release, mixture, review, description=spec.description, gates=dict(self.gates), rescan=scan
+            context,
+            spec.release,
+            mixture,
+            review,
+            description=spec.description,
+            gates=dict(self.gates),
+            findings=(contamination_assets.RELEASE_SCAN.format(spec.name), TAKEDOWN.format(spec.name)),
         )
         release = self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
         if spec.benchmarks:

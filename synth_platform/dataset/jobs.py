@@ -68,7 +68,7 @@ class DatasetJobs:
 
     def patch(self, assets: Sequence[dg.AssetKey]) -> Any:
         """The release alone."""
-        about = f"Releases {self._dataset} again without the rows that the last scan of the release speaks against."
+        about = f"Releases {self._dataset} again without the rows that a later scan or a takedown speaks against."
         return self._job(patch_job_name, assets, about)
 
     def _job(self, name: Any, assets: Sequence[dg.AssetKey], about: str, *, partitioned: bool = True) -> Any:

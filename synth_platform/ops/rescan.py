@@ -13,9 +13,8 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import group_name
-from synth_platform.release.patch import contaminated_rows
+from synth_platform.release.patch import speaks_against
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import input_of
 
 _SECONDS = 300
 
@@ -101,12 +100,7 @@ def _requests(
         )
         return
     found = snapshots.head(RELEASE_SCAN.format(dataset), partition)
-    if (
-        rescan.patch == "automatic"
-        and found is not None
-        and input_of(found, "release") == release.ref
-        and contaminated_rows(found)
-    ):
+    if rescan.patch == "automatic" and found is not None and speaks_against(found, release):
         yield dg.RunRequest(
             run_key=f"patch {dataset} {partition} {found.manifest.snapshot_id}",
             job_name=patch_job_name(dataset),

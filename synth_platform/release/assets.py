@@ -13,7 +13,7 @@ from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_sh
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
 from synth_platform.release.patch import Patch, find_patch
-from synth_platform.release.provenance import benchmark_hits, gather_facts, provenance_json
+from synth_platform.release.provenance import benchmark_hits, gather_facts, measured_facts, provenance_json
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors
 from synth_platform.workspace import Workspace
@@ -31,7 +31,7 @@ def release_asset(
     *,
     description: str,
     gates: Mapping[str, Sequence[Check]],
-    rescan: str,
+    findings: Sequence[str],
 ) -> dg.AssetsDefinition:
     """`<dataset>/release`: Parquet files, dataset card and provenance in the layout of the hub.
 
@@ -42,7 +42,7 @@ def release_asset(
         review: what was measured of it as a whole.
         description: what the dataset is for.
         gates: gates of every asset that a release can come from, for the card.
-        rescan: asset of the scans of earlier releases; where one found test items, a patch is made.
+        findings: assets that may speak against rows of an earlier release; where one does, a patch is made.
     """
     asset = dataset.asset("release")
     names = {key: [gate.name for gate in of_asset] for key, of_asset in gates.items()}
@@ -50,7 +50,7 @@ def release_asset(
 
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
-        patch = find_patch(run.workspace.snapshots, rescan, run.partition, mixed.ref)
+        patch = find_patch(run.workspace.snapshots, asset, findings, run.partition, mixed.ref)
         if patch is None:
             for rows in release_rows(mixed.batches("mixture")):
                 run.writer.write(TABLE, rows)
@@ -58,16 +58,19 @@ def release_asset(
             for rows in patch.parts(TABLE):
                 run.writer.write(TABLE, rows)
                 run.writer.end_part(TABLE)
+            run.writer.count(taken_out=len(patch.removed))
         lineage = ancestors(run.workspace.snapshots, [mixed, run.inputs[review.asset], *_made_of(patch)])
         judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names)]
-        facts = gather_facts(dataset.name, description, lineage, judged, patch)
+        measured = measured_facts(lineage, patch)
+        facts = gather_facts(dataset.name, description, lineage, measured, judged, patch)
         run.writer.add_file(CARD, render_card(facts, release).encode())
         run.writer.add_file(PROVENANCE, provenance_json(lineage))
         run.writer.count(tokens=facts.tokens)
+        run.writer.detail(facts=measured)
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.head(mixture.asset, partition)
-        patch = find_patch(workspace.snapshots, rescan, partition, mixed.ref) if mixed else None
+        patch = find_patch(workspace.snapshots, asset, findings, partition, mixed.ref) if mixed else None
         return Stage(
             also=_made_of(patch),
             asset=asset,
@@ -96,7 +99,7 @@ def release_asset(
 
 
 def _made_of(patch: Patch | None) -> tuple[Snapshot, ...]:
-    return (patch.replaced, patch.rescan) if patch else ()
+    return (patch.replaced, *patch.findings) if patch else ()
 
 
 def _result(judged: Judgement, blocking: set[tuple[str, str]]) -> GateResult:
@@ -127,6 +130,7 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
 def _contamination(lineage: Sequence[Snapshot]) -> str:
     """Where test items were found, by test set and recipe."""
     scans = sorted(
-        (one for one in lineage if "contamination" in one.manifest.tables), key=lambda one: one.manifest.asset
+        (one for one in lineage if "contamination" in one.manifest.tables and one.removal is None),
+        key=lambda one: one.manifest.asset,
     )
     return contamination_heat_map(scans, [str(row["benchmark"]) for row in benchmark_hits(lineage)])

@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from synth_platform.digest import digest
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Record(BaseModel, extra="forbid", frozen=True):
+    """A part of a manifest."""
 
 
 class PartEntry(_Record):
@@ -81,6 +81,24 @@ class Manifest(_Record):
     def rows(self) -> int:
         """Rows of the main (first) table."""
         return next(iter(self.tables.values())).rows if self.tables else 0
+
+
+class Removal(_Record):
+    """What is left of a version whose files were removed; it takes the place of the manifest."""
+
+    format: Literal[1] = 1
+    at: datetime
+    why: Literal["taken_down", "collected"]
+    takedown: str = ""
+    """Id of the takedown, if it was one."""
+    manifest: Manifest
+
+    def describe(self) -> str:
+        """Since when and why, in a few words."""
+        by = f" by the takedown {self.takedown}" if self.takedown else ""
+        return (
+            f"was {'taken down' if self.why == 'taken_down' else 'removed by the retention'} on {self.at:%Y-%m-%d}{by}"
+        )
 
 
 class RefRecord(_Record):

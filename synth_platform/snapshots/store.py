@@ -17,6 +17,7 @@ from obstore.store import S3Store as ObjectStore
 from synth_platform.errors import StorageError
 
 _RETRY_SECONDS = 120
+_BLOCK_BYTES = 1 << 20
 
 
 class AlreadyExists(Exception):
@@ -54,8 +55,24 @@ class Store(Protocol):
         """Move a local file in under a new path; raises `AlreadyExists`."""
         ...
 
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a small file whether or not the path is taken; readers see the old bytes or the new ones."""
+        ...
+
+    def copy_in(self, path: str, source: Path) -> None:
+        """Copy a local file in, whether or not the path is taken; it appears whole."""
+        ...
+
+    def copy(self, source: str, path: str) -> None:
+        """Give the bytes of one path to another without sending them: a hard link, or a copy inside the object store."""
+        ...
+
     def read(self, path: str) -> bytes:
         """The file's bytes; raises `FileNotFoundError`."""
+        ...
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """The file's bytes, some at a time; raises `FileNotFoundError`."""
         ...
 
     def fetch(self, path: str, target: Path) -> None:
@@ -110,8 +127,40 @@ class LocalStore:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def replace(self, path: str, data: bytes) -> None:
+        with _disk_errors(self._root / path):
+            aside = self._aside(path)
+            try:
+                aside.write_bytes(data)
+                self._rename(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def copy_in(self, path: str, source: Path) -> None:
+        with _disk_errors(self._root / path):
+            aside = self._aside(path)
+            try:
+                shutil.copyfile(source, aside)
+                self._rename(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def copy(self, source: str, path: str) -> None:
+        with _disk_errors(self._root / path):
+            aside = self._aside(path)
+            try:
+                os.link(self._root / source, aside)
+                self._rename(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
     def read(self, path: str) -> bytes:
         return (self._root / path).read_bytes()
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with (self._root / path).open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block
 
     def fetch(self, path: str, target: Path) -> None:
         with _disk_errors(target):
@@ -138,6 +187,13 @@ class LocalStore:
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
+
+    def _rename(self, aside: Path, path: str) -> None:
+        """Give a synced file its name, whoever had it."""
+        target = self._root / path
+        sync_file(aside)
+        aside.replace(target)
+        sync_folder(target.parent)
 
     def _link(self, aside: Path, path: str) -> None:
         """Give a synced file its name. A hard link, unlike a rename, fails where the name is taken."""
@@ -211,6 +267,23 @@ class S3Store:
         with _object_errors(self.url, path):
             self._put(path, source)
         source.unlink()
+
+    def replace(self, path: str, data: bytes) -> None:
+        with _object_errors(self.url, path):
+            obstore.put(self._objects, path, data, mode="overwrite", use_multipart=False)
+
+    def copy_in(self, path: str, source: Path) -> None:
+        with _object_errors(self.url, path):
+            obstore.put(self._objects, path, source, mode="overwrite")
+
+    def copy(self, source: str, path: str) -> None:
+        with _object_errors(self.url, path):
+            obstore.copy(self._objects, source, path, overwrite=True)
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with _object_errors(self.url, path):
+            for block in obstore.get(self._objects, path).stream():
+                yield bytes(block)
 
     def read(self, path: str) -> bytes:
         with _object_errors(self.url, path):

@@ -9,6 +9,7 @@ from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.tombstones import TakenDown, concerning, read_tombstones
 from synth_platform.sources.build import build_documents, source_fingerprint
 from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.schema import DOCUMENTS, SKIPPED
@@ -30,6 +31,8 @@ def documents_asset(
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         counter = tokenizer()
+        tombstones = read_tombstones(workspace.snapshots)
+        concerned = [one.id for one in concerning(tombstones, asset, partition)]
         earlier = [] if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
 
         def work(run: StageRun) -> None:
@@ -41,6 +44,7 @@ def documents_asset(
                 count_tokens=counter.count,
                 used=used,
                 scratch=run.workspace.scratch,
+                taken_down=TakenDown.of(tombstones),
                 privacy=privacy,
             )
             for table, rows in batches:
@@ -58,6 +62,8 @@ def documents_asset(
                 "tokenizer": counter.digest,
                 "privacy": privacy.model_dump(mode="json", include={"source", "regions", "ner"}),
                 "earlier_cycles": [cycle.manifest.digest for cycle in earlier],
+                # Documents that this asset never had do not make it stale, though all are left out.
+                **({"taken_down": concerned} if concerned else {}),
             },
             upstreams=(),
             tables={"documents": DOCUMENTS, "skipped": SKIPPED},
