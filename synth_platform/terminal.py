@@ -352,6 +352,8 @@ def show_takedown(console: Console, report: "Takedown") -> None:
         )
     if erased:
         console.print(f"  {erased:,} versions erased, {report.erased_bytes / 1e6:,.1f} MB; their manifests are kept")
+    for withdrawn in report.withdrawn:
+        console.print(f"  withdrawn: {escape(withdrawn)}")
     for problem in report.problems:
         console.print(f"  [red]✗[/red] {escape(problem)}")
     if report.takedown is None:

@@ -258,5 +258,4 @@ def engine_install(home: Home = None) -> None:
 def current_versions(workspace: Workspace, dataset: str, partition: str | None) -> list[Any]:
     snapshots = workspace.snapshots
     mine = [(asset, part) for asset, part in snapshots.assets(dataset) if part == partition]
-    heads = [snapshots.head(asset, part) for asset, part in mine]
-    return [head for head in heads if head is not None and head.removal is None]
+    return [head for asset, part in mine if (head := snapshots.current(asset, part)) is not None]

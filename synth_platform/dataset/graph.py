@@ -32,7 +32,7 @@ from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.gates import Check
 from synth_platform.release import checks as release_checks
-from synth_platform.release.assets import release_asset
+from synth_platform.release.assets import published_asset, release_asset
 from synth_platform.review import checks as review_checks
 from synth_platform.review.assets import review_asset
 from synth_platform.snapshots.findings import TAKEDOWN
@@ -64,12 +64,14 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     jobs = [
         whole,
         make.prompts(graph.keys_of("documents", "prompts")),
-        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release")),
+        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release", "published")),
     ]
     if graph.profile is not None:
         jobs.append(make.tune([*graph.profile.keys]))
-    patch = make.patch(graph.keys_of("release"))
+    patch = make.patch(graph.keys_of("release", "published"))
     jobs.append(patch)
+    if spec.release.publish:
+        jobs.append(make.publish(graph.keys_of("published")))
     sensors: list[dg.SensorDefinition] = []
     if graph.release_scan is not None:
         rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
@@ -307,6 +309,8 @@ class _Graph:
             findings=(contamination_assets.RELEASE_SCAN.format(spec.name), TAKEDOWN.format(spec.name)),
         )
         release = self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
+        if spec.release.publish:
+            self.assets.append(published_asset(context, spec.release, release))
         if spec.benchmarks:
             self.release_scan = contamination_assets.release_contamination_asset(
                 context, spec.contamination, release, self._benchmarks()

@@ -63,9 +63,9 @@ class _Forecast:
         """The cycle's version of an asset, else that of the newest cycle that has one."""
         snapshots, asset = self.workspace.snapshots, "/".join((self.spec.name, *parts))
         if self.spec.cadence is None or self.partition is not None:
-            return snapshots.head(asset, self.partition)
+            return snapshots.current(asset, self.partition)
         made = snapshots.partitions(asset)
-        return snapshots.head(asset, made[-1]) if made else None
+        return snapshots.current(asset, made[-1]) if made else None
 
     def _load(self, recipe: RecipeSpec) -> RecipeLoad:
         prompts, length = self._prompts(recipe)

@@ -14,6 +14,7 @@ from synth_platform.errors import SynthError
 from synth_platform.ops.launch import find_dataset, run_dataset
 from synth_platform.ops.rescan import patch_job_name
 from synth_platform.ops.sweep import refuse_while_running
+from synth_platform.release.publish import withdraw
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, find_descent
@@ -79,6 +80,8 @@ class Report:
     held: list[Held] = field(default_factory=list)
     """Versions that still hold them, or held them until they were erased."""
     erased_bytes: int = 0
+    withdrawn: list[str] = field(default_factory=list)
+    """Published versions that were removed, and where."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -130,6 +133,7 @@ def take_down(
             report.problems.append(f"{patched.dataset}: {error}")
     if erase:
         _erase(snapshots, request, tombstone, report, tell)
+        _withdraw(workspace, report, known)
     return report
 
 
@@ -177,8 +181,8 @@ def _to_patch(snapshots: Snapshots, tombstones: list[Tombstone]) -> Iterator[tup
 def _current_releases(snapshots: Snapshots) -> Iterator[Snapshot]:
     for asset, partition in snapshots.assets():
         if kind_of(asset) == "release":
-            release = snapshots.head(asset, partition)
-            if release is not None and release.removal is None:
+            release = snapshots.current(asset, partition)
+            if release is not None:
                 yield release
 
 
@@ -200,15 +204,17 @@ def _patch(
     write_finding(snapshots, release, taken_down_rows(release, tombstones), workspace.scratch)
     job = patch_job_name(spec.name)
     ended = run_dataset(spec, base, workspace, instance, partition=patched.partition, job=job)
+    patch = snapshots.current(release.manifest.asset, patched.partition)
+    clean = patch is not None and not taken_down_rows(patch, tombstones).height
+    patched.patch = patch.manifest.snapshot_id if patch is not None and clean else None
     if not ended.success:
-        raise SynthError("the patch could not be released:\n  " + "\n  ".join(ended.problems))
-    patch = snapshots.head(release.manifest.asset, patched.partition)
-    if patch is None or taken_down_rows(patch, tombstones).height:
+        what = "published" if clean else "released"
+        raise SynthError(f"the patch could not be {what}:\n  " + "\n  ".join(ended.problems))
+    if not clean:
         raise SynthError(
             "what was released still has rows that are taken down",
             fix=f"the mixture has changed since the release: synth materialize {patched.dataset}",
         )
-    patched.patch = patch.manifest.snapshot_id
 
 
 def _erase(
@@ -228,3 +234,19 @@ def _erase(
         tell(f"erasing {m.asset} {m.snapshot_id}")
         report.erased_bytes += remove(snapshots, holder, "taken_down", tombstone.id)
         held.erased = True
+
+
+def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[DatasetSpec, Path]]) -> None:
+    """Remove the erased releases from where they were published."""
+    erased: dict[str, list[str]] = {}
+    for one in report.held:
+        if one.erased and kind_of(one.asset) == "release":
+            erased.setdefault(one.asset.split("/")[0], []).append(one.snapshot)
+    for dataset, versions in erased.items():
+        try:
+            spec, base = known.get(dataset) or find_dataset(dataset, workspace)
+        except SynthError as error:
+            report.problems.append(f"{dataset}: published versions were not looked for: {error}")
+            continue
+        for what, problem in withdraw(spec.release.publish, base, versions):
+            report.withdrawn.append(what) if problem is None else report.problems.append(f"{what}: {problem}")

@@ -12,15 +12,21 @@ from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
+from synth_platform.release.croissant import croissant_json
 from synth_platform.release.patch import Patch, find_patch
+from synth_platform.release.prov import prov_json
 from synth_platform.release.provenance import benchmark_hits, gather_facts, measured_facts, provenance_json
+from synth_platform.release.publish import PUBLISHED, publish
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+PUBLISH_CODE_VERSION = "1"
 CARD = "README.md"
 PROVENANCE = "provenance.json"
+PROV = "prov.json"
+CROISSANT = "croissant.json"
 
 
 def release_asset(
@@ -65,6 +71,8 @@ def release_asset(
         facts = gather_facts(dataset.name, description, lineage, measured, judged, patch)
         run.writer.add_file(CARD, render_card(facts, release).encode())
         run.writer.add_file(PROVENANCE, provenance_json(lineage))
+        run.writer.add_file(PROV, prov_json(run.writer.identity, lineage))
+        run.writer.add_file(CROISSANT, croissant_json(facts, release, run.writer.identity.snapshot_id))
         run.writer.count(tokens=facts.tokens)
         run.writer.detail(facts=measured)
 
@@ -76,7 +84,7 @@ def release_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "release": release.model_dump(mode="json"),
+                "release": release.model_dump(mode="json", exclude={"publish"}),
                 "description": description,
                 "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
             },
@@ -91,11 +99,46 @@ def release_asset(
         asset,
         (mixture, review),
         description="The published dataset: Parquet files that `datasets.load_dataset` reads, a dataset card with"
-        " provenance, recipes, gates and limits, and the manifests it was made from.",
+        " provenance, recipes, gates and limits, Croissant and PROV descriptions, and the manifests it was made from.",
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSION,
     )
     return stage_asset(dataset, spec, build, _describe)
+
+
+def published_asset(dataset: DatasetContext, release: ReleaseSpec, released: Upstream) -> dg.AssetsDefinition:
+    """`<dataset>/published`: the release at every destination of the spec, verified there.
+
+    Args:
+        dataset: the dataset.
+        release: names the destinations.
+        released: the release.
+    """
+    asset = dataset.asset("published")
+
+    def work(run: StageRun) -> None:
+        rows = publish(run.workspace.snapshots, run.inputs[released.asset], release.publish, dataset.base, run.log)
+        run.writer.write("published", rows)
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        return Stage(
+            asset=asset,
+            code_version=PUBLISH_CODE_VERSION,
+            settings={"destinations": [one.model_dump(mode="json") for one in release.publish]},
+            upstreams=(released,),
+            tables={"published": PUBLISHED},
+            work=work,
+        )
+
+    spec = dataset.spec(
+        asset,
+        (released,),
+        description=f"The release at {', '.join(one.name for one in release.publish)}: every file verified there, then"
+        " the pointer to the current version moved.",
+        kinds={"parquet"},
+        code_version=PUBLISH_CODE_VERSION,
+    )
+    return stage_asset(dataset, spec, build, lambda workspace, snapshot: {})
 
 
 def _made_of(patch: Patch | None) -> tuple[Snapshot, ...]:

@@ -213,6 +213,11 @@ class Snapshots:
             )
         return snapshot
 
+    def current(self, asset: str, partition: str | None) -> Snapshot | None:
+        """The current version, or None if there is none with its files."""
+        found = self.head(asset, partition)
+        return found if found is not None and found.removal is None else None
+
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
         """Which version was current from when on, oldest first."""
         return [self._ref(asset, partition, n) for n in range(1, self._last_sequence(asset, partition) + 1)]

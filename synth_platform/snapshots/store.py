@@ -64,7 +64,7 @@ class Store(Protocol):
         ...
 
     def copy(self, source: str, path: str) -> None:
-        """Give the bytes of one path to another without sending them: a hard link, or a copy inside the object store."""
+        """Give the bytes of one path to another without sending them: a hard link, or a copy inside the store."""
         ...
 
     def read(self, path: str) -> bytes:
