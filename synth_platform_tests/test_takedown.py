@@ -49,6 +49,15 @@ class Deployment:
         assert found is not None, asset
         return found
 
+    @property
+    def published(self) -> Path:
+        """Where `small` is published."""
+        return self.workspace.datasets / "small" / "published"
+
+    def pointer(self) -> str:
+        """The version that readers of it take."""
+        return json.loads((self.published / "current.json").read_text())["version"]
+
     def victims(self, count: int) -> list[str]:
         """Documents of which both releases have generated rows."""
         made = [
@@ -63,6 +72,8 @@ def _attributes(url: str, tokenizer: Path, name: str) -> dict[str, Any]:
     attributes["sources"][0] |= {"documents": DOCUMENTS, "planted": 0}
     attributes["sources"][1]["select"] = {"sample": {"documents": 6}}
     attributes["recipes"] = attributes["recipes"][: 2 if name == "small" else 3]
+    if name == "small":
+        attributes["release"]["publish"] = [{"type": "folder", "path": "published"}]
     return attributes
 
 
@@ -195,14 +206,17 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     needles = {line for text in [*documents["text"], *generated["text"]] for line in text.split("\n") if len(line) > 60}
     others = deployment.head("small/documents").scan().filter(~pl.col("id").is_in(victims)).collect()["text"]
     needles -= {line for line in needles for text in others if line in text}
-    root = Path(deployment.snapshots.store.url)
+    root, old = Path(deployment.snapshots.store.url), deployment.head("small/release")
     written = stored_texts(root)
     assert needles and any(json.dumps(needle, ensure_ascii=False)[1:-1] in written for needle in needles)
 
     report = deployment.take_down(*victims, erase=True)
     assert report.problems == [] and report.erased_bytes > 0 and all(one.erased for one in report.held)
     written = stored_texts(root)
+    written += stored_texts(deployment.published)
     assert [one for one in needles if json.dumps(one, ensure_ascii=False)[1:-1] in written or one in written] == []
+    assert report.withdrawn == [f"{old.manifest.snapshot_id} at published"]
+    assert deployment.pointer() == deployment.head("small/release").manifest.snapshot_id
 
     heads = [deployment.head(f"{name}/release") for name in DATASETS]
     found = verify(deployment.snapshots, heads)
@@ -224,6 +238,64 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     deployment.run("small")
     assert not {*victims, *third} & set(deployment.head("small/release").scan().collect()["document_id"])
     assert verify(deployment.snapshots, [deployment.head("small/release")]).problems == []
+
+
+def test_releases_are_published_described_and_pointed_back_to(deployment: Deployment) -> None:
+    first = deployment.head("small/release")
+    assert deployment.pointer() == first.manifest.snapshot_id
+    described = deployment.published / "versions" / first.manifest.snapshot_id / "croissant.json"
+    _check_croissant(described, first)
+    prov = json.loads(first.read_file("prov.json"))
+    made = next(name for name in prov["entity"] if first.manifest.snapshot_id in name)
+    used = {one["prov:entity"] for one in prov["used"].values() if one["prov:activity"] == f"{made}/making"}
+    assert used == {f"synth:{ref.asset}/{ref.snapshot_id}" for ref in first.manifest.inputs}
+    assert {one["prov:usedEntity"] for one in prov["wasDerivedFrom"].values()} <= set(prov["entity"])
+
+    (victim,) = deployment.victims(1)
+    home = deployment.workspace.home
+    rows = first.scan().filter(pl.col("document_id") != victim).collect()
+    deployment.take_down(victim)
+    patch = deployment.head("small/release")
+    assert deployment.pointer() == patch.manifest.snapshot_id
+    kept = deployment.published / "versions" / patch.manifest.snapshot_id
+    assert pl.read_parquet(sorted((kept / "data").glob("*.parquet"))).equals(rows)
+    linked = [path for path in (kept / "data").iterdir() if path.stat().st_nlink > 1]
+    assert linked, "files that stay are not sent again"
+
+    back = synth("publish", "small", "--version", first.manifest.snapshot_id, home=home)
+    assert back.returncode and "taken down" in back.err  # type: ignore[attr-defined]
+    assert deployment.pointer() == patch.manifest.snapshot_id
+
+    deployment.take_down(*deployment.victims(1))
+    latest = deployment.head("small/release").manifest.snapshot_id
+    shutil.rmtree(deployment.published)
+    assert synth("publish", "small", home=home).returncode == 0
+    assert deployment.pointer() == latest
+
+
+def test_readers_are_pointed_back_by_the_command(deployment: Deployment) -> None:
+    first = deployment.head("small/release")
+    path = deployment.workspace.datasets / "small"
+    spec = load_spec(path / "defs.yaml")
+    changed = spec.model_copy(update={"release": spec.release.model_copy(update={"title": "Another title"})})
+    ended = run_dataset(changed, path, deployment.workspace, deployment.instance, job="small_patch")
+    assert ended.success, ended.problems
+    second = deployment.head("small/release").manifest.snapshot_id
+    assert deployment.pointer() == second != first.manifest.snapshot_id
+    for version in (first.manifest.snapshot_id, second):
+        done = synth("publish", "small", "--version", version, "--json", home=deployment.workspace.home)
+        assert done.returncode == 0, done.err  # type: ignore[attr-defined]
+        assert deployment.pointer() == version
+    wrong = synth("publish", "small", "--version", "f" * 16, home=deployment.workspace.home)
+    assert wrong.returncode and "has no version" in wrong.err  # type: ignore[attr-defined]
+
+
+def _check_croissant(described: Path, release: Snapshot) -> None:
+    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    loaded = croissant.Dataset(jsonld=described)
+    assert loaded.metadata.issues.errors == set()
+    rows = list(loaded.records("train"))
+    assert {row["train/id"].decode() for row in rows} == set(release.scan().collect()["id"])
 
 
 def test_nothing_is_taken_down_while_a_run_is_active(deployment: Deployment) -> None:

@@ -88,7 +88,8 @@ class Shelf:
                 f"another version is called {m.snapshot_id}", where=self.name, fix="publish to another place"
             )
         sent = self._bring(version)
-        self._store.replace(f"{_folder(m.snapshot_id)}/{INDEX}", _encode(index))
+        if present is None:
+            self._store.replace(f"{_folder(m.snapshot_id)}/{INDEX}", _encode(index))
         self._store.replace(POINTER, _encode({**index, "path": _folder(m.snapshot_id)}))
         return Sent(len(index["files"]), sum(file["bytes"] for file in index["files"]), sent)
 

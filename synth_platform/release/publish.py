@@ -40,7 +40,7 @@ def publish(
         for spec in destinations:
             try:
                 sent = open_destination(spec, base).publish(release)
-            except SynthError as error:
+            except (SynthError, OSError) as error:
                 problems.append(f"{spec.name}: {error}")
                 continue
             tell(_line(spec, version, sent))
@@ -77,7 +77,7 @@ def withdraw(
         for version in versions:
             try:
                 removed = open_destination(spec, base).withdraw(version)
-            except SynthError as error:
+            except (SynthError, OSError) as error:
                 yield f"{version} at {spec.name}", str(error)
             else:
                 if removed:

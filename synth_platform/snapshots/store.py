@@ -6,7 +6,8 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,21 @@ _BLOCK_BYTES = 1 << 20
 
 class AlreadyExists(Exception):
     """A create-only write found the path taken."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a store.
+
+    Args:
+        path: below the root.
+        bytes: its size.
+        modified: when it was written.
+    """
+
+    path: str
+    bytes: int
+    modified: datetime
 
 
 class Log(Protocol):
@@ -81,6 +97,10 @@ class Store(Protocol):
 
     def files(self, prefix: str) -> list[str]:
         """Paths of all files below a prefix, sorted."""
+        ...
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """All files below a prefix with size and age, sorted by path."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
@@ -169,6 +189,14 @@ class LocalStore:
     def files(self, prefix: str) -> list[str]:
         found = (file for file in (self._root / prefix).rglob("*") if file.is_file())
         return sorted(str(file.relative_to(self._root)) for file in found)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        found: list[Entry] = []
+        for path in self.files(prefix):
+            with contextlib.suppress(FileNotFoundError):  # it went in between
+                stat = (self._root / path).stat()
+                found.append(Entry(path, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)))
+        return found
 
     def folders(self, prefix: str) -> list[str]:
         folder = self._root / prefix
@@ -298,6 +326,12 @@ class S3Store:
         with _object_errors(self.url, prefix):
             found = obstore.list(self._objects, prefix=prefix).collect()
         return sorted(entry["path"] for entry in found)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        with _object_errors(self.url, prefix):
+            found = obstore.list(self._objects, prefix=prefix or None).collect()
+        entries = (Entry(one["path"], one["size"], one["last_modified"]) for one in found)
+        return sorted(entries, key=lambda entry: entry.path)
 
     def folders(self, prefix: str) -> list[str]:
         with _object_errors(self.url, prefix):

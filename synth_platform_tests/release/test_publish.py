@@ -198,7 +198,7 @@ def test_the_hub_may_stumble_and_lose_an_answer(tmp_path: Path, monkeypatch: pyt
         Hub(HubDestination(type="huggingface", repo="owner/name")).publish(version)
         assert _without_own(state.content()) == content(version) and state.faults == []
         assert len(state.commits) == 2, "a commit whose answer was lost is not made twice"
-        assert state.repo is not None and state.repo["private"] is True
+        assert state.repo is not None and state.repo["visibility"] == "private"
 
 
 def test_the_hubs_refusal_is_said_once_and_names_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
