@@ -352,6 +352,7 @@ def show_takedown(console: Console, report: "Takedown") -> None:
         )
     if erased:
         console.print(f"  {erased:,} versions erased, {report.erased_bytes / 1e6:,.1f} MB; their manifests are kept")
+        console.print("  Dagster's event log may still show the first rows of them: see the README")
     for withdrawn in report.withdrawn:
         console.print(f"  withdrawn: {escape(withdrawn)}")
     for problem in report.problems:

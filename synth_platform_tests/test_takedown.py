@@ -1,6 +1,7 @@
 """A document is taken down: out of every release, kept out of later ones, and erased from the disk."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+import yaml
 
 from synth_platform.dataset.spec import load_spec
 from synth_platform.digest import digest_file
@@ -48,6 +50,11 @@ class Deployment:
         found = self.snapshots.head(asset, None)
         assert found is not None, asset
         return found
+
+    def heads(self) -> list[Snapshot]:
+        """The current version of every asset."""
+        heads = [self.snapshots.head(asset, part) for asset, part in self.snapshots.assets()]
+        return [head for head in heads if head is not None]
 
     @property
     def published(self) -> Path:
@@ -288,6 +295,44 @@ def test_readers_are_pointed_back_by_the_command(deployment: Deployment) -> None
         assert deployment.pointer() == version
     wrong = synth("publish", "small", "--version", "f" * 16, home=deployment.workspace.home)
     assert wrong.returncode and "has no version" in wrong.err  # type: ignore[attr-defined]
+
+
+def test_the_retention_lets_old_versions_go_and_nothing_that_is_used(deployment: Deployment) -> None:
+    """Of three releases of one mixture the first is published again, so the second goes."""
+    path = deployment.workspace.datasets / "small"
+    attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+    releases = [deployment.head("small/release").manifest.snapshot_id]
+    for title in ("Second", "Third"):
+        attributes["release"]["title"] = title
+        write_spec(path, {**attributes, "retention": {"keep_versions": 1}})
+        deployment.run("small", "small_patch")
+        releases.append(deployment.head("small/release").manifest.snapshot_id)
+    home = deployment.workspace.home
+    assert synth("publish", "small", "--version", releases[0], home=home).returncode == 0
+    scratch = deployment.workspace.scratch / "left"
+    scratch.mkdir(parents=True)
+    os.utime(scratch, (0, 0))
+
+    def collected(*arguments: str) -> dict[str, Any]:
+        done = synth("gc", *arguments, "--json", home=home)
+        assert done.returncode == 0, done.err  # type: ignore[attr-defined]
+        return json.loads(done.out)  # type: ignore[attr-defined]
+
+    shown = collected()
+    assert {one["where"].rsplit("/", 1)[1] for one in shown["garbage"] if "/release/" in one["where"]} == {releases[1]}
+    assert str(scratch) in {one["where"] for one in shown["garbage"]} and shown["freed"] == 0
+    busy = deployment.instance.create_run_for_job(dg.job(name="busy")(lambda: None), status=dg.DagsterRunStatus.STARTED)
+    refused = synth("gc", "--apply", home=home)
+    assert refused.returncode and "while something is being made" in refused.err  # type: ignore[attr-defined]
+    deployment.instance.delete_run(busy.run_id)
+    assert collected("--apply")["freed"] == shown["bytes"] and not scratch.exists()
+    assert collected()["garbage"] == []
+    kept = [deployment.snapshots.open("small/release", None, one) is not None for one in releases]
+    assert kept == [True, False, True]
+    before = deployment.heads()
+    assert verify(deployment.snapshots, before).problems == []
+    deployment.run("small")
+    assert deployment.heads() == before, "nothing is made anew for what was collected"
 
 
 def _check_croissant(described: Path, release: Snapshot) -> None:

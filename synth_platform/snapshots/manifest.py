@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from synth_platform.digest import digest
 
 
-class _Record(BaseModel, extra="forbid", frozen=True):
-    """A part of a manifest."""
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PartEntry(_Record):
@@ -53,6 +53,9 @@ class InputRef(_Record):
     partition: str | None
     snapshot_id: str
     digest: str
+
+    def __hash__(self) -> int:
+        return hash((self.asset, self.partition, self.snapshot_id, self.digest))
 
 
 class Manifest(_Record):

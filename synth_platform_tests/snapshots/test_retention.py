@@ -160,6 +160,16 @@ def test_a_removed_version_can_be_made_again_and_removed_again(tmp_path: Path) -
         assert waste.key[2] == old.manifest.snapshot_id and clear(snapshots, waste)
 
 
+def test_a_remote_version_goes_with_its_local_copies(s3_root: str, tmp_path: Path) -> None:
+    snapshots = Snapshots(open_store(s3_root), tmp_path / "cache")
+    old, new = (make(snapshots, tmp_path, "set/release", number) for number in range(2))
+    copies = [path for one in (old, new) for path in one.files()]
+    (waste,) = find_waste(snapshots, {"set": RetentionSpec(keep_versions=1)}, now=LATER)
+    assert clear(snapshots, waste) and snapshots.store.files(waste.folder) == [f"{waste.folder}/removed.json"]
+    assert [path.exists() for path in copies] == [False, False, True, True]
+    assert find_waste(snapshots, {"set": RetentionSpec(keep_versions=1)}, now=LATER) == []
+
+
 def test_unfinished_work_stays_as_long_as_it_can_be_gone_on_with(tmp_path: Path) -> None:
     snapshots = open_snapshots(tmp_path)
     identity = Identity("set/generations/faq", None, "1", {})
@@ -187,7 +197,8 @@ def test_files_that_a_dead_writer_left_beside_a_finished_version_go(tmp_path: Pa
     for name, days in (("ledger/000000/w.log", 30), ("part-rows-00000-zzzz.parquet", 0)):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"left")
-        os.utime(root / name, (time.time() - days * 86400,) * 2)
+        then = time.time() - days * 86400
+        os.utime(root / name, (then, then))
     (waste,) = find_waste(snapshots, {}, now=NOW)
     assert waste.kind == "leftovers" and [path.rsplit("/", 1)[1] for path in waste.files] == ["w.log"]
     assert clear(snapshots, waste) and len(list(version.local_files())) == 3
