@@ -36,6 +36,14 @@ def digest_file(path: Path) -> str:
     return state.hexdigest()
 
 
+def digest_blocks(blocks: Iterable[bytes]) -> str:
+    """Digest of a file that comes in blocks; equals ``digest_bytes`` of all of them."""
+    state = hashlib.blake2b(digest_size=16)
+    for block in blocks:
+        state.update(block)
+    return state.hexdigest()
+
+
 def digest_texts(*columns: Iterable[str]) -> list[str]:
     """Row-wise digests over parallel columns of strings; the fast path for row ids."""
     blake = hashlib.blake2b

@@ -43,6 +43,10 @@ class SnapshotError(SynthError):
     """A snapshot is missing, damaged, or two writers disagree about it."""
 
 
+class RemovedError(SnapshotError):
+    """The files of a version were removed on purpose: by a takedown, or by the retention."""
+
+
 class StorageError(SynthError):
     """The disk or object store refused a read or a write."""
 

@@ -24,6 +24,7 @@ from synth_platform.workspace import Workspace
 if TYPE_CHECKING:
     from synth_platform.ops.forecast import Bill
     from synth_platform.ops.plan import CyclePlan
+    from synth_platform.ops.takedown import Report as Takedown
 
 _PLAIN_SECONDS = 10.0
 _TEXT_CHARACTERS = 600
@@ -329,6 +330,9 @@ def _changed(before: int, after: int) -> str:
 
 def show_trace(console: Console, trace: Trace) -> None:
     """A row's way, from its document on."""
+    for takedown in trace.taken_down:
+        why = f": {takedown['reason']}" if takedown["reason"] else ""
+        console.print(f"[bold]taken down[/bold] {takedown['at'][:10]} by {escape(takedown['by'])}{escape(why)}")
     for title, row in (("document", trace.document), ("prompt", trace.prompt), ("generation", trace.generation)):
         if row:
             console.print(f"[bold]{title}[/bold]")
@@ -368,6 +372,36 @@ def show_report(console: Console, report: Report) -> None:
     )
     for problem in report.problems:
         console.print(f"  [red]✗[/red] {escape(problem)}")
+    for removed in report.removed:
+        console.print(f"  {escape(removed)}")
+
+
+def show_takedown(console: Console, report: "Takedown") -> None:
+    """What a takedown found and did."""
+    counted = ", ".join(f"{rows:,} {stage}" for stage, rows in report.rows.items() if rows) or "nothing"
+    console.print(f"{len(report.documents):,} documents, of which were made: {counted}")
+    for one in report.releases:
+        cycle = f" {one.partition}" if one.partition else ""
+        became = f"→ {one.patch}" if one.patch else "to be patched"
+        console.print(f"  {one.dataset}{cycle} release {one.release} {became}, {one.rows:,} rows taken out")
+    erased = sum(one.erased for one in report.held)
+    if left := len(report.held) - erased:
+        console.print(
+            f"  {left:,} versions have their text, replaced ones too" + ("" if erased else "; --erase removes them")
+        )
+    if erased:
+        console.print(f"  {erased:,} versions erased, {report.erased_bytes / 1e6:,.1f} MB; their manifests are kept")
+        console.print("  Dagster's event log may still show the first rows of them: see the README")
+    for withdrawn in report.withdrawn:
+        console.print(f"  withdrawn: {escape(withdrawn)}")
+    for problem in report.problems:
+        console.print(f"  [red]✗[/red] {escape(problem)}")
+    if report.takedown is None:
+        console.print("nothing was changed: leave out --dry-run to take them down")
+    elif not report.problems:
+        console.print(
+            f"[green]✓[/green] takedown {report.takedown}: in no current release, and barred from every later one"
+        )
 
 
 def _cut(value: Any) -> str:

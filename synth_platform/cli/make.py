@@ -258,4 +258,4 @@ def engine_install(home: Home = None) -> None:
 def current_versions(workspace: Workspace, dataset: str, partition: str | None) -> list[Any]:
     snapshots = workspace.snapshots
     mine = [(asset, part) for asset, part in snapshots.assets(dataset) if part == partition]
-    return [head for asset, part in mine if (head := snapshots.head(asset, part)) is not None]
+    return [head for asset, part in mine if (head := snapshots.current(asset, part)) is not None]

@@ -22,7 +22,7 @@ def versions(
     rows: list[dict[str, Any]] = []
     for asset, partition in snapshots.assets(dataset):
         for record in snapshots.history(asset, partition):
-            snapshot = snapshots.open(asset, partition, record.snapshot_id)
+            snapshot = snapshots.recall(asset, partition, record.snapshot_id)
             rows.append(
                 {
                     "asset": asset,
@@ -32,6 +32,7 @@ def versions(
                     "digest": record.digest,
                     "current_since": record.at.isoformat(timespec="seconds"),
                     "run": record.run_id,
+                    "removed": snapshot.removal.why if snapshot and snapshot.removal else None,
                 }
             )
     print_json(rows) if as_json else terminal.show_rows(open_console(False), rows, "nothing has been made yet")
@@ -45,11 +46,9 @@ def trace(
     from dataclasses import asdict
 
     from synth_platform import terminal
-    from synth_platform.snapshots.catalog import Catalog, ancestors
+    from synth_platform.snapshots.catalog import trace as trace_row
 
-    snapshots = open_workspace(home).snapshots
-    heads = [head for asset, part in snapshots.assets("") if (head := snapshots.head(asset, part)) is not None]
-    found = Catalog(ancestors(snapshots, heads)).trace(row_id)
+    found = trace_row(open_workspace(home).snapshots, row_id)
     print_json(asdict(found)) if as_json else terminal.show_trace(open_console(False), found)
 
 

@@ -44,9 +44,10 @@ from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.gates import Check, Gate
 from synth_platform.release import checks as release_checks
-from synth_platform.release.assets import release_asset
+from synth_platform.release.assets import published_asset, release_asset
 from synth_platform.review import checks as review_checks
 from synth_platform.review.assets import review_asset
+from synth_platform.snapshots.findings import TAKEDOWN
 from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
@@ -68,7 +69,7 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     jobs = [
         whole,
         make.prompts(graph.keys_of("documents", "prompts")),
-        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release")),
+        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release", "published")),
     ]
     if graph.profile is not None:
         jobs.append(make.tune([*graph.profile.keys]))
@@ -76,10 +77,14 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     jobs.append(plan_job(spec, base, stages, graph.context.partitions, *graph.keys_of("release")))
     regenerator = Regenerator(spec, base, stages, graph.context.partitions, whole)
     sensors = [regenerator.sensor()] if spec.regenerate.on_change != "never" else []
+    patch = make.patch(graph.keys_of("release", "published"))
+    jobs.append(patch)
+    if spec.release.publish:
+        jobs.append(make.publish(graph.keys_of("published")))
     if graph.release_scan is not None:
         rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
-        watched = [rescan, make.patch(graph.keys_of("release"))]
-        jobs += watched
+        watched = [rescan, patch]
+        jobs.append(rescan)
         sensors.append(rescan_sensor(spec, base, watched))
     assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
     return dg.Definitions(
@@ -369,7 +374,6 @@ class _Graph:
 
     def _release(self, mixture: Upstream, review: Upstream) -> None:
         spec, context = self.spec, self.context
-        scan = contamination_assets.RELEASE_SCAN.format(spec.name)
         asset = release_asset(
             context,
             spec.release,
@@ -377,10 +381,12 @@ class _Graph:
             review,
             description=spec.description,
             gates=dict(self.gates),
-            rescan=scan,
+            findings=(contamination_assets.RELEASE_SCAN.format(spec.name), TAKEDOWN.format(spec.name)),
             freshness=freshness_of(spec.cadence) if spec.cadence else None,
         )
         release = self._add("release", asset, release_checks.release_checks(context, self.stage_gates["release"]))
+        if spec.release.publish:
+            self.assets.append(published_asset(context, spec.release, release))
         if spec.benchmarks:
             self.release_scan = contamination_assets.release_contamination_asset(
                 context, spec.contamination, release, self._benchmarks()

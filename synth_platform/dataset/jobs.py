@@ -31,6 +31,11 @@ def tune_job_name(dataset: str) -> str:
     return f"{group_name(dataset)}_tune"
 
 
+def publish_job_name(dataset: str) -> str:
+    """Name of the job that publishes the current release."""
+    return f"{group_name(dataset)}_publish"
+
+
 class DatasetJobs:
     """Makes the jobs of one dataset.
 
@@ -68,9 +73,14 @@ class DatasetJobs:
         about = f"Scans the releases of {self._dataset} against test sets that were added or changed since."
         return self._job(rescan_job_name, assets, about)
 
+    def publish(self, assets: Sequence[dg.AssetKey]) -> Any:
+        """The destinations alone."""
+        about = f"Publishes the current release of {self._dataset} again, where it is not there or not whole."
+        return self._job(publish_job_name, assets, about)
+
     def patch(self, assets: Sequence[dg.AssetKey]) -> Any:
-        """The release alone."""
-        about = f"Releases {self._dataset} again without the rows that the last scan of the release speaks against."
+        """The release, and where it goes to."""
+        about = f"Releases {self._dataset} again without the rows that a later scan or a takedown speaks against."
         return self._job(patch_job_name, assets, about)
 
     def _job(self, name: Any, assets: Sequence[dg.AssetKey], about: str, *, partitioned: bool = True) -> Any:

@@ -20,6 +20,7 @@ from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
 from synth_platform.release.config import ReleaseSpec
 from synth_platform.review.config import ReviewSpec
+from synth_platform.snapshots.retention import RetentionSpec
 from synth_platform.sources.config import SourceSpec
 from synth_platform.strict_yaml import Document, read_yaml
 
@@ -142,6 +143,8 @@ class DatasetSpec(StrictModel):
     """How a whole version is looked at before it is released."""
     release: ReleaseSpec = ReleaseSpec()
     """What the dataset card says."""
+    retention: RetentionSpec = RetentionSpec()
+    """Which versions `synth gc` keeps; default: all."""
     cadence: CadenceSpec | None = None
     """None: made when asked."""
     regenerate: RegenerateSpec = RegenerateSpec()

@@ -334,7 +334,7 @@ def _estimate(
     partition: str | None,
 ) -> Estimate:
     """The bill of what is about to be made, from the rendered prompts and the last version."""
-    earlier = {recipes[asset].name: workspace.snapshots.head(asset, partition) for asset in begun}
+    earlier = {recipes[asset].name: workspace.snapshots.current(asset, partition) for asset in begun}
     prompts = {recipes[asset].name: _prompts(one) for asset, one in begun.items()}
     loads: list[RecipeLoad] = []
     assumptions: list[str] = []

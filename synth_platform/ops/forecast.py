@@ -70,9 +70,9 @@ class _Forecast:
         """The cycle's version of an asset, else that of the newest cycle that has one."""
         snapshots, asset = self.workspace.snapshots, "/".join((self.spec.name, *parts))
         if self.spec.cadence is None or self.partition is not None:
-            return snapshots.head(asset, self.partition)
+            return snapshots.current(asset, self.partition)
         made = snapshots.partitions(asset)
-        return snapshots.head(asset, made[-1]) if made else None
+        return snapshots.current(asset, made[-1]) if made else None
 
     def _load(self, recipe: RecipeSpec) -> RecipeLoad:
         prompts, length = self._prompts(recipe)
@@ -200,7 +200,7 @@ def bill_of(plans: Sequence[CyclePlan], spec: "DatasetSpec", base: Path, workspa
     if not any(plan.asked for plan in plans):
         return Bill(None, None)
     partition = plans[0].partition if len(plans) == 1 else None
-    rendered = [workspace.snapshots.current(f"{spec.name}/prompts/{one.name}", partition) for one in spec.recipes]
+    rendered = [workspace.snapshots.current_ref(f"{spec.name}/prompts/{one.name}", partition) for one in spec.recipes]
     basis = partition if all(rendered) else None
     try:
         certain, at_most = (

@@ -14,6 +14,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from synth_platform.snapshots import Snapshot, Snapshots
 
+_LONGEST_HISTORY = 10_000
 JUDGED_VERSION = "version"
 """Metadata of a check: which version of the asset it judged."""
 
@@ -113,6 +114,23 @@ def judgements(
             values = {name: value.value for name, value in record.evaluation.metadata.items()}
             found.append(Judgement(m.asset, key.name, record.evaluation.passed, values))
     return found
+
+
+def never_passed(instance: dg.DagsterInstance, snapshot: Snapshot, gates: Sequence[str]) -> list[str]:
+    """Gates that never let this very version through."""
+    key = dg.AssetKey(snapshot.manifest.asset.split("/"))
+    return [name for name in gates if not _ever_passed(instance, dg.AssetCheckKey(key, name), snapshot)]
+
+
+def _ever_passed(instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot) -> bool:
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        key, limit=_LONGEST_HISTORY, status={AssetCheckExecutionRecordStatus.SUCCEEDED}
+    )
+    for record in records:
+        judged = record.evaluation.metadata.get(JUDGED_VERSION) if record.evaluation else None
+        if judged is not None and judged.value == version_of(snapshot):
+            return True
+    return False
 
 
 def _closed_gates(

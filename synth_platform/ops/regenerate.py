@@ -218,7 +218,8 @@ def _versions(
     assets = [(asset, stage) for stage in stages for asset in stage.builds]
     looked_at = [(*one, cycle) for cycle in cycles for one in (assets if cycle == cycles[-1] else assets[-1:])]
     records = [
-        (asset, cycle, workspace.snapshots.current(asset, stage.partition(cycle))) for asset, stage, cycle in looked_at
+        (asset, cycle, workspace.snapshots.current_ref(asset, stage.partition(cycle)))
+        for asset, stage, cycle in looked_at
     ]
     return [(asset, cycle, record.snapshot_id if record is not None else None) for asset, cycle, record in records]
 

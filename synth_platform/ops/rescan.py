@@ -16,9 +16,8 @@ from synth_platform.errors import SynthError
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import group_name
 from synth_platform.ops.tags import run_tags
-from synth_platform.release.patch import contaminated_rows
+from synth_platform.release.patch import speaks_against
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import input_of
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
@@ -93,7 +92,7 @@ def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | N
 
 
 def _head_id(snapshots: Snapshots, asset: str, partition: str | None) -> str | None:
-    record = snapshots.current(asset, partition)
+    record = snapshots.current_ref(asset, partition)
     return record.snapshot_id if record is not None else None
 
 
@@ -122,12 +121,8 @@ def _requests(
         )
         return
     found = snapshots.head(RELEASE_SCAN.format(dataset), partition)
-    if (
-        spec.contamination.rescan.patch == "automatic"
-        and found is not None
-        and input_of(found, "release") == release.ref
-        and contaminated_rows(found)
-    ):
+    automatic = spec.contamination.rescan.patch == "automatic"
+    if automatic and found is not None and speaks_against(found, release):
         yield dg.RunRequest(
             run_key=f"patch {dataset} {partition} {found.manifest.snapshot_id}",
             job_name=patch_job_name(dataset),

@@ -9,6 +9,7 @@ import socket
 
 import dagster as dg
 
+from synth_platform.errors import SynthError
 from synth_platform.processes import start_time
 
 PROCESS_TAG = "synth/process"
@@ -37,6 +38,18 @@ def sweep(instance: dg.DagsterInstance) -> list[str]:
     for run_id in ended:
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return ended
+
+
+def refuse_while_running(instance: dg.DagsterInstance, what: str) -> None:
+    """Make sure that no run reads or writes versions now.
+
+    Raises:
+        SynthError: one does.
+    """
+    running = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, *_UNFINISHED]))
+    if running:
+        named = ", ".join(sorted({f"{run.job_name} ({run.run_id[:8]})" for run in running}))
+        raise SynthError(f"{what} while something is being made: {named}", fix="wait until it has ended, or end it")
 
 
 def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

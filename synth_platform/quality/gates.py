@@ -14,7 +14,9 @@ from synth_platform.quality.config import GateSpec, Severity
 if TYPE_CHECKING:
     import pandas as pd
 
-UNREMOVABLE = frozenset({"accounting", "no_contaminated_row", "nothing_unscanned", "canaries_released"})
+UNREMOVABLE = frozenset(
+    {"accounting", "no_contaminated_row", "nothing_unscanned", "canaries_released", "nothing_taken_down"}
+)
 """Gates that no spec can remove or weaken: without them a dataset proves nothing."""
 
 

@@ -12,15 +12,21 @@ from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
+from synth_platform.release.croissant import croissant_json
 from synth_platform.release.patch import Patch, find_patch
-from synth_platform.release.provenance import benchmark_hits, gather_facts, provenance_json
+from synth_platform.release.prov import prov_json
+from synth_platform.release.provenance import benchmark_hits, gather_facts, measured_facts, provenance_json
+from synth_platform.release.publish import PUBLISHED, publish
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+PUBLISH_CODE_VERSION = "1"
 CARD = "README.md"
 PROVENANCE = "provenance.json"
+PROV = "prov.json"
+CROISSANT = "croissant.json"
 
 
 def release_asset(
@@ -31,7 +37,7 @@ def release_asset(
     *,
     description: str,
     gates: Mapping[str, Sequence[Check]],
-    rescan: str,
+    findings: Sequence[str],
     freshness: dg.FreshnessPolicy | None,
 ) -> StageAsset:
     """`<dataset>/release`: Parquet files, dataset card and provenance in the layout of the hub.
@@ -43,7 +49,7 @@ def release_asset(
         review: what was measured of it as a whole.
         description: what the dataset is for.
         gates: gates of every asset that a release can come from, for the card.
-        rescan: asset of the scans of earlier releases; where one found test items, a patch is made.
+        findings: assets that may speak against rows of an earlier release; where one does, a patch is made.
         freshness: until when a new one should be there.
     """
     asset = dataset.asset("release")
@@ -51,14 +57,14 @@ def release_asset(
     blocking = {(key, gate.name) for key, some in gates.items() for gate in some if gate.severity == "critical"}
 
     settings = {
-        "release": release.model_dump(mode="json"),
+        "release": release.model_dump(mode="json", exclude={"publish"}),
         "description": description,
         "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
     }
 
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
-        patch = find_patch(run.workspace.snapshots, rescan, run.partition, mixed.ref)
+        patch = find_patch(run.workspace.snapshots, asset, findings, run.partition, mixed.ref)
         if patch is None:
             for rows in release_rows(mixed.batches("mixture")):
                 run.writer.write(TABLE, rows)
@@ -66,16 +72,21 @@ def release_asset(
             for rows in patch.parts(TABLE):
                 run.writer.write(TABLE, rows)
                 run.writer.end_part(TABLE)
+            run.writer.count(taken_out=len(patch.removed))
         lineage = ancestors(run.workspace.snapshots, [mixed, run.inputs[review.asset], *_made_of(patch)])
         judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names)]
-        facts = gather_facts(dataset.name, description, lineage, judged, patch)
+        measured = measured_facts(lineage, patch)
+        facts = gather_facts(dataset.name, description, lineage, measured, judged, patch)
         run.writer.add_file(CARD, render_card(facts, release).encode())
         run.writer.add_file(PROVENANCE, provenance_json(lineage))
+        run.writer.add_file(PROV, prov_json(run.writer.identity, lineage))
+        run.writer.add_file(CROISSANT, croissant_json(facts, release, run.writer.identity.snapshot_id))
         run.writer.count(tokens=facts.tokens)
+        run.writer.detail(facts=measured)
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.head(mixture.asset, partition)
-        patch = find_patch(workspace.snapshots, rescan, partition, mixed.ref) if mixed else None
+        patch = find_patch(workspace.snapshots, asset, findings, partition, mixed.ref) if mixed else None
         return Stage(
             also=_made_of(patch),
             asset=asset,
@@ -93,7 +104,7 @@ def release_asset(
         asset,
         (mixture, review),
         description="The published dataset: Parquet files that `datasets.load_dataset` reads, a dataset card with"
-        " provenance, recipes, gates and limits, and the manifests it was made from.",
+        " provenance, recipes, gates and limits, Croissant and PROV descriptions, and the manifests it was made from.",
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSION,
         freshness_policy=freshness,
@@ -101,8 +112,43 @@ def release_asset(
     return stage_asset(dataset, spec, build, _describe)
 
 
+def published_asset(dataset: DatasetContext, release: ReleaseSpec, released: Upstream) -> dg.AssetsDefinition:
+    """`<dataset>/published`: the release at every destination of the spec, verified there.
+
+    Args:
+        dataset: the dataset.
+        release: names the destinations.
+        released: the release.
+    """
+    asset = dataset.asset("published")
+
+    def work(run: StageRun) -> None:
+        rows = publish(run.workspace.snapshots, run.inputs[released.asset], release.publish, dataset.base, run.log)
+        run.writer.write("published", rows)
+
+    def build(workspace: Workspace, partition: str | None) -> Stage:
+        return Stage(
+            asset=asset,
+            code_version=PUBLISH_CODE_VERSION,
+            settings={"destinations": [one.model_dump(mode="json") for one in release.publish]},
+            upstreams=(released,),
+            tables={"published": PUBLISHED},
+            work=work,
+        )
+
+    spec = dataset.spec(
+        asset,
+        (released,),
+        description=f"The release at {', '.join(one.name for one in release.publish)}: every file verified there, then"
+        " the pointer to the current version moved.",
+        kinds={"parquet"},
+        code_version=PUBLISH_CODE_VERSION,
+    )
+    return stage_asset(dataset, spec, build, lambda workspace, snapshot: {})
+
+
 def _made_of(patch: Patch | None) -> tuple[Snapshot, ...]:
-    return (patch.replaced, patch.rescan) if patch else ()
+    return (patch.replaced, *patch.findings) if patch else ()
 
 
 def _result(judged: Judgement, blocking: set[tuple[str, str]]) -> GateResult:
@@ -133,6 +179,7 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
 def _contamination(lineage: Sequence[Snapshot]) -> str:
     """Where test items were found, by test set and recipe."""
     scans = sorted(
-        (one for one in lineage if "contamination" in one.manifest.tables), key=lambda one: one.manifest.asset
+        (one for one in lineage if "contamination" in one.manifest.tables and one.removal is None),
+        key=lambda one: one.manifest.asset,
     )
     return contamination_heat_map(scans, [str(row["benchmark"]) for row in benchmark_hits(lineage)])

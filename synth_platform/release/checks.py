@@ -10,10 +10,13 @@ from synth_platform.ops.stage import DatasetContext
 from synth_platform.quality.gates import Gate
 from synth_platform.release.build import TABLE
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.findings import taken_down_rows
+from synth_platform.snapshots.tombstones import read_tombstones
 from synth_platform.workspace import Workspace
 
 GATES = (
     Gate("accounting", "unaccounted", 0, 0, "critical", "Rows of the mixture that are not in the release, and strays"),
+    Gate("nothing_taken_down", "taken_down", 0, 0, "critical", "Rows of documents that were taken down"),
     Gate("no_empty_text", "empty_texts", 0, 0, "critical", "Released rows without text"),
     Gate("licenses_known", "unknown_licenses", None, 0, "warning", "Released rows whose source names no license"),
 )
@@ -35,6 +38,7 @@ def _profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
     return Judged(
         {
             "unaccounted": matched.unaccounted,
+            "taken_down": taken_down_rows(snapshot, read_tombstones(workspace.snapshots)).height,
             "empty_texts": empty,
             "unknown_licenses": unlicensed,
         },

@@ -1,12 +1,14 @@
-"""A patch of a release: the same rows without those in which a later scan found test items."""
+"""A patch of a release: the same rows without those that something speaks against since it was made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import input_of, kind_of
+from synth_platform.snapshots.findings import FINDINGS, rows_against
 from synth_platform.snapshots.manifest import InputRef
 
 
@@ -15,49 +17,64 @@ class Patch:
     """What a patch is made of.
 
     Args:
-        replaced: the release whose rows were found contaminated.
-        rescan: the scan that found them.
-        removed: ids of the rows that the patch leaves out.
+        replaced: the release that it replaces.
+        findings: what speaks against rows of it: a scan that found test items, a takedown, or both.
     """
 
     replaced: Snapshot
-    rescan: Snapshot
-    removed: tuple[str, ...]
+    findings: tuple[Snapshot, ...]
+
+    @cached_property
+    def removed(self) -> tuple[str, ...]:
+        """Ids of the rows that the patch leaves out."""
+        rows = pl.concat([rows_against(one) for one in self.findings]).unique().sort("id").collect()
+        return tuple(rows["id"])
 
     def parts(self, table: str) -> Iterator[pl.DataFrame]:
-        """The rows that stay, one frame per file of the release: files without a hit keep their bytes."""
+        """The rows that stay, one frame per file of the release: files without a removed row keep their bytes."""
         for file in self.replaced.files(table):
             yield pl.read_parquet(file).filter(~pl.col("id").is_in(list(self.removed)))
 
+    def rows(self) -> pl.LazyFrame:
+        """All rows that stay."""
+        return self.replaced.scan().filter(~pl.col("id").is_in(list(self.removed)))
+
     def describe(self) -> str:
         """One sentence for the card."""
-        hits = self.rescan.scan("contamination").filter(pl.col("verdict") == "contaminated")
-        named = hits.select(pl.col("eval").unique().sort()).collect()["eval"].to_list()
-        return (
-            f"This version replaces {self.replaced.manifest.snapshot_id}: {len(self.removed):,} rows were taken out"
-            f" in which items of {', '.join(named)} were found after it was released."
-        )
+        said = "; ".join(_describe(one) for one in self.findings)
+        return f"This version replaces {self.replaced.manifest.snapshot_id}: {said}."
 
 
-def contaminated_rows(rescan: Snapshot) -> tuple[str, ...]:
-    """Ids of the released rows that a rescan speaks against."""
-    bad = rescan.scan("contamination").filter(pl.col("verdict") == "contaminated")
-    return tuple(bad.select(pl.col("row_id").unique().sort()).collect()["row_id"])
+def find_patch(
+    snapshots: Snapshots, release_asset: str, finding_assets: Sequence[str], partition: str | None, mixture: InputRef
+) -> Patch | None:
+    """The patch that the current release of this mixture needs, or is; None: the mixture is right as it is."""
+    release = snapshots.head(release_asset, partition)
+    if release is None or input_of(release, "mixture") != mixture:
+        return None
+    heads = [snapshots.head(asset, partition) for asset in finding_assets]
+    findings = tuple(one for one in heads if one is not None and speaks_against(one, release))
+    return Patch(release, findings) if findings else _made_by(snapshots, release)
 
 
-def find_patch(snapshots: Snapshots, rescan_asset: str, partition: str | None, mixture: InputRef) -> Patch | None:
-    """The patch that the newest scan of a release of this mixture asks for; None: the mixture is right as it is.
+def speaks_against(finding: Snapshot, release: Snapshot) -> bool:
+    """Whether a finding is about this very release, and names rows of it."""
+    return input_of(finding, "release") == release.ref and not rows_against(finding).head(1).collect().is_empty()
 
-    A patch that was scanned again and found clean stays what it is.
-    """
-    rescan = snapshots.head(rescan_asset, partition)
-    while rescan is not None:
-        release = snapshots.require(input_of(rescan, "release"))
-        if input_of(release, "mixture") != mixture:
-            return None
-        removed = contaminated_rows(rescan)
-        if removed:
-            return Patch(release, rescan, removed)
-        before = [ref for ref in release.manifest.inputs if kind_of(ref.asset) == "contamination"]
-        rescan = snapshots.require(before[0]) if before else None
-    return None
+
+def _made_by(snapshots: Snapshots, release: Snapshot) -> Patch | None:
+    """The patch that a release is, if it is one."""
+    refs = {kind_of(ref.asset): ref for ref in release.manifest.inputs}
+    if "release" not in refs:
+        return None
+    findings = tuple(snapshots.require(refs[kind]) for kind in FINDINGS if kind in refs)
+    return Patch(snapshots.require(refs["release"]), findings)
+
+
+def _describe(finding: Snapshot) -> str:
+    rows = rows_against(finding).select(pl.len()).collect().item()
+    if kind_of(finding.manifest.asset) == "takedown":
+        return f"{rows:,} rows were taken out on request (takedown {', '.join(finding.manifest.settings['takedowns'])})"
+    hits = finding.scan("contamination").filter(pl.col("verdict") == "contaminated")
+    named = hits.select(pl.col("eval").unique().sort()).collect()["eval"].to_list()
+    return f"{rows:,} rows were taken out in which items of {', '.join(named)} were found after it was released"

@@ -23,6 +23,7 @@ def gather_facts(
     dataset: str,
     description: str,
     lineage: Sequence[Snapshot],
+    measured: Mapping[str, Any],
     gates: Sequence[GateResult],
     patch: Patch | None = None,
 ) -> CardFacts:
@@ -32,14 +33,12 @@ def gather_facts(
         dataset: name of the dataset.
         description: what it is for, in its owner's words.
         lineage: the mixture and all of its ancestors, and those of a patch.
+        measured: what `measured_facts` gives.
         gates: how the gates on them judged.
         patch: what was taken out since an earlier release.
     """
     mixture = _of(lineage, "mixture")[0]
-    released = mixture.scan("mixture")
-    if patch is not None:
-        released = released.filter(~pl.col("id").is_in(list(patch.removed)))
-        released = released.join(patch.replaced.scan().select("id"), on="id", how="semi")
+    released = mixture.scan("mixture") if patch is None else patch.rows()
     shares = component_shares(released)
     return CardFacts(
         dataset=dataset,
@@ -48,15 +47,15 @@ def gather_facts(
         rows=sum(int(str(share["rows"])) for share in shares),
         tokens=sum(int(str(share["tokens"])) for share in shares),
         shares=shares,
-        sources=[row for documents in _of(lineage, "documents") for row in _sources(documents)],
+        sources=measured["sources"],
         recipes={
             prompts.manifest.asset.split("/")[-1]: str(prompts.manifest.details.get("template", ""))
             for prompts in _of(lineage, "prompts")
         },
         model=_model(_of(lineage, "generations")),
-        rejected=rejected_by_reason(_of(lineage, "accepted")),
-        benchmarks=benchmark_hits(lineage),
-        search=_search(lineage),
+        rejected=measured["rejected"],
+        benchmarks=measured["benchmarks"],
+        search=measured["search"],
         replaces=patch.describe() if patch else "",
         gates=gates,
         lineage=[
@@ -65,6 +64,21 @@ def gather_facts(
         ],
         files=[FILES_PATTERN],
     )
+
+
+def measured_facts(lineage: Sequence[Snapshot], patch: Patch | None) -> dict[str, Any]:
+    """What the card says of sources, rejected rows and test items, JSON-able.
+
+    Where versions that a patch comes from were taken down, it is what the release before it said.
+    """
+    if patch is not None and any(one.removal for one in lineage):
+        return dict(patch.replaced.manifest.details["facts"])
+    return {
+        "sources": [row for documents in _of(lineage, "documents") for row in _sources(documents)],
+        "rejected": rejected_by_reason(_of(lineage, "accepted")),
+        "benchmarks": benchmark_hits(lineage),
+        "search": _search(lineage),
+    }
 
 
 def provenance_json(lineage: Iterable[Snapshot]) -> bytes:
@@ -118,6 +132,7 @@ def _model(generations: Sequence[Snapshot]) -> dict[str, Any]:
 
 def benchmark_hits(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:
     """Per test set its items, and the documents and generations found to have one."""
+    lineage = [one for one in lineage if one.removal is None]
     found: dict[str, dict[str, int]] = {}
     for snapshot in lineage:
         if "segments" in snapshot.manifest.tables:

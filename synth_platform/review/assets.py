@@ -59,7 +59,7 @@ def review_asset(
             accepted={name: of[one.asset] for name, one in accepted.items()},
             prompts={name: of[one.asset] for name, one in prompts.items()},
             rewritten=rewritten,
-            last=last_review(run.workspace, dataset, run.partition, of[mixture.asset]),
+            last=_if_there(last_review(run.workspace, dataset, run.partition, of[mixture.asset])),
         )
         run.workspace.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="review-", dir=run.workspace.scratch) as scratch:
@@ -107,7 +107,7 @@ def last_review(
     """Review of the release before: of another mixture of this cycle, or else of the newest cycle before."""
     snapshots, asset = workspace.snapshots, dataset.asset("release")
     for record in reversed(snapshots.history(asset, partition)):
-        release = snapshots.open(asset, partition, record.snapshot_id)
+        release = snapshots.recall(asset, partition, record.snapshot_id)
         if release is not None and input_of(release, "mixture").digest != mixture.manifest.digest:
             return _review_of(workspace, release)
     if partition is None:
@@ -120,7 +120,11 @@ def last_review(
 
 def _review_of(workspace: Workspace, release: Snapshot) -> Snapshot | None:
     refs = [ref for ref in release.manifest.inputs if ref.asset.endswith("/review")]
-    return workspace.snapshots.open(refs[0].asset, refs[0].partition, refs[0].snapshot_id) if refs else None
+    return workspace.snapshots.recall(refs[0].asset, refs[0].partition, refs[0].snapshot_id) if refs else None
+
+
+def _if_there(review: Snapshot | None) -> Snapshot | None:
+    return review if review is not None and review.removal is None else None
 
 
 def _described(found: Findings) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from synth_platform.snapshots.catalog import input_of, kind_of
+from synth_platform.snapshots.findings import FINDINGS, rows_against
 from synth_platform.snapshots.reconcile import Reconciliation, reconcile
 from synth_platform.snapshots.repository import Snapshot, Snapshots
 
@@ -89,15 +90,25 @@ def _mixture(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
 
 
 def _release(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
-    """The mixture's rows, or of a patch those of the release it replaces that no rescan speaks against."""
+    """The mixture's rows, or of a patch those of the release it replaces that no finding speaks against."""
     refs = {kind_of(ref.asset): ref for ref in snapshot.manifest.inputs}
     if "release" not in refs:
-        wanted = snapshots.require(refs["mixture"]).scan("mixture")
-    else:
-        found = snapshots.require(refs["contamination"]).scan("contamination")
-        bad = found.filter(pl.col("verdict") == "contaminated").select("row_id")
-        wanted = snapshots.require(refs["release"]).scan().join(bad, left_on="id", right_on="row_id", how="anti")
+        return reconcile(snapshots.require(refs["mixture"]).scan(), snapshot.scan(), parent="id", child="id")
+    replaced = snapshots.require(refs["release"])
+    if replaced.removal is not None:
+        return _counted(replaced, snapshot)
+    findings = [snapshots.require(refs[kind]) for kind in FINDINGS if kind in refs]
+    against = pl.concat([rows_against(one) for one in findings])
+    wanted = replaced.scan().join(against, on="id", how="anti")
     return reconcile(wanted, snapshot.scan(), parent="id", child="id")
+
+
+def _counted(replaced: Snapshot, patch: Snapshot) -> Reconciliation:
+    """The books of a patch whose predecessor's rows are gone: by what both manifests say."""
+    taken_out = patch.manifest.counts.get("taken_out", 0)
+    wanted = replaced.manifest.rows - taken_out
+    rows, ids = patch.manifest.rows, patch.scan().select(pl.col("id").n_unique()).collect().item()
+    return Reconciliation(wanted, rows, max(wanted - rows, 0), max(rows - wanted, 0), rows - ids)
 
 
 _RULES: Mapping[str, Callable[[Snapshots, Snapshot], Reconciliation]] = {

@@ -26,7 +26,7 @@ class SnapshotsAtRest(Snapshots):
         self._listed: set[str] = set()
         self._refs: dict[tuple[str, str | None, int], RefRecord] = {}
         self._supposed: dict[tuple[str, str | None], Snapshot] = {}
-        self._read = lru_cache(maxsize=_MANIFESTS_KEPT)(super().open)
+        self._open_once = lru_cache(maxsize=_MANIFESTS_KEPT)(super().open)
 
     def suppose(self, snapshot: Snapshot) -> None:
         """From now on, answer as if a version were the current one."""
@@ -36,7 +36,7 @@ class SnapshotsAtRest(Snapshots):
         return self._supposed.get((asset, partition)) or super().head(asset, partition)
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
-        return self._read(asset, partition, snapshot_id)
+        return self._open_once(asset, partition, snapshot_id)
 
     def partitions(self, asset: str) -> list[str]:
         if asset not in self._partitions:

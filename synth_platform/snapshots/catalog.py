@@ -4,7 +4,7 @@ The catalog holds nothing of its own: it is built from the manifests each time i
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import duckdb
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.repository import Snapshot, Snapshots
+from synth_platform.snapshots.tombstones import read_tombstones
 
 _KINDS = (
     "documents",
@@ -25,9 +26,10 @@ _KINDS = (
     "accepted",
     "mixture",
     "review",
+    "takedown",
     "release",
 )
-_ID_COLUMNS = {"quality": "generation_id", "contamination": "row_id", "accepted": "generation_id"}
+_ID_COLUMNS = {"quality": "generation_id", "contamination": "row_id", "accepted": "generation_id", "takedown": "row_id"}
 _EXAMPLES = 3
 
 
@@ -45,6 +47,14 @@ def ancestors(snapshots: Snapshots, roots: Iterable[Snapshot]) -> list[Snapshot]
         if found.setdefault((m.asset, m.partition, m.snapshot_id), snapshot) is snapshot:
             waiting.extend(snapshots.require(ref) for ref in m.inputs)
     return list(found.values())
+
+
+def current_lineage(snapshots: Snapshots) -> list[Snapshot]:
+    """The current versions and all they were made from, without the releases that patches replaced."""
+    heads = [head for asset, part in snapshots.assets() if (head := snapshots.head(asset, part)) is not None]
+    current = {head.ref for head in heads}
+    lineage = ancestors(snapshots, heads)
+    return [one for one in lineage if kind_of(one.manifest.asset) != "release" or one.ref in current]
 
 
 def kind_of(asset: str) -> str | None:
@@ -79,6 +89,8 @@ class Trace:
     """Ids of the rows made from it, by stage."""
     snapshots: dict[str, str] = field(default_factory=dict)
     """Asset to snapshot id of every version on the way."""
+    taken_down: list[Mapping[str, Any]] = field(default_factory=list)
+    """Takedowns of it: id, time, who and why."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,23 @@ class Diff:
     """Settings that differ, by dotted path: before, after."""
     inputs: dict[str, tuple[str | None, str | None]]
     """Inputs whose digest differs, by asset."""
+
+
+def trace(snapshots: Snapshots, row_id: str) -> Trace:
+    """Everything known of a row of the current versions, or of one that was taken down.
+
+    Raises:
+        SnapshotError: there is no such row, and there was none.
+    """
+    tombstones = [one for one in read_tombstones(snapshots) if one.names(row_id)]
+    taken_down = [one.model_dump(mode="json", include={"id", "at", "by", "reason"}) for one in tombstones]
+    try:
+        found = Catalog(current_lineage(snapshots)).trace(row_id)
+    except SnapshotError:
+        if not tombstones:
+            raise
+        found = Trace(row_id=row_id, kind="taken down")
+    return replace(found, taken_down=taken_down)
 
 
 class Catalog:
@@ -123,6 +152,8 @@ class Catalog:
     def _add_view(self, kind: str) -> None:
         selects = []
         for snapshot in self.members:
+            if snapshot.removal is not None:
+                continue
             if kind_of(snapshot.manifest.asset) != kind or "index" in snapshot.manifest.asset.split("/"):
                 continue
             files = ", ".join(_quote(path) for path in snapshot.files())

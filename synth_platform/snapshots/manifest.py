@@ -54,6 +54,9 @@ class InputRef(_Record):
     snapshot_id: str
     digest: str
 
+    def __hash__(self) -> int:
+        return hash((self.asset, self.partition, self.snapshot_id, self.digest))
+
 
 class Manifest(_Record):
     """Everything about one snapshot; written last and create-only, so its presence is the commit."""
@@ -81,6 +84,24 @@ class Manifest(_Record):
     def rows(self) -> int:
         """Rows of the main (first) table."""
         return next(iter(self.tables.values())).rows if self.tables else 0
+
+
+class Removal(_Record):
+    """What is left of a version whose files were removed; it takes the place of the manifest."""
+
+    format: Literal[1] = 1
+    at: datetime
+    why: Literal["taken_down", "collected"]
+    takedown: str = ""
+    """Id of the takedown, if it was one."""
+    manifest: Manifest
+
+    def describe(self) -> str:
+        """Since when and why, in a few words."""
+        by = f" by the takedown {self.takedown}" if self.takedown else ""
+        return (
+            f"was {'taken down' if self.why == 'taken_down' else 'removed by the retention'} on {self.at:%Y-%m-%d}{by}"
+        )
 
 
 class RefRecord(_Record):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -14,12 +14,17 @@ from pydantic import ValidationError
 
 from synth_platform.config import check_name
 from synth_platform.digest import digest, digest_bytes, digest_file
-from synth_platform.errors import SnapshotError
-from synth_platform.snapshots.manifest import FileEntry, InputRef, Manifest, PartEntry, RefRecord
+from synth_platform.errors import RemovedError, SnapshotError
+from synth_platform.snapshots.manifest import FileEntry, InputRef, Manifest, PartEntry, RefRecord, Removal
 from synth_platform.snapshots.store import AlreadyExists, Store
 
 UNPARTITIONED = "unpartitioned"
+MANIFEST_FILE = "manifest.json"
+REMOVAL_FILE = "removed.json"
 _BATCH_ROWS = 4096
+_SHORTEST_PATH = 4
+"""Parts of a manifest's path, at least: asset, partition, snapshot, name."""
+_Record = TypeVar("_Record", Manifest, Removal)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Snapshot:
     manifest: Manifest
     folder: str
     _repository: "Snapshots" = field(repr=False, compare=False)
+    removal: Removal | None = None
+    """Why only the manifest is left, if so; reading files raises `RemovedError` then."""
 
     @property
     def ref(self) -> InputRef:
@@ -91,6 +98,7 @@ class Snapshot:
 
     def files(self, table: str | None = None) -> list[Path]:
         """Local, verified Parquet files of a table (the main one by default), in row order."""
+        self._check_there()
         name = table or next(iter(self.manifest.tables))
         if name not in self.manifest.tables:
             raise SnapshotError(f"no table {name!r}", where=self.location, fix=f"it has {list(self.manifest.tables)}")
@@ -108,11 +116,28 @@ class Snapshot:
 
     def part_batches(self, part: PartEntry, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
         """The rows of one part in order, a few thousand at a time."""
+        self._check_there()
         return _batches(self._repository.verified(self.folder, part), columns, even_if_empty=True)
+
+    def local_files(self) -> Iterator[tuple[PartEntry | FileEntry, Path]]:
+        """Every file of the version, its tables' parts and what lies beside them, with a verified local copy."""
+        self._check_there()
+        parts = [part for table in self.manifest.tables.values() for part in table.parts]
+        for entry in (*parts, *self.manifest.files):
+            yield entry, self._repository.verified(self.folder, entry)
 
     def read_file(self, path: str) -> bytes:
         """Bytes of a file beside the tables."""
+        self._check_there()
         return self._repository.store.read(f"{self.folder}/{path}")
+
+    def _check_there(self) -> None:
+        if self.removal is not None:
+            raise RemovedError(
+                f"{self.manifest.asset} {self.manifest.snapshot_id} {self.removal.describe()}",
+                where=self.location,
+                fix="materialize it again",
+            )
 
 
 class Snapshots:
@@ -129,21 +154,41 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
-        """The snapshot, or None while it has no manifest."""
+        """The snapshot, or None while it has no manifest, or no more."""
         folder = f"{asset_folder(asset, partition)}/{snapshot_id}"
-        try:
-            text = self.store.read(f"{folder}/manifest.json")
-        except FileNotFoundError:
+        text = self._read(f"{folder}/{MANIFEST_FILE}")
+        if text is None:
             return None
-        return Snapshot(_parse(text, f"{self.store.url}/{folder}/manifest.json"), folder, self)
+        return Snapshot(_parse(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self)
+
+    def recall(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
+        """The snapshot, even if all that is left of it is what its manifest said."""
+        if (found := self.open(asset, partition, snapshot_id)) is not None:
+            return found
+        folder = f"{asset_folder(asset, partition)}/{snapshot_id}"
+        text = self._read(f"{folder}/{REMOVAL_FILE}")
+        if text is None:
+            return None
+        removal = _parse(Removal, text, f"{self.store.url}/{folder}/{REMOVAL_FILE}")
+        return Snapshot(removal.manifest, folder, self, removal)
+
+    def all(self, prefix: str = "") -> Iterator[Snapshot]:
+        """Every snapshot with its files, whether it was ever current or not, in the order of their paths."""
+        for path in self.store.files(prefix):
+            parts = path.split("/")
+            if parts[-1] == MANIFEST_FILE and len(parts) >= _SHORTEST_PATH:
+                *asset, partition, snapshot_id, _ = parts
+                found = self.open("/".join(asset), None if partition == UNPARTITIONED else partition, snapshot_id)
+                if found is not None:
+                    yield found
 
     def require(self, ref: InputRef) -> Snapshot:
-        """The snapshot that ``ref`` names.
+        """The snapshot that ``ref`` names, even if its files were removed.
 
         Raises:
             SnapshotError: it is gone or holds something else by now.
         """
-        snapshot = self.open(ref.asset, ref.partition, ref.snapshot_id)
+        snapshot = self.recall(ref.asset, ref.partition, ref.snapshot_id)
         if snapshot is None or snapshot.manifest.digest != ref.digest:
             raise SnapshotError(
                 f"{ref.asset} {ref.snapshot_id} is {'missing' if snapshot is None else 'not what it was'}",
@@ -153,11 +198,11 @@ class Snapshots:
         return snapshot
 
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
-        """The current version, or None if there is none yet."""
-        record = self.current(asset, partition)
+        """The current version, even if its files were removed, or None if there is none yet."""
+        record = self.current_ref(asset, partition)
         if record is None:
             return None
-        snapshot = self.open(asset, partition, record.snapshot_id)
+        snapshot = self.recall(asset, partition, record.snapshot_id)
         if snapshot is None:
             raise SnapshotError(
                 f"the current version of {asset} has no manifest: {record.snapshot_id}",
@@ -166,10 +211,15 @@ class Snapshots:
             )
         return snapshot
 
-    def current(self, asset: str, partition: str | None) -> RefRecord | None:
+    def current_ref(self, asset: str, partition: str | None) -> RefRecord | None:
         """Which version is the current one; its manifest is not read."""
         sequence = self._last_sequence(asset, partition)
         return self._ref(asset, partition, sequence) if sequence else None
+
+    def current(self, asset: str, partition: str | None) -> Snapshot | None:
+        """The current version, or None if there is none with its files."""
+        found = self.head(asset, partition)
+        return found if found is not None and found.removal is None else None
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
         """Which version was current from when on, oldest first."""
@@ -216,6 +266,13 @@ class Snapshots:
         """Assets whose key path is one name longer than ``prefix``."""
         return [f"{prefix}/{name}" for name in self.store.folders(prefix)]
 
+    def forget(self, snapshot: Snapshot) -> None:
+        """Delete the local copies of a remote snapshot's parts."""
+        if self.store.local is None:
+            for table in snapshot.manifest.tables.values():
+                for part in table.parts:
+                    self._local(f"{snapshot.folder}/{part.path}", part.digest).unlink(missing_ok=True)
+
     def create_once(self, path: str, data: bytes) -> bool:
         """Create a file; False if somebody else's stands there.
 
@@ -251,6 +308,12 @@ class Snapshots:
         with self._lock:
             self._verified.add((path, part.digest))
         return local
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return self.store.read(path)
+        except FileNotFoundError:
+            return None
 
     def _local(self, path: str, part_digest: str) -> Path:
         if self.store.local is not None:
@@ -294,9 +357,9 @@ def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> I
             yield frame
 
 
-def _parse(text: bytes, where: str) -> Manifest:
+def _parse(kind: type[_Record], text: bytes, where: str) -> _Record:
     try:
-        return Manifest.model_validate_json(text)
+        return kind.model_validate_json(text)
     except (ValueError, ValidationError) as error:
         raise SnapshotError(
             "a manifest is damaged, or written by a newer version",

@@ -6,7 +6,8 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -17,10 +18,26 @@ from obstore.store import S3Store as ObjectStore
 from synth_platform.errors import StorageError
 
 _RETRY_SECONDS = 120
+_BLOCK_BYTES = 1 << 20
 
 
 class AlreadyExists(Exception):
     """A create-only write found the path taken."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a store.
+
+    Args:
+        path: below the root.
+        bytes: its size.
+        modified: when it was written.
+    """
+
+    path: str
+    bytes: int
+    modified: datetime
 
 
 class Log(Protocol):
@@ -54,8 +71,24 @@ class Store(Protocol):
         """Move a local file in under a new path; raises `AlreadyExists`."""
         ...
 
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a small file whether or not the path is taken; readers see the old bytes or the new ones."""
+        ...
+
+    def copy_in(self, path: str, source: Path) -> None:
+        """Copy a local file in, whether or not the path is taken; it appears whole."""
+        ...
+
+    def copy(self, source: str, path: str) -> None:
+        """Give the bytes of one path to another without sending them: a hard link, or a copy inside the store."""
+        ...
+
     def read(self, path: str) -> bytes:
         """The file's bytes; raises `FileNotFoundError`."""
+        ...
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """The file's bytes, some at a time; raises `FileNotFoundError`."""
         ...
 
     def fetch(self, path: str, target: Path) -> None:
@@ -64,6 +97,10 @@ class Store(Protocol):
 
     def files(self, prefix: str) -> list[str]:
         """Paths of all files below a prefix, sorted."""
+        ...
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """All files below a prefix with size and age, sorted by path."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
@@ -110,8 +147,40 @@ class LocalStore:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def replace(self, path: str, data: bytes) -> None:
+        with _disk_errors(self._root / path):
+            aside = self._aside(path)
+            try:
+                aside.write_bytes(data)
+                self._rename(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def copy_in(self, path: str, source: Path) -> None:
+        with _disk_errors(self._root / path):
+            aside = self._aside(path)
+            try:
+                shutil.copyfile(source, aside)
+                self._rename(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def copy(self, source: str, path: str) -> None:
+        with _disk_errors(self._root / path):
+            aside = self._aside(path)
+            try:
+                os.link(self._root / source, aside)
+                self._rename(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
     def read(self, path: str) -> bytes:
         return (self._root / path).read_bytes()
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with (self._root / path).open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block
 
     def fetch(self, path: str, target: Path) -> None:
         with _disk_errors(target):
@@ -119,6 +188,14 @@ class LocalStore:
 
     def files(self, prefix: str) -> list[str]:
         return sorted(_files_below(str(self._root / prefix), prefix.rstrip("/")))
+
+    def entries(self, prefix: str) -> list[Entry]:
+        found: list[Entry] = []
+        for path in self.files(prefix):
+            with contextlib.suppress(FileNotFoundError):  # it went in between
+                stat = (self._root / path).stat()
+                found.append(Entry(path, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)))
+        return found
 
     def folders(self, prefix: str) -> list[str]:
         folder = self._root / prefix
@@ -137,6 +214,13 @@ class LocalStore:
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
+
+    def _rename(self, aside: Path, path: str) -> None:
+        """Give a synced file its name, whoever had it."""
+        target = self._root / path
+        sync_file(aside)
+        aside.replace(target)
+        sync_folder(target.parent)
 
     def _link(self, aside: Path, path: str) -> None:
         """Give a synced file its name. A hard link, unlike a rename, fails where the name is taken."""
@@ -211,6 +295,23 @@ class S3Store:
             self._put(path, source)
         source.unlink()
 
+    def replace(self, path: str, data: bytes) -> None:
+        with _object_errors(self.url, path):
+            obstore.put(self._objects, path, data, mode="overwrite", use_multipart=False)
+
+    def copy_in(self, path: str, source: Path) -> None:
+        with _object_errors(self.url, path):
+            obstore.put(self._objects, path, source, mode="overwrite")
+
+    def copy(self, source: str, path: str) -> None:
+        with _object_errors(self.url, path):
+            obstore.copy(self._objects, source, path, overwrite=True)
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with _object_errors(self.url, path):
+            for block in obstore.get(self._objects, path).stream():
+                yield bytes(block)
+
     def read(self, path: str) -> bytes:
         with _object_errors(self.url, path):
             return bytes(obstore.get(self._objects, path).bytes())
@@ -224,6 +325,12 @@ class S3Store:
         with _object_errors(self.url, prefix):
             found = obstore.list(self._objects, prefix=prefix).collect()
         return sorted(entry["path"] for entry in found)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        with _object_errors(self.url, prefix):
+            found = obstore.list(self._objects, prefix=prefix or None).collect()
+        entries = (Entry(one["path"], one["size"], one["last_modified"]) for one in found)
+        return sorted(entries, key=lambda entry: entry.path)
 
     def folders(self, prefix: str) -> list[str]:
         with _object_errors(self.url, prefix):

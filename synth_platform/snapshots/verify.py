@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from synth_platform.digest import digest_bytes
-from synth_platform.errors import SynthError
+from synth_platform.errors import RemovedError, SynthError
 from synth_platform.progress import track
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.catalog import ancestors
@@ -20,6 +20,8 @@ class Report:
     bytes: int = 0
     rows: int = 0
     problems: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    """Versions whose files were removed on purpose, and books that need them."""
 
 
 def verify(snapshots: Snapshots, heads: Iterable[Snapshot]) -> Report:
@@ -37,6 +39,9 @@ def verify(snapshots: Snapshots, heads: Iterable[Snapshot]) -> Report:
             found.setdefault((m.asset, m.partition, m.snapshot_id), snapshot)
     with track("verify", len(found), "versions") as task:
         for snapshot in found.values():
+            if snapshot.removal is not None:
+                report.removed.append(f"{_name(snapshot)} {snapshot.removal.describe()}")
+                continue
             report.versions += 1
             report.problems += [f"{_name(snapshot)}: {problem}" for problem in _problems(snapshots, snapshot, report)]
             task.advance(note=_name(snapshot))
@@ -65,12 +70,15 @@ def _problems(snapshots: Snapshots, snapshot: Snapshot, report: Report) -> Itera
         except (OSError, SynthError) as error:
             yield f"{file.path} cannot be read: {error}"
     if whole:
-        yield from _broken_books(snapshots, snapshot)
+        yield from _broken_books(snapshots, snapshot, report)
 
 
-def _broken_books(snapshots: Snapshots, snapshot: Snapshot) -> Iterator[str]:
+def _broken_books(snapshots: Snapshots, snapshot: Snapshot, report: Report) -> Iterator[str]:
     try:
         books = account(snapshots, snapshot)
+    except RemovedError as error:
+        report.removed.append(f"{_name(snapshot)}: the books are not closed again: {error.what}")
+        return
     except SynthError as error:
         yield f"the books cannot be closed: {error}"
         return

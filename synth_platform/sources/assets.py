@@ -13,6 +13,7 @@ from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.tombstones import TakenDown, concerning, read_tombstones
 from synth_platform.sources.build import build_documents, source_fingerprint
 from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.schema import DOCUMENTS, SKIPPED
@@ -38,6 +39,8 @@ def documents_asset(
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
+        tombstones = workspace.once(("tombstones",), lambda: read_tombstones(workspace.snapshots))
+        concerned = [one.id for one in concerning(tombstones, asset, partition)]
         earlier = NO_CYCLES if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
 
         def work(run: StageRun) -> None:
@@ -54,6 +57,7 @@ def documents_asset(
                 count_tokens=counter.count,
                 used=used,
                 scratch=run.workspace.scratch,
+                taken_down=TakenDown.of(tombstones),
                 privacy=privacy,
             )
             for table, rows in batches:
@@ -71,6 +75,8 @@ def documents_asset(
                 "tokenizer": counter.digest,
                 "privacy": privacy.model_dump(mode="json", include={"source", "regions", "ner"}),
                 "earlier_cycles": earlier.digest,
+                # Documents that this asset never had do not make it stale, though all are left out.
+                **({"taken_down": concerned} if concerned else {}),
             },
             upstreams=(),
             tables={"documents": DOCUMENTS, "skipped": SKIPPED},
@@ -131,7 +137,7 @@ def _cycles_so_far(snapshots: Snapshots, asset: str) -> tuple[list[str], list[tu
     Each digest continues the one before, so that ten thousand cycles cost ten thousand digests.
     """
     cycles = snapshots.partitions(asset)
-    records = [record for cycle in cycles if (record := snapshots.current(asset, cycle)) is not None]
+    records = [record for cycle in cycles if (record := snapshots.current_ref(asset, cycle)) is not None]
     digests: list[str] = []
     for record in records:
         digests.append(digest(digests[-1] if digests else None, record.digest))

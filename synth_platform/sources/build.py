@@ -8,6 +8,7 @@ from synth_platform.errors import SourceError
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.protect import DEFAULT_PRIVACY
 from synth_platform.progress import track
+from synth_platform.snapshots.tombstones import NOTHING, TakenDown
 from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.filters import CountTokens
 from synth_platform.sources.rows import read_rows, source_fingerprint
@@ -24,6 +25,7 @@ def build_documents(
     count_tokens: CountTokens,
     used: frozenset[str],
     scratch: Path,
+    taken_down: TakenDown = NOTHING,
     privacy: PrivacySpec = DEFAULT_PRIVACY,
 ) -> Iterator[Batch]:
     """Documents and skipped rows of all sources, in their order; every row that is read is in one of the two.
@@ -35,6 +37,7 @@ def build_documents(
         count_tokens: the generator's tokenizer.
         used: ids of documents that are not to be used again.
         scratch: folder for temporary files.
+        taken_down: documents that must not be used.
         privacy: what happens to personal data.
 
     Raises:
@@ -48,6 +51,7 @@ def build_documents(
             seed=own_seed,
             count_tokens=count_tokens,
             used=used,
+            taken_down=taken_down,
             privacy=privacy,
             scratch=scratch,
         )

@@ -11,6 +11,7 @@ from synth_platform.digest import digest_int, digest_texts
 from synth_platform.errors import SourceError
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.protect import protect
+from synth_platform.snapshots.tombstones import NOTHING, TakenDown
 from synth_platform.sources import filters
 from synth_platform.sources.config import SelectionSpec
 from synth_platform.sources.dedup import ExactDuplicates, HashMap, NearDuplicates, hash_texts
@@ -32,6 +33,7 @@ class Selection:
         seed: draws the sample.
         count_tokens: the generator's tokenizer.
         used: ids of documents that earlier cycles used.
+        taken_down: documents that must not be used.
         privacy: what happens to personal data.
         scratch: folder for files that live as long as the run.
     """
@@ -44,10 +46,11 @@ class Selection:
         seed: int,
         count_tokens: CountTokens,
         used: frozenset[str],
+        taken_down: TakenDown = NOTHING,
         privacy: PrivacySpec,
         scratch: Path,
     ) -> None:
-        self._privacy = privacy
+        self._privacy, self._taken_down = privacy, taken_down
         self._source, self._spec, self._seed = source, spec, seed
         self._count_tokens, self._used, self._scratch = count_tokens, used, scratch
         self._ids = _Ids(source)
@@ -85,7 +88,13 @@ class Selection:
             checks.append(lambda rows: [_near(similarity) for similarity in near.check(_texts(rows))])
         if self._used:
             checks.append(lambda rows: [("used_in_earlier_cycle", "") if i in self._used else None for i in rows["id"]])
+        if self._taken_down:
+            # After the duplicates: a copy of a document that was taken down must not take its place.
+            checks.append(lambda rows: [("taken_down", "") if hit else None for hit in self._is_taken_down(rows)])
         return checks
+
+    def _is_taken_down(self, rows: pl.DataFrame) -> list[bool]:
+        return rows.select(self._taken_down.matches()).to_series().to_list()
 
     def _filter(self, rows: pl.DataFrame, bad: list[Skip], checks: list[Filter]) -> tuple[pl.DataFrame, list[Skip]]:
         rows, skips = self._protect(self._ids.assign(rows))

@@ -134,7 +134,7 @@ class _InMemory(SnapshotsAtRest):
         return _record(head.manifest) if head is not None else None
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
-        record = self.current(asset, partition)
+        record = self.current_ref(asset, partition)
         return [record] if record is not None else []
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:

@@ -1,0 +1,44 @@
+"""Give space back: versions past the retention, and what dead processes left."""
+
+from typing import Annotated, Any
+
+import typer
+
+from synth_platform.cli.base import Home, Json, app, open_console, open_workspace, print_json
+
+
+@app.command("gc")
+def collect_garbage(
+    dataset: Annotated[str, typer.Argument(help="Dataset, or path of its defs.yaml; all if left out.")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Delete; without it, only show what would go.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show, or delete, what the retention of the specs lets go and what dead processes left behind."""
+    workspace, console = open_workspace(home), open_console(as_json)
+    from synth_platform import terminal
+    from synth_platform.definitions import SHIPPED, load_specs
+    from synth_platform.ops.collect import collect, find_garbage
+    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.launch import find_dataset
+
+    specs = {**load_specs(SHIPPED), **load_specs(workspace.datasets)}
+    if dataset:
+        chosen = find_dataset(dataset, workspace)
+        dataset, specs = chosen[0].name, {**specs, chosen[0].name: chosen}
+    garbage = find_garbage(workspace, list(specs.values()), dataset=dataset)
+    rows: list[dict[str, Any]] = [
+        {"what": one.kind, "where": one.folder, "bytes": one.bytes, "why": one.why} for one in garbage.stored
+    ]
+    rows += [{"what": "file", "where": str(one.path), "bytes": one.bytes, "why": one.why} for one in garbage.local]
+    freed = 0
+    if apply and rows:
+        with open_instance(workspace) as instance:
+            freed = collect(workspace, instance, garbage)
+    if as_json:
+        print_json({"garbage": rows, "bytes": garbage.bytes, "freed": freed})
+        return
+    terminal.show_rows(console, rows, "there is nothing to collect")
+    if rows:
+        said = f"{freed / 1e6:,.1f} MB freed" if apply else f"{garbage.bytes / 1e6:,.1f} MB; --apply deletes them"
+        console.print(said)

@@ -1,0 +1,169 @@
+"""Where releases are published: folders and buckets, which keep every version beside a pointer to the current one.
+
+`versions/<version>/...` holds the files of a release and `version.json`, written when all of them are there and
+verified; `current.json` names the version that readers should take, and is replaced in one step.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from synth_platform.digest import digest_blocks
+from synth_platform.errors import StorageError
+from synth_platform.release.config import DestinationSpec, FolderDestination, HubDestination
+from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.store import Store, open_store
+
+POINTER = "current.json"
+INDEX = "version.json"
+_VERSIONS = "versions"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What publishing one version took.
+
+    Args:
+        files: files of the version.
+        bytes: their size.
+        sent: bytes that were sent; the others were there already.
+    """
+
+    files: int
+    bytes: int
+    sent: int
+
+
+class Destination(Protocol):
+    """A place for releases."""
+
+    name: str
+
+    def publish(self, version: Snapshot) -> Sent:
+        """Bring a version there, verify it, and make it the current one. Asked again, it goes on.
+
+        Raises:
+            SynthError: it could not be brought there whole; the version before stays the current one.
+        """
+        ...
+
+    def current(self) -> str | None:
+        """Id of the version that readers take now."""
+        ...
+
+    def withdraw(self, version_id: str) -> bool:
+        """Remove a version that is not the current one; whether it was there."""
+        ...
+
+
+def open_destination(spec: DestinationSpec, base: Path) -> Destination:
+    """The destination that a spec names; relative folders start from ``base``."""
+    if isinstance(spec, HubDestination):
+        from synth_platform.release.hub import Hub  # its client takes a second to import
+
+        return Hub(spec)
+    url = str(base / spec.path) if isinstance(spec, FolderDestination) else spec.url
+    return Shelf(spec.name, open_store(url))
+
+
+class Shelf:
+    """A folder or bucket.
+
+    Args:
+        name: what people call it.
+        store: where it is.
+    """
+
+    def __init__(self, name: str, store: Store) -> None:
+        self.name, self._store = name, store
+
+    def publish(self, version: Snapshot) -> Sent:
+        m = version.manifest
+        index = self._index(version)
+        present = self._read(f"{_folder(m.snapshot_id)}/{INDEX}")
+        if present is not None and present["digest"] != m.digest:
+            raise StorageError(
+                f"another version is called {m.snapshot_id}", where=self.name, fix="publish to another place"
+            )
+        sent = self._bring(version)
+        if present is None:
+            self._store.replace(f"{_folder(m.snapshot_id)}/{INDEX}", _encode(index))
+        self._store.replace(POINTER, _encode({**index, "path": _folder(m.snapshot_id)}))
+        return Sent(len(index["files"]), sum(file["bytes"] for file in index["files"]), sent)
+
+    def current(self) -> str | None:
+        pointer = self._read(POINTER)
+        return pointer["version"] if pointer else None
+
+    def withdraw(self, version_id: str) -> bool:
+        if self.current() == version_id:
+            raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
+        files = self._store.files(_folder(version_id))
+        self._store.delete(f"{_folder(version_id)}/{INDEX}")
+        for path in files:
+            self._store.delete(path)
+        return bool(files)
+
+    def _bring(self, version: Snapshot) -> int:
+        """Have every file of a version there and verified; bytes that were sent for it."""
+        elsewhere = dict(self._elsewhere(version.manifest.snapshot_id))
+        sent = 0
+        for entry, local in version.local_files():
+            path = f"{_folder(version.manifest.snapshot_id)}/{entry.path}"
+            if self._holds(path, entry.digest):
+                continue
+            if twin := elsewhere.get(entry.digest):
+                self._store.copy(twin, path)
+            if twin is None or not self._holds(path, entry.digest):
+                self._store.copy_in(path, local)
+                sent += entry.bytes
+                self._check(path, entry.digest)
+        return sent
+
+    def _check(self, path: str, digest: str) -> None:
+        if not self._holds(path, digest):
+            raise StorageError(
+                "a published file is not what was sent", where=f"{self._store.url}/{path}", fix="publish it again"
+            )
+
+    def _holds(self, path: str, digest: str) -> bool:
+        try:
+            return digest_blocks(self._store.blocks(path)) == digest
+        except FileNotFoundError:
+            return False
+
+    def _elsewhere(self, version_id: str) -> Iterator[tuple[str, str]]:
+        """Digest and path of every file of the other versions."""
+        for other in self._store.folders(_VERSIONS):
+            index = self._read(f"{_folder(other)}/{INDEX}") if other != version_id else None
+            for file in index["files"] if index else ():
+                yield file["digest"], f"{_folder(other)}/{file['path']}"
+
+    def _index(self, version: Snapshot) -> dict[str, Any]:
+        m = version.manifest
+        entries = [*(part for table in m.tables.values() for part in table.parts), *m.files]
+        files = [{"path": one.path, "bytes": one.bytes, "digest": one.digest} for one in entries]
+        return {
+            "version": m.snapshot_id,
+            "digest": m.digest,
+            "asset": m.asset,
+            "partition": m.partition,
+            "rows": m.rows,
+            "files": files,
+        }
+
+    def _read(self, path: str) -> Any:
+        try:
+            return json.loads(self._store.read(path))
+        except FileNotFoundError:
+            return None
+
+
+def _folder(version_id: str) -> str:
+    return f"{_VERSIONS}/{version_id}"
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()

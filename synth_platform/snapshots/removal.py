@@ -1,0 +1,70 @@
+"""Remove the files of a version and keep its manifest, so that what was made of it can still be explained.
+
+The record of the removal is written first, then the manifest goes, then the parts. A version is therefore whole or
+not there at all, whenever the process dies, and what is left over is found by its record.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+from synth_platform.snapshots.manifest import Manifest, Removal
+from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, Snapshot, Snapshots
+
+_QUOTES_ROWS = "sections"
+"""Detail of a review that shows examples; it must not outlive them."""
+
+
+def remove(
+    snapshots: Snapshots, snapshot: Snapshot, why: Literal["taken_down", "collected"], takedown: str = ""
+) -> int:
+    """Remove a version's files.
+
+    Args:
+        snapshots: all versions.
+        snapshot: the version, with its files.
+        why: what for.
+        takedown: id of the takedown, if it is one.
+
+    Returns:
+        Bytes that its manifest counted.
+    """
+    store, path = snapshots.store, f"{snapshot.folder}/{REMOVAL_FILE}"
+    removal = Removal(at=datetime.now(UTC), why=why, takedown=takedown, manifest=_without_quotes(snapshot.manifest))
+    store.delete(path)  # of the same version, made again since: the manifest still says that it is there
+    store.create(path, removal.model_dump_json(indent=1).encode())
+    store.delete(f"{snapshot.folder}/{MANIFEST_FILE}")
+    finish_removal(snapshots, snapshot.folder)
+    snapshots.forget(snapshot)
+    return size_of(snapshot)
+
+
+def half_removed(snapshots: Snapshots, prefix: str = "") -> Iterator[str]:
+    """Folders with a record of removal and no manifest in which files are left: the remover died."""
+    names: dict[str, set[str]] = {}
+    for path in snapshots.store.files(prefix):
+        folder, _, name = path.rpartition("/")
+        names.setdefault(folder, set()).add(name)
+    for folder, inside in names.items():
+        if REMOVAL_FILE in inside and MANIFEST_FILE not in inside:
+            below = any(len(more) for other, more in names.items() if other.startswith(f"{folder}/"))
+            if below or len(inside) > 1:
+                yield folder
+
+
+def finish_removal(snapshots: Snapshots, folder: str) -> None:
+    """Delete all that is in a folder but the record of its removal."""
+    for path in snapshots.store.files(folder):
+        if path.startswith(f"{folder}/") and path != f"{folder}/{REMOVAL_FILE}":
+            snapshots.store.delete(path)
+
+
+def size_of(snapshot: Snapshot) -> int:
+    """Bytes of a version's tables and files."""
+    m = snapshot.manifest
+    return sum(table.bytes for table in m.tables.values()) + sum(file.bytes for file in m.files)
+
+
+def _without_quotes(manifest: Manifest) -> Manifest:
+    details = {name: value for name, value in manifest.details.items() if name != _QUOTES_ROWS}
+    return manifest.model_copy(update={"details": details})

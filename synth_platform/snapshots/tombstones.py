@@ -1,0 +1,112 @@
+"""Tombstones: which documents were taken down, when, why and by whom; only ever added, and for every dataset."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import polars as pl
+from pydantic import BaseModel, ValidationError
+
+from synth_platform.errors import SnapshotError
+from synth_platform.snapshots.repository import Snapshots
+
+FOLDER = "_takedowns"
+"""Below the root; no dataset can have this name."""
+
+
+class Tombstone(BaseModel, extra="forbid", frozen=True):
+    """One takedown: what was asked for, and what was found of it then."""
+
+    format: Literal[1] = 1
+    id: str
+    at: datetime
+    by: str
+    reason: str
+    documents: tuple[str, ...] = ()
+    """Ids that were asked for."""
+    urls: tuple[str, ...] = ()
+    """Patterns that were asked for; they hold for later documents too."""
+    found: tuple[str, ...] = ()
+    """Ids of the documents that were there, copies under other ids among them."""
+    assets: tuple[tuple[str, str | None], ...] = ()
+    """Documents assets and partitions that had any of them."""
+    rows: dict[str, tuple[str, ...]] = {}
+    """Ids of the rows that had been made of them, by stage."""
+
+    def names(self, row_id: str) -> bool:
+        """Whether a row was taken down by this."""
+        return row_id in self.documents or row_id in self.found or any(row_id in ids for ids in self.rows.values())
+
+
+@dataclass(frozen=True)
+class TakenDown:
+    """Documents that must not be used.
+
+    Args:
+        documents: their ids.
+        urls: patterns of their addresses, where ``*`` stands for any characters.
+    """
+
+    documents: frozenset[str] = frozenset()
+    urls: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tombstones: Iterable[Tombstone]) -> "TakenDown":
+        """All that some tombstones forbid."""
+        some = list(tombstones)
+        documents = {row for one in some for row in (*one.documents, *one.found)}
+        return cls(frozenset(documents), tuple(dict.fromkeys(url for one in some for url in one.urls)))
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.urls)
+
+    def matches(self, document: str = "id", url: str = "url") -> pl.Expr:
+        """Whether a row is, or was made of, such a document.
+
+        Args:
+            document: column with the document's id.
+            url: column with its address.
+        """
+        hit = pl.col(document).is_in(list(self.documents)).fill_null(False)
+        for pattern in self.urls:
+            hit |= pl.col(url).str.contains(_regex(pattern)).fill_null(False)
+        return hit
+
+
+NOTHING = TakenDown()
+
+
+def read_tombstones(snapshots: Snapshots) -> list[Tombstone]:
+    """All tombstones, oldest first.
+
+    Raises:
+        SnapshotError: one is damaged. Nothing may go on then: it could hold a document back.
+    """
+    found: list[Tombstone] = []
+    for path in snapshots.store.files(FOLDER):
+        if not path.endswith(".json"):
+            continue
+        try:
+            found.append(Tombstone.model_validate(json.loads(snapshots.store.read(path))))
+        except (ValueError, ValidationError) as error:
+            where = f"{snapshots.store.url}/{path}"
+            raise SnapshotError("a tombstone is damaged", where=where, fix="restore it from a backup") from error
+    return sorted(found, key=lambda one: (one.at, one.id))
+
+
+def concerning(tombstones: Sequence[Tombstone], asset: str, partition: str | None) -> list[Tombstone]:
+    """Tombstones of documents that this documents asset once had: for them it has to be made anew."""
+    return [one for one in tombstones if (asset, partition) in one.assets]
+
+
+def add_tombstone(snapshots: Snapshots, tombstone: Tombstone) -> None:
+    """Write a tombstone down, for good."""
+    data = tombstone.model_dump_json(indent=1).encode()
+    if not snapshots.create_once(f"{FOLDER}/{tombstone.id}.json", data):
+        raise SnapshotError(f"there is another takedown {tombstone.id!r}", fix="run the command again")
+
+
+def _regex(pattern: str) -> str:
+    return "(?s)^" + ".*".join(pl.escape_regex(part) for part in pattern.split("*")) + "$"

@@ -1,0 +1,218 @@
+"""A small stand-in for the Hugging Face hub: the calls that publishing uses, with faults on demand."""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+TOKEN = "hf_test"
+
+
+@dataclass
+class Commit:
+    """A state of the repository."""
+
+    oid: str
+    title: str
+    files: dict[str, str]
+    """Path to the sha256 of its bytes."""
+
+
+@dataclass
+class HubState:
+    """One repository, and what was asked of it."""
+
+    url: str = ""
+    objects: dict[str, bytes] = field(default_factory=dict)
+    large: set[str] = field(default_factory=set)
+    commits: list[Commit] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    repo: dict[str, Any] | None = None
+    uploads: int = 0
+    """Bytes of large files that were sent."""
+    faults: list[tuple[str, int, bool]] = field(default_factory=list)
+    """Pattern of method and path, status, and whether the work is done all the same; each happens once."""
+    requests: list[str] = field(default_factory=list)
+
+    def revision(self, name: str) -> Commit:
+        wanted = self.tags.get(name, name)
+        return next((one for one in self.commits if one.oid == wanted), self.commits[-1])
+
+    def content(self, name: str = "main") -> dict[str, bytes]:
+        return {path: self.objects[oid] for path, oid in self.revision(name).files.items()}
+
+
+@contextmanager
+def hub_server() -> Iterator[HubState]:
+    """Run the stand-in while the block lasts."""
+    state = HubState()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
+    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _handler(state: HubState) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def _serve(self) -> None:
+            body = self._body()
+            path = unquote(urlsplit(self.path).path)
+            asked = f"{self.command} {path}"
+            state.requests.append(asked)
+            fault = next((one for one in state.faults if re.search(one[0], asked)), None)
+            if fault is not None:
+                state.faults.remove(fault)
+                if fault[2]:
+                    _answer(state, self.command, path, body)
+                return self._reply(fault[1], {"error": "fault"})
+            if "upload" not in path and self.headers.get("authorization") != f"Bearer {TOKEN}":
+                return self._reply(401, {"error": "who are you"})
+            return self._reply(*_answer(state, self.command, path, body))
+
+        def _body(self) -> bytes:
+            if self.headers.get("transfer-encoding") == "chunked":
+                blocks = []
+                while size := int(self.rfile.readline(), 16):
+                    blocks.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(blocks)
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+        def _reply(self, status: int, value: Any) -> None:
+            data = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _serve
+
+    return Handler
+
+
+def _answer(state: HubState, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    if path == "/api/repos/create":
+        return _create(state, json.loads(body))
+    if path == "/api/validate-yaml":
+        return 200, {"errors": [], "warnings": []}
+    if path.startswith("/upload/"):
+        return _upload(state, path.rsplit("/", 1)[1], body)
+    if path.endswith("/objects/batch"):
+        return 200, _batch(state, json.loads(body))
+    what, _, rest = path.removeprefix("/api/datasets/owner/name").strip("/").partition("/")
+    answer = {
+        ("GET", "revision"): lambda: {"id": "owner/name", "sha": state.revision(rest).oid},
+        ("GET", "tree"): lambda: _tree(state, rest),
+        ("GET", "commits"): lambda: [_described(one) for one in reversed(state.commits)],
+        ("GET", "refs"): lambda: _refs(state),
+        ("POST", "preupload"): lambda: _preupload(json.loads(body)),
+        ("POST", "commit"): lambda: _commit(state, body),
+        ("POST", "tag"): lambda: state.tags.setdefault(json.loads(body)["tag"], state.revision(rest).oid),
+        ("DELETE", "tag"): lambda: state.tags.pop(rest),
+        ("POST", "super-squash"): lambda: _squash(state, json.loads(body)["message"]),
+    }.get((method, what))
+    return (200, answer()) if answer else (404, {"error": f"{method} {path}"})
+
+
+def _create(state: HubState, asked: dict[str, Any]) -> tuple[int, Any]:
+    known = state.repo is not None
+    if not known:
+        state.repo = asked
+        state.commits.append(Commit("0" * 40, "initial commit", {".gitattributes": _keep(state, b"*.parquet")}))
+    return (409 if known else 200), {"url": f"{state.url}/datasets/owner/name"}
+
+
+def _keep(state: HubState, data: bytes) -> str:
+    oid = hashlib.sha256(data).hexdigest()
+    state.objects[oid] = data
+    return oid
+
+
+def _upload(state: HubState, oid: str, body: bytes) -> tuple[int, Any]:
+    if _keep(state, body) != oid:
+        return 400, {"error": "other bytes"}
+    state.large.add(oid)
+    state.uploads += len(body)
+    return 200, {}
+
+
+def _batch(state: HubState, asked: dict[str, Any]) -> dict[str, Any]:
+    def one(item: dict[str, Any]) -> dict[str, Any]:
+        action = {"upload": {"href": f"{state.url}/upload/{item['oid']}"}}
+        return item if item["oid"] in state.large else {**item, "actions": action}
+
+    return {"transfer": "basic", "objects": [one(item) for item in asked["objects"]]}
+
+
+def _preupload(asked: dict[str, Any]) -> dict[str, Any]:
+    def one(file: dict[str, Any]) -> dict[str, Any]:
+        mode = "lfs" if file["path"].endswith(".parquet") else "regular"
+        return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
+
+    return {"files": [one(file) for file in asked["files"]]}
+
+
+def _commit(state: HubState, body: bytes) -> dict[str, Any]:
+    files, title = dict(state.commits[-1].files), ""
+    for line in body.splitlines():
+        entry = json.loads(line)
+        value = entry["value"]
+        if entry["key"] == "header":
+            title = value["summary"]
+        elif entry["key"] == "file":
+            files[value["path"]] = _keep(state, base64.b64decode(value["content"]))
+        elif entry["key"] == "lfsFile":
+            assert value["oid"] in state.large, "a commit of a file that was never sent"
+            files[value["path"]] = value["oid"]
+        elif entry["key"] == "deletedFile":
+            del files[value["path"]]
+    oid = hashlib.sha1(f"{len(state.commits)}{title}".encode()).hexdigest()
+    state.commits.append(Commit(oid, title, files))
+    return {"commitUrl": f"{state.url}/datasets/owner/name/commit/{oid}", "commitOid": oid}
+
+
+def _tree(state: HubState, revision: str) -> list[dict[str, Any]]:
+    return [_entry(state, path, oid) for path, oid in state.revision(revision).files.items()]
+
+
+def _entry(state: HubState, path: str, oid: str) -> dict[str, Any]:
+    data = state.objects[oid]
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    entry = {"type": "file", "path": path, "size": len(data), "oid": blob}
+    return entry | ({"lfs": {"oid": oid, "size": len(data), "pointerSize": 134}} if oid in state.large else {})
+
+
+def _described(commit: Commit) -> dict[str, Any]:
+    date = "2026-01-01T00:00:00.000Z"
+    return {"id": commit.oid, "title": commit.title, "message": "", "date": date, "authors": []}
+
+
+def _refs(state: HubState) -> dict[str, Any]:
+    tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": oid} for name, oid in state.tags.items()]
+    head = {"name": "main", "ref": "refs/heads/main", "targetCommit": state.commits[-1].oid}
+    return {"branches": [head], "converts": [], "tags": tags}
+
+
+def _squash(state: HubState, title: str) -> None:
+    tagged = [one for one in state.commits[:-1] if one.oid in state.tags.values()]
+    last = state.commits[-1]
+    state.commits[:] = [*tagged, Commit(last.oid, title, last.files)]

@@ -1,0 +1,240 @@
+"""Releases arrive whole or not at all, are sent once, and readers can be pointed back to an earlier one."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from synth_platform.errors import StorageError, SynthError
+from synth_platform.release.build import TRAIN
+from synth_platform.release.config import BucketDestination, DestinationSpec, FolderDestination, HubDestination
+from synth_platform.release.destinations import Destination, open_destination
+from synth_platform.release.hub import Hub
+from synth_platform.release.publish import publish
+from synth_platform.snapshots import Identity, Snapshot, Snapshots, SnapshotWriter
+from synth_platform.snapshots.store import LocalStore, S3Store, open_store
+from synth_platform_tests.release.hub_server import TOKEN, HubState, hub_server
+
+ROWS = 6000
+
+
+def release(root: Path, *parts: str) -> Snapshot:
+    """A release with one file per word; the same word gives the same file in every release."""
+    snapshots = Snapshots(open_store(str(root / "data")), root / "cache")
+    identity = Identity("small/release", None, "1", {"parts": parts})
+    writer = SnapshotWriter(snapshots, identity, {"train": TRAIN}, scratch=root / "scratch", folder="data")
+    for word in parts:
+        rows = {"id": [f"{word}-{n}" for n in range(ROWS)], "text": [f"{word} {n * 7919}" for n in range(ROWS)]}
+        blank = {name: pl.lit(None, kind) for name, kind in TRAIN.items() if name not in rows}
+        writer.write("train", pl.DataFrame(rows).with_columns(**blank).select(TRAIN.names()))
+        writer.end_part("train")
+    writer.add_file("README.md", f"---\nlicense: other\n---\n# {' '.join(parts)}\n".encode())
+    snapshot = writer.commit()
+    snapshots.set_head(snapshot, "test")
+    return snapshot
+
+
+@dataclass
+class Place:
+    """A destination, and a way to see what readers of it see."""
+
+    spec: DestinationSpec
+    look: Callable[[], dict[str, bytes]]
+    hub: HubState | None = None
+
+    def open(self) -> Destination:
+        return open_destination(self.spec, Path())
+
+
+@pytest.fixture(params=["folder", "s3", "hub"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    if request.param == "hub":
+        with hub_server() as state:
+            use_hub(state, monkeypatch)
+            spec = HubDestination(type="huggingface", repo="owner/name")
+            yield Place(spec, lambda: _without_own(state.content()), state)
+        return
+    if request.param == "folder":
+        spec = FolderDestination(type="folder", path=str(tmp_path / "published"))
+        url = spec.path
+    else:
+        spec = BucketDestination(type="s3", url=request.getfixturevalue("s3_root"))
+        url = spec.url
+    yield Place(spec, lambda: _current_files(url))
+
+
+def use_hub(state: HubState, monkeypatch: pytest.MonkeyPatch, token: str = TOKEN) -> None:
+    """Have the client talk to the stand-in, which knows the plain way of large files only."""
+    monkeypatch.setenv("HF_ENDPOINT", state.url)
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("synth_platform.release.hub._FIRST_PAUSE", 0.01)
+
+
+def _without_own(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {path: data for path, data in files.items() if path != ".gitattributes"}
+
+
+def _current_files(url: str) -> dict[str, bytes]:
+    """What a reader of the pointer finds."""
+    store = open_store(url)
+    pointer = json.loads(store.read("current.json"))
+    return {file["path"]: store.read(f"{pointer['path']}/{file['path']}") for file in pointer["files"]}
+
+
+def content(version: Snapshot) -> dict[str, bytes]:
+    return {entry.path: path.read_bytes() for entry, path in version.local_files()}
+
+
+def test_a_release_arrives_as_it_is_and_what_is_there_is_not_sent_again(place: Place, tmp_path: Path) -> None:
+    first, second = release(tmp_path, "red", "green"), release(tmp_path, "red", "blue")
+    sent = place.open().publish(first)
+    assert place.look() == content(first) and place.open().current() == first.manifest.snapshot_id
+    assert sent.sent == sent.bytes == sum(len(data) for data in content(first).values())
+    assert place.open().publish(first).sent == 0
+    shared = max(part.bytes for part in second.manifest.tables["train"].parts)
+    sent = place.open().publish(second)
+    assert place.look() == content(second) and place.open().current() == second.manifest.snapshot_id
+    if place.hub is None:
+        assert sent.sent <= sent.bytes - shared * 0.9
+    else:
+        assert place.hub.uploads == sum(
+            len(data) for path, data in (content(first) | content(second)).items() if path.endswith(".parquet")
+        ) - _twice(first, second)
+
+
+def _twice(first: Snapshot, second: Snapshot) -> int:
+    """Bytes of files of two releases that are the same under two names."""
+    digests = {part.digest for part in first.manifest.tables["train"].parts}
+    return sum(part.bytes for part in second.manifest.tables["train"].parts if part.digest in digests)
+
+
+def test_readers_are_pointed_back_to_an_earlier_version_and_forward_again(place: Place, tmp_path: Path) -> None:
+    first, second = release(tmp_path, "red"), release(tmp_path, "blue", "green")
+    for version in (first, second, first, second):
+        place.open().publish(version)
+        assert place.look() == content(version) and place.open().current() == version.manifest.snapshot_id
+    if place.hub is not None:
+        for version in (first, second):
+            tagged = place.hub.content(f"v-{version.manifest.snapshot_id}")
+            assert _without_own(tagged) == content(version)
+
+
+def test_a_version_is_withdrawn_but_never_the_current_one(place: Place, tmp_path: Path) -> None:
+    first, second = release(tmp_path, "red", "green"), release(tmp_path, "red")
+    for version in (first, second):
+        place.open().publish(version)
+    with pytest.raises(StorageError, match="is the current version"):
+        place.open().withdraw(second.manifest.snapshot_id)
+    assert place.open().withdraw(first.manifest.snapshot_id) is True
+    assert place.look() == content(second) and place.open().current() == second.manifest.snapshot_id
+    assert place.open().withdraw(first.manifest.snapshot_id) is False
+    if place.hub is not None:
+        assert list(place.hub.tags) == [f"v-{second.manifest.snapshot_id}"] and len(place.hub.commits) == 1
+    else:
+        left = open_store(place.spec.name).files("versions")
+        assert left and all(second.manifest.snapshot_id in path for path in left)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_torn_upload_never_moves_the_pointer(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The publisher dies before each of its writes in turn; the next one goes on."""
+    url = request.getfixturevalue("s3_root") if kind == "s3" else str(tmp_path / "published")
+    spec = TypeAdapter(DestinationSpec).validate_python(
+        {"type": "s3", "url": url} if kind == "s3" else {"type": "folder", "path": url}
+    )
+    first, second = release(tmp_path, "red", "green"), release(tmp_path, "red", "blue", "white")
+    open_destination(spec, Path()).publish(first)
+    left = 0
+
+    def dying(work: Callable[..., None]) -> Callable[..., None]:
+        def write(*arguments: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            work(*arguments)
+
+        return write
+
+    store = S3Store if kind == "s3" else LocalStore
+    for name in ("replace", "copy", "copy_in"):
+        monkeypatch.setattr(store, name, dying(getattr(store, name)))
+    writes = 0
+    while True:
+        left = writes
+        try:
+            open_destination(spec, Path()).publish(second)
+        except KeyboardInterrupt:
+            assert _current_files(url) == content(first)
+            writes = 1  # what came before is there already: each further try gets one write further
+        else:
+            break
+    assert _current_files(url) == content(second)
+
+
+def test_a_damaged_published_file_is_sent_again(tmp_path: Path) -> None:
+    version = release(tmp_path, "red")
+    spec = FolderDestination(type="folder", path="published")
+    open_destination(spec, tmp_path).publish(version)
+    damaged = next((tmp_path / "published" / "versions").rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    assert open_destination(spec, tmp_path).publish(version).sent == damaged.stat().st_size
+    assert _current_files(str(tmp_path / "published")) == content(version)
+
+
+def test_the_hub_may_stumble_and_lose_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = release(tmp_path, "red", "green")
+    with hub_server() as state:
+        use_hub(state, monkeypatch)
+        state.faults = [("POST .*/commit/", 503, True), ("POST .*/tag/", 500, False), ("GET .*/tree/", 502, False)]
+        Hub(HubDestination(type="huggingface", repo="owner/name")).publish(version)
+        assert _without_own(state.content()) == content(version) and state.faults == []
+        assert len(state.commits) == 2, "a commit whose answer was lost is not made twice"
+        assert state.repo is not None and state.repo["visibility"] == "private"
+
+
+def test_the_hubs_refusal_is_said_once_and_names_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = release(tmp_path, "red")
+    spec = HubDestination(type="huggingface", repo="owner/name")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(StorageError, match="there is no token"):
+        open_destination(spec, Path())
+    with hub_server() as state:
+        use_hub(state, monkeypatch, token="hf_wrong")
+        with pytest.raises(StorageError, match="the hub refused") as refusal:
+            open_destination(spec, Path()).publish(version)
+        assert "hf_wrong" not in str(refusal.value)
+        assert len([one for one in state.requests if "create" in one]) <= 2
+
+
+def test_one_place_that_fails_does_not_keep_a_release_from_the_others(tmp_path: Path) -> None:
+    version = release(tmp_path, "red")
+    (tmp_path / "taken").write_text("a file, not a folder")
+    places: list[DestinationSpec] = [FolderDestination(type="folder", path=path) for path in ("taken", "free")]
+    snapshots = Snapshots(open_store(str(tmp_path / "data")), tmp_path / "cache")
+    with pytest.raises(SynthError, match="did not arrive at 1 of 2"):
+        publish(snapshots, version, places, tmp_path, lambda line: None)
+    assert _current_files(str(tmp_path / "free")) == content(version)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "s3", "url": "s3://bucket"},
+        {"type": "huggingface", "repo": "name"},
+        {"type": "folder"},
+        {"type": "ftp", "url": "x"},
+        {"type": "huggingface", "repo": "a/b", "token": "hf_x"},
+    ],
+)
+def test_a_wrong_destination_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(DestinationSpec).validate_python(wrong)
