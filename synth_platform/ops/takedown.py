@@ -1,6 +1,7 @@
 """Take documents down: find what was made of them, bar their way in, release patches, and erase what is left."""
 
 import getpass
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, find_descent
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
 from synth_platform.snapshots.removal import finish_removal, half_removed, remove
+from synth_platform.snapshots.retention import clear, find_leftovers
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
 from synth_platform.workspace import Workspace
 
@@ -133,6 +135,7 @@ def take_down(
             report.problems.append(f"{patched.dataset}: {error}")
     if erase:
         _erase(snapshots, request, tombstone, report, tell)
+        _erase_leftovers(workspace, tombstone, report, tell)
         _withdraw(workspace, report, known)
     return report
 
@@ -147,8 +150,7 @@ def _record(snapshots: Snapshots, request: Request, descent: Descent) -> Tombsto
     """Write the tombstone, unless earlier ones say it all."""
     new = _tombstone(request, descent)
     for one in read_tombstones(snapshots):
-        same = set(new.documents) <= set(one.documents) and set(new.urls) <= set(one.urls)
-        if same and set(new.found) <= set(one.found) and set(new.assets) <= set(one.assets):
+        if one.covers(new):
             return one
     add_tombstone(snapshots, new)
     return new
@@ -224,7 +226,7 @@ def _erase(
     current = {one.ref for one in _current_releases(snapshots)}
     wanted = TakenDown(frozenset((*request.documents, *tombstone.found)), request.urls)
     report.held = []
-    for holder in find_descent(snapshots, wanted).holders:
+    for holder in find_descent(snapshots, wanted, tombstone.rows).holders:
         m = holder.manifest
         held = Held(m.asset, m.partition, m.snapshot_id)
         report.held.append(held)
@@ -234,6 +236,16 @@ def _erase(
         tell(f"erasing {m.asset} {m.snapshot_id}")
         report.erased_bytes += remove(snapshots, holder, "taken_down", tombstone.id)
         held.erased = True
+
+
+def _erase_leftovers(workspace: Workspace, tombstone: Tombstone, report: Report, tell: Callable[[str], None]) -> None:
+    """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
+    for asset, partition in tombstone.assets:
+        for waste in find_leftovers(workspace.snapshots, asset.split("/")[0], partition):
+            if clear(workspace.snapshots, waste):
+                tell(f"erasing {waste.folder}: {waste.kind}")
+                report.erased_bytes += waste.bytes
+    shutil.rmtree(workspace.scratch, ignore_errors=True)
 
 
 def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[DatasetSpec, Path]]) -> None:
