@@ -20,7 +20,7 @@ from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, find_descent
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
-from synth_platform.snapshots.removal import finish_removal, half_removed, remove
+from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.retention import clear, find_leftovers
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
 from synth_platform.workspace import Workspace
@@ -115,8 +115,6 @@ def take_down(
         raise SynthError("nothing to take down", fix="give --document or --url")
     refuse_while_running(instance, "nothing can be taken down")
     snapshots = workspace.snapshots
-    for folder in [*half_removed(snapshots)]:
-        finish_removal(snapshots, folder)
     descent = find_descent(snapshots, request.wanted)
     report = _report(descent)
     if dry_run:
@@ -249,12 +247,12 @@ def _erase_leftovers(workspace: Workspace, tombstone: Tombstone, report: Report,
 
 
 def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[DatasetSpec, Path]]) -> None:
-    """Remove the erased releases from where they were published."""
+    """Remove releases that were erased, now or before, from where they were published."""
     erased: dict[str, list[str]] = {}
-    for one in report.held:
-        if one.erased and kind_of(one.asset) == "release":
-            erased.setdefault(one.asset.split("/")[0], []).append(one.snapshot)
-    for dataset, versions in erased.items():
+    for asset, partition in workspace.snapshots.assets():
+        if kind_of(asset) == "release":
+            erased.setdefault(asset.split("/")[0], []).extend(_taken_down(workspace.snapshots, asset, partition))
+    for dataset, versions in ((dataset, versions) for dataset, versions in erased.items() if versions):
         try:
             spec, base = known.get(dataset) or find_dataset(dataset, workspace)
         except SynthError as error:
@@ -262,3 +260,11 @@ def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[Da
             continue
         for what, problem in withdraw(spec.release.publish, base, versions):
             report.withdrawn.append(what) if problem is None else report.problems.append(f"{what}: {problem}")
+
+
+def _taken_down(snapshots: Snapshots, asset: str, partition: str | None) -> Iterator[str]:
+    """Ids of an asset's versions that takedowns have erased."""
+    for snapshot_id in dict.fromkeys(record.snapshot_id for record in snapshots.history(asset, partition)):
+        found = snapshots.recall(asset, partition, snapshot_id)
+        if found is not None and found.removal is not None and found.removal.why == "taken_down":
+            yield snapshot_id
