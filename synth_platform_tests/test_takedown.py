@@ -249,7 +249,17 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     third = deployment.victims(1)
     again = deployment.take_down(*third, erase=True)
     assert again.problems == [] and len(again.releases) == 2, "a patch needs nothing that was erased"
+    patch = deployment.head("small/release")
     deployment.run("small", "small_patch")
+    assert deployment.head("small/release").ref == patch.ref
+    path = deployment.workspace.datasets / "small"
+    attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+    write_spec(path, {**attributes, "release": {**attributes["release"], "title": "Another title"}})
+    deployment.run("small", "small_patch")
+    renamed = deployment.head("small/release")
+    assert "# Another title" in renamed.read_file("README.md").decode()
+    assert renamed.ref != patch.ref and renamed.scan().collect().equals(patch.scan().collect())
+    assert verify(deployment.snapshots, [renamed]).problems == []
     deployment.run("small")
     assert not {*victims, *third} & set(deployment.head("small/release").scan().collect()["document_id"])
     assert verify(deployment.snapshots, [deployment.head("small/release")]).problems == []

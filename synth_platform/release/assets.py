@@ -54,9 +54,22 @@ def release_asset(
     names = {key: [gate.name for gate in of_asset] for key, of_asset in gates.items()}
     blocking = {(key, gate.name) for key, some in gates.items() for gate in some if gate.severity == "critical"}
 
+    settings = {
+        "release": release.model_dump(mode="json", exclude={"publish"}),
+        "description": description,
+        "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
+    }
+
+    def is_as_wanted(made: Snapshot) -> bool:
+        m = made.manifest
+        return m.code_version == CODE_VERSION and all(m.settings.get(name) == one for name, one in settings.items())
+
+    def patch_of(workspace: Workspace, partition: str | None, mixed: Snapshot) -> Patch | None:
+        return find_patch(workspace.snapshots, asset, findings, partition, mixed.ref, is_as_wanted)
+
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
-        patch = find_patch(run.workspace.snapshots, asset, findings, run.partition, mixed.ref)
+        patch = patch_of(run.workspace, run.partition, mixed)
         if patch is None:
             for rows in release_rows(mixed.batches("mixture")):
                 run.writer.write(TABLE, rows)
@@ -78,16 +91,12 @@ def release_asset(
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.head(mixture.asset, partition)
-        patch = find_patch(workspace.snapshots, asset, findings, partition, mixed.ref) if mixed else None
+        patch = patch_of(workspace, partition, mixed) if mixed else None
         return Stage(
             also=_made_of(patch),
             asset=asset,
             code_version=CODE_VERSION,
-            settings={
-                "release": release.model_dump(mode="json", exclude={"publish"}),
-                "description": description,
-                "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
-            },
+            settings=settings,
             upstreams=(mixture, review),
             tables={TABLE: TRAIN},
             work=work,
