@@ -18,9 +18,10 @@ from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import run_dataset
 from synth_platform.ops.takedown import Report, Request, take_down
-from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.catalog import trace
+from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.tombstones import TakenDown, read_tombstones
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
@@ -217,7 +218,14 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     written = stored_texts(root)
     assert needles and any(json.dumps(needle, ensure_ascii=False)[1:-1] in written for needle in needles)
 
+    begun = Identity("small/generations/faq", None, "1", {"left": "by a dead process"})
+    tables = {"generations": generated.schema}
+    dead = SnapshotWriter(deployment.snapshots, begun, tables, scratch=deployment.workspace.scratch)
+    dead.commit_shard("generations", 0, generated)
+    (deployment.workspace.scratch / "left.txt").write_text(documents["text"][0])
+
     report = deployment.take_down(*victims, erase=True)
+    assert not deployment.workspace.scratch.exists() or not list(deployment.workspace.scratch.iterdir())
     assert report.problems == [] and report.erased_bytes > 0 and all(one.erased for one in report.held)
     written = stored_texts(root)
     written += stored_texts(deployment.published)
@@ -241,7 +249,17 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     third = deployment.victims(1)
     again = deployment.take_down(*third, erase=True)
     assert again.problems == [] and len(again.releases) == 2, "a patch needs nothing that was erased"
+    patch = deployment.head("small/release")
     deployment.run("small", "small_patch")
+    assert deployment.head("small/release").ref == patch.ref
+    path = deployment.workspace.datasets / "small"
+    attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+    write_spec(path, {**attributes, "release": {**attributes["release"], "title": "Another title"}})
+    deployment.run("small", "small_patch")
+    renamed = deployment.head("small/release")
+    assert "# Another title" in renamed.read_file("README.md").decode()
+    assert renamed.ref != patch.ref and renamed.scan().collect().equals(patch.scan().collect())
+    assert verify(deployment.snapshots, [renamed]).problems == []
     deployment.run("small")
     assert not {*victims, *third} & set(deployment.head("small/release").scan().collect()["document_id"])
     assert verify(deployment.snapshots, [deployment.head("small/release")]).problems == []
@@ -341,6 +359,44 @@ def _check_croissant(described: Path, release: Snapshot) -> None:
     assert loaded.metadata.issues.errors == set()
     rows = list(loaded.records("train"))
     assert {row["train/id"].decode() for row in rows} == set(release.scan().collect()["id"])
+
+
+@pytest.mark.parametrize("removals", [0, 2, 5])
+def test_a_takedown_that_died_is_finished_by_the_same_command(
+    removals: int, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies when the first patch is to be made, and again after some versions were erased."""
+    (victim,) = deployment.victims(1)
+    text = deployment.head("small/documents").scan().filter(pl.col("id") == victim).collect()["text"][0]
+    needle = json.dumps(max(text.split("\n"), key=len), ensure_ascii=False)[1:-1]
+    left = removals
+
+    def dying(*arguments: Any) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return remove(*arguments)
+
+    with monkeypatch.context() as mortal:
+        mortal.setattr("synth_platform.ops.takedown.run_dataset", _die)
+        with pytest.raises(KeyboardInterrupt):
+            deployment.take_down(victim, erase=True)
+    with monkeypatch.context() as mortal:
+        mortal.setattr("synth_platform.ops.takedown.remove", dying)
+        with pytest.raises(KeyboardInterrupt):
+            deployment.take_down(victim, erase=True)
+    report = deployment.take_down(victim, erase=True)
+    assert report.problems == [] and len(read_tombstones(deployment.snapshots)) == 1
+    assert needle not in stored_texts(Path(deployment.snapshots.store.url))
+    assert all(
+        victim not in set(deployment.head(f"{name}/release").scan().collect()["document_id"]) for name in DATASETS
+    )
+    assert verify(deployment.snapshots, [deployment.head("small/release")]).problems == []
+
+
+def _die(*arguments: Any, **options: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_nothing_is_taken_down_while_a_run_is_active(deployment: Deployment) -> None:

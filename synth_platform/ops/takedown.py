@@ -1,6 +1,7 @@
 """Take documents down: find what was made of them, bar their way in, release patches, and erase what is left."""
 
 import getpass
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, find_descent
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
-from synth_platform.snapshots.removal import finish_removal, half_removed, remove
+from synth_platform.snapshots.removal import remove
+from synth_platform.snapshots.retention import clear, find_leftovers
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
 from synth_platform.workspace import Workspace
 
@@ -113,8 +115,6 @@ def take_down(
         raise SynthError("nothing to take down", fix="give --document or --url")
     refuse_while_running(instance, "nothing can be taken down")
     snapshots = workspace.snapshots
-    for folder in [*half_removed(snapshots)]:
-        finish_removal(snapshots, folder)
     descent = find_descent(snapshots, request.wanted)
     report = _report(descent)
     if dry_run:
@@ -133,6 +133,7 @@ def take_down(
             report.problems.append(f"{patched.dataset}: {error}")
     if erase:
         _erase(snapshots, request, tombstone, report, tell)
+        _erase_leftovers(workspace, tombstone, report, tell)
         _withdraw(workspace, report, known)
     return report
 
@@ -147,8 +148,7 @@ def _record(snapshots: Snapshots, request: Request, descent: Descent) -> Tombsto
     """Write the tombstone, unless earlier ones say it all."""
     new = _tombstone(request, descent)
     for one in read_tombstones(snapshots):
-        same = set(new.documents) <= set(one.documents) and set(new.urls) <= set(one.urls)
-        if same and set(new.found) <= set(one.found) and set(new.assets) <= set(one.assets):
+        if one.covers(new):
             return one
     add_tombstone(snapshots, new)
     return new
@@ -224,7 +224,7 @@ def _erase(
     current = {one.ref for one in _current_releases(snapshots)}
     wanted = TakenDown(frozenset((*request.documents, *tombstone.found)), request.urls)
     report.held = []
-    for holder in find_descent(snapshots, wanted).holders:
+    for holder in find_descent(snapshots, wanted, tombstone.rows).holders:
         m = holder.manifest
         held = Held(m.asset, m.partition, m.snapshot_id)
         report.held.append(held)
@@ -236,13 +236,23 @@ def _erase(
         held.erased = True
 
 
+def _erase_leftovers(workspace: Workspace, tombstone: Tombstone, report: Report, tell: Callable[[str], None]) -> None:
+    """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
+    for asset, partition in tombstone.assets:
+        for waste in find_leftovers(workspace.snapshots, asset.split("/")[0], partition):
+            if clear(workspace.snapshots, waste):
+                tell(f"erasing {waste.folder}: {waste.kind}")
+                report.erased_bytes += waste.bytes
+    shutil.rmtree(workspace.scratch, ignore_errors=True)
+
+
 def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[DatasetSpec, Path]]) -> None:
-    """Remove the erased releases from where they were published."""
+    """Remove releases that were erased, now or before, from where they were published."""
     erased: dict[str, list[str]] = {}
-    for one in report.held:
-        if one.erased and kind_of(one.asset) == "release":
-            erased.setdefault(one.asset.split("/")[0], []).append(one.snapshot)
-    for dataset, versions in erased.items():
+    for asset, partition in workspace.snapshots.assets():
+        if kind_of(asset) == "release":
+            erased.setdefault(asset.split("/")[0], []).extend(_taken_down(workspace.snapshots, asset, partition))
+    for dataset, versions in ((dataset, versions) for dataset, versions in erased.items() if versions):
         try:
             spec, base = known.get(dataset) or find_dataset(dataset, workspace)
         except SynthError as error:
@@ -250,3 +260,11 @@ def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[Da
             continue
         for what, problem in withdraw(spec.release.publish, base, versions):
             report.withdrawn.append(what) if problem is None else report.problems.append(f"{what}: {problem}")
+
+
+def _taken_down(snapshots: Snapshots, asset: str, partition: str | None) -> Iterator[str]:
+    """Ids of an asset's versions that takedowns have erased."""
+    for snapshot_id in dict.fromkeys(record.snapshot_id for record in snapshots.history(asset, partition)):
+        found = snapshots.recall(asset, partition, snapshot_id)
+        if found is not None and found.removal is not None and found.removal.why == "taken_down":
+            yield snapshot_id

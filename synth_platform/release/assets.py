@@ -62,9 +62,16 @@ def release_asset(
         "gates": {key: [str(gate) for gate in some] for key, some in gates.items()},
     }
 
+    def is_as_wanted(made: Snapshot) -> bool:
+        m = made.manifest
+        return m.code_version == CODE_VERSION and all(m.settings.get(name) == one for name, one in settings.items())
+
+    def patch_of(workspace: Workspace, partition: str | None, mixed: Snapshot) -> Patch | None:
+        return find_patch(workspace.snapshots, asset, findings, partition, mixed.ref, is_as_wanted)
+
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
-        patch = find_patch(run.workspace.snapshots, asset, findings, run.partition, mixed.ref)
+        patch = patch_of(run.workspace, run.partition, mixed)
         if patch is None:
             for rows in release_rows(mixed.batches("mixture")):
                 run.writer.write(TABLE, rows)
@@ -86,7 +93,7 @@ def release_asset(
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.head(mixture.asset, partition)
-        patch = find_patch(workspace.snapshots, asset, findings, partition, mixed.ref) if mixed else None
+        patch = patch_of(workspace, partition, mixed) if mixed else None
         return Stage(
             also=_made_of(patch),
             asset=asset,
@@ -112,7 +119,7 @@ def release_asset(
     return stage_asset(dataset, spec, build, _describe)
 
 
-def published_asset(dataset: DatasetContext, release: ReleaseSpec, released: Upstream) -> dg.AssetsDefinition:
+def published_asset(dataset: DatasetContext, release: ReleaseSpec, released: Upstream) -> StageAsset:
     """`<dataset>/published`: the release at every destination of the spec, verified there.
 
     Args:

@@ -26,6 +26,8 @@ _TRIES = 4
 _FIRST_PAUSE = 1.0
 _BRANCH = "main"
 _TITLE = "Version "
+_TAG = "v-"
+_CUT = "cut-"
 _BLOCK_BYTES = 1 << 20
 _OWN_FILES = frozenset({".gitattributes"})
 """Files that the hub itself puts into a repository."""
@@ -95,13 +97,34 @@ class Hub:
                 raise StorageError(f"{path} is not what was sent", where=self.name, fix="publish it again")
 
     def _withdraw(self, version_id: str) -> bool:
-        refs = self._api.list_repo_refs(self._spec.repo, repo_type="dataset")
-        there = any(tag.name == _tag(version_id) for tag in refs.tags)
-        if there:
-            self._api.delete_tag(self._spec.repo, tag=_tag(version_id), repo_type="dataset")
-        title = self._api.list_repo_commits(self._spec.repo, repo_type="dataset")[0].title
-        self._api.super_squash_history(self._spec.repo, branch=_BRANCH, commit_message=title, repo_type="dataset")
-        return there
+        api, repo = self._api, self._spec.repo
+        refs = api.list_repo_refs(repo, repo_type="dataset")
+        tags = {tag.name for tag in refs.tags}
+        if _tag(version_id) not in tags:
+            return False
+        cut = {branch.name.removeprefix(_CUT) for branch in refs.branches if branch.name.startswith(_CUT)}
+        for tag in sorted((tags | cut) - {_tag(version_id)}):
+            if tag.startswith(_TAG):
+                self._cut_history(tag, begun=tag in cut, tagged=tag in tags)
+        title = api.list_repo_commits(repo, repo_type="dataset")[0].title
+        api.super_squash_history(repo, branch=_BRANCH, commit_message=title, repo_type="dataset")
+        api.delete_tag(repo, tag=_tag(version_id), repo_type="dataset")  # last: it says that there is work left
+        return True
+
+    def _cut_history(self, tag: str, *, begun: bool, tagged: bool) -> None:
+        """Give a tag a commit without parents: through them what is withdrawn could still be read.
+
+        Meanwhile a branch holds the tag's place.
+        """
+        api, repo = self._api, self._spec.repo
+        branch, title = f"{_CUT}{tag}", f"{_TITLE}{tag.removeprefix(_TAG)}"
+        if not begun:
+            api.create_branch(repo, branch=branch, revision=tag, repo_type="dataset")
+        api.super_squash_history(repo, branch=branch, commit_message=title, repo_type="dataset")
+        if tagged:
+            api.delete_tag(repo, tag=tag, repo_type="dataset")
+        api.create_tag(repo, tag=tag, revision=branch, repo_type="dataset")
+        api.delete_branch(repo, branch=branch, repo_type="dataset")
 
     def _tree(self, revision: str) -> Iterator[RepoFile]:
         found = self._api.list_repo_tree(self._spec.repo, repo_type="dataset", revision=revision, recursive=True)
@@ -160,4 +183,4 @@ def _sha256(path: Path) -> str:
 
 
 def _tag(version_id: str) -> str:
-    return f"v-{version_id}"
+    return f"{_TAG}{version_id}"

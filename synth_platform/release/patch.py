@@ -1,6 +1,6 @@
 """A patch of a release: the same rows without those that something speaks against since it was made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,8 @@ class Patch:
 
     Args:
         replaced: the release that it replaces.
-        findings: what speaks against rows of it: a scan that found test items, a takedown, or both.
+        findings: what speaks against rows of it: a scan that found test items, a takedown, or both. None: the same
+            rows are released anew.
     """
 
     replaced: Snapshot
@@ -27,6 +28,8 @@ class Patch:
     @cached_property
     def removed(self) -> tuple[str, ...]:
         """Ids of the rows that the patch leaves out."""
+        if not self.findings:
+            return ()
         rows = pl.concat([rows_against(one) for one in self.findings]).unique().sort("id").collect()
         return tuple(rows["id"])
 
@@ -41,20 +44,39 @@ class Patch:
 
     def describe(self) -> str:
         """One sentence for the card."""
-        said = "; ".join(_describe(one) for one in self.findings)
+        said = "; ".join(_describe(one) for one in self.findings) or "its rows are the same"
         return f"This version replaces {self.replaced.manifest.snapshot_id}: {said}."
 
 
 def find_patch(
-    snapshots: Snapshots, release_asset: str, finding_assets: Sequence[str], partition: str | None, mixture: InputRef
+    snapshots: Snapshots,
+    release_asset: str,
+    finding_assets: Sequence[str],
+    partition: str | None,
+    mixture: InputRef,
+    is_as_wanted: Callable[[Snapshot], bool],
 ) -> Patch | None:
-    """The patch that the current release of this mixture needs, or is; None: the mixture is right as it is."""
+    """The patch that the current release of this mixture needs, or is; None: the mixture is right as it is.
+
+    Args:
+        snapshots: all versions.
+        release_asset: the release.
+        finding_assets: assets that may speak against its rows.
+        partition: the cycle.
+        mixture: what is released.
+        is_as_wanted: whether a release was made by the settings of today.
+    """
     release = snapshots.head(release_asset, partition)
     if release is None or input_of(release, "mixture") != mixture:
         return None
     heads = [snapshots.head(asset, partition) for asset in finding_assets]
     findings = tuple(one for one in heads if one is not None and speaks_against(one, release))
-    return Patch(release, findings) if findings else _made_by(snapshots, release)
+    if findings:
+        return Patch(release, findings)
+    made_by = _made_by(snapshots, release)
+    if made_by is not None and made_by.replaced.removal is not None and not is_as_wanted(release):
+        return Patch(release, ())  # the rows that it was made from are gone
+    return made_by
 
 
 def speaks_against(finding: Snapshot, release: Snapshot) -> bool:

@@ -97,9 +97,9 @@ def _release(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation:
     replaced = snapshots.require(refs["release"])
     if replaced.removal is not None:
         return _counted(replaced, snapshot)
-    findings = [snapshots.require(refs[kind]) for kind in FINDINGS if kind in refs]
-    against = pl.concat([rows_against(one) for one in findings])
-    wanted = replaced.scan().join(against, on="id", how="anti")
+    wanted = replaced.scan()
+    for ref in (refs[kind] for kind in FINDINGS if kind in refs):
+        wanted = wanted.join(rows_against(snapshots.require(ref)), on="id", how="anti")
     return reconcile(wanted, snapshot.scan(), parent="id", child="id")
 
 

@@ -1,6 +1,6 @@
 """Everything that was made of some documents, in every version of every dataset."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -33,8 +33,17 @@ class Descent:
     assets: tuple[tuple[str, str | None], ...]
 
 
-def find_descent(snapshots: Snapshots, wanted: TakenDown) -> Descent:
-    """Look for documents, and what was made of them, in all versions, current or not."""
+def find_descent(
+    snapshots: Snapshots, wanted: TakenDown, known: Mapping[str, Collection[str]] | None = None
+) -> Descent:
+    """Look for documents, and what was made of them, in all versions, current or not.
+
+    Args:
+        snapshots: all versions.
+        wanted: the documents.
+        known: ids of rows by stage that were made of them in versions that may be gone by now.
+    """
+    known = known or {}
     by_kind: dict[str, list[Snapshot]] = {}
     for snapshot in snapshots.all():
         by_kind.setdefault(kind_of(snapshot.manifest.asset) or "", []).append(snapshot)
@@ -42,9 +51,9 @@ def find_descent(snapshots: Snapshots, wanted: TakenDown) -> Descent:
     rows: dict[str, frozenset[str]] = {}
     parents = documents
     for kind, column in _MADE_OF:
-        parents = rows[kind] = _ids(by_kind.get(kind, ()), column, parents)
+        parents = rows[kind] = _ids(by_kind.get(kind, ()), column, parents).union(known.get(kind, ()))
     for kind in _FINAL:
-        rows[kind] = _ids(by_kind.get(kind, ()), "document_id", documents)
+        rows[kind] = _ids(by_kind.get(kind, ()), "document_id", documents).union(known.get(kind, ()))
     names = documents.union(*rows.values())
     holders = tuple(_holders([one for some in by_kind.values() for one in some], names))
     return Descent(documents, rows, holders, tuple(_documents_assets(holders)))

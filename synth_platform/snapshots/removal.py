@@ -4,7 +4,6 @@ The record of the removal is written first, then the manifest goes, then the par
 not there at all, whenever the process dies, and what is left over is found by its record.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -37,19 +36,6 @@ def remove(
     finish_removal(snapshots, snapshot.folder)
     snapshots.forget(snapshot)
     return size_of(snapshot)
-
-
-def half_removed(snapshots: Snapshots, prefix: str = "") -> Iterator[str]:
-    """Folders with a record of removal and no manifest in which files are left: the remover died."""
-    names: dict[str, set[str]] = {}
-    for path in snapshots.store.files(prefix):
-        folder, _, name = path.rpartition("/")
-        names.setdefault(folder, set()).add(name)
-    for folder, inside in names.items():
-        if REMOVAL_FILE in inside and MANIFEST_FILE not in inside:
-            below = any(len(more) for other, more in names.items() if other.startswith(f"{folder}/"))
-            if below or len(inside) > 1:
-                yield folder
 
 
 def finish_removal(snapshots: Snapshots, folder: str) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
@@ -105,8 +105,20 @@ def find_waste(
     for key, folder in sorted(folders.items(), key=lambda one: (one[0][0], one[0][1] or "", one[0][2])):
         rule = retention.get(_dataset(key[:2]), RetentionSpec())
         if not dataset or _dataset(key[:2]) == dataset:
-            found += _waste_of(key, folder, manifests.get(key), key in needed, rule, now)
+            grace = timedelta(days=rule.unfinished_days)
+            found += _waste_of(key, folder, manifests.get(key), key in needed, grace, now)
     return found
+
+
+def find_leftovers(snapshots: Snapshots, dataset: str, partition: str | None) -> list[Waste]:
+    """What a cycle of a dataset has beside finished versions: work that was begun, and strays; however young."""
+    now = datetime.now(UTC)
+    return [
+        waste
+        for key, folder in _folders(snapshots, dataset).items()
+        if key[1] == partition
+        for waste in _waste_of(key, folder, _manifest(snapshots, key), True, timedelta(0), now)
+    ]
 
 
 def reachable(roots: Iterable[Key], inputs: Mapping[Key, Sequence[InputRef]]) -> set[Key]:
@@ -147,9 +159,9 @@ def folder_of(key: Key) -> str:
     return f"{asset}/{partition or UNPARTITIONED}/{snapshot_id}"
 
 
-def _folders(snapshots: Snapshots) -> dict[Key, _Folder]:
+def _folders(snapshots: Snapshots, prefix: str = "") -> dict[Key, _Folder]:
     found: dict[Key, _Folder] = {}
-    for entry in snapshots.store.entries(""):
+    for entry in snapshots.store.entries(prefix):
         parts = entry.path.split("/")
         at = next((n for n, part in enumerate(parts) if n > 2 and _ID.fullmatch(part)), None)
         if at is not None and at < len(parts) - 1:
@@ -193,9 +205,8 @@ def _kept_by_rule(
 
 
 def _waste_of(
-    key: Key, folder: _Folder, manifest: Manifest | None, needed: bool, rule: RetentionSpec, now: datetime
+    key: Key, folder: _Folder, manifest: Manifest | None, needed: bool, grace: timedelta, now: datetime
 ) -> Iterator[Waste]:
-    grace = timedelta(days=rule.unfinished_days)
     if MANIFEST_FILE in folder.files and manifest is not None:
         if not needed:
             yield Waste("version", key, "past the retention, and nothing that is kept was made from it", folder.bytes)

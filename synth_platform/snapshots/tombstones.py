@@ -39,6 +39,13 @@ class Tombstone(BaseModel, extra="forbid", frozen=True):
         """Whether a row was taken down by this."""
         return row_id in self.documents or row_id in self.found or any(row_id in ids for ids in self.rows.values())
 
+    def covers(self, other: "Tombstone") -> bool:
+        """Whether this says all that another would say."""
+        lists = ("documents", "urls", "found", "assets")
+        return all(set(getattr(other, name)) <= set(getattr(self, name)) for name in lists) and all(
+            set(ids) <= set(self.rows.get(stage, ())) for stage, ids in other.rows.items()
+        )
+
 
 @dataclass(frozen=True)
 class TakenDown:

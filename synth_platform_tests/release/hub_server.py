@@ -23,6 +23,7 @@ class Commit:
     title: str
     files: dict[str, str]
     """Path to the sha256 of its bytes."""
+    parent: str | None
 
 
 @dataclass
@@ -32,7 +33,8 @@ class HubState:
     url: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     large: set[str] = field(default_factory=set)
-    commits: list[Commit] = field(default_factory=list)
+    commits: dict[str, Commit] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     repo: dict[str, Any] | None = None
     uploads: int = 0
@@ -42,8 +44,25 @@ class HubState:
     requests: list[str] = field(default_factory=list)
 
     def revision(self, name: str) -> Commit:
-        wanted = self.tags.get(name, name)
-        return next((one for one in self.commits if one.oid == wanted), self.commits[-1])
+        return self.commits[self.branches.get(name) or self.tags.get(name) or name]
+
+    def history(self, name: str = "main") -> Iterator[Commit]:
+        """The commits of a branch or tag, newest first."""
+        oid: str | None = self.revision(name).oid
+        while oid is not None:
+            yield self.commits[oid]
+            oid = self.commits[oid].parent
+
+    def reachable(self) -> set[str]:
+        """Titles of all commits that somebody can still read."""
+        return {one.title for name in (*self.branches, *self.tags) for one in self.history(name)}
+
+    def add(self, branch: str, title: str, files: dict[str, str], parent: str | None) -> Commit:
+        """A new commit at the head of a branch."""
+        oid = hashlib.sha1(f"{len(self.commits)} {title}".encode()).hexdigest()
+        self.commits[oid] = Commit(oid, title, files, parent)
+        self.branches[branch] = oid
+        return self.commits[oid]
 
     def content(self, name: str = "main") -> dict[str, bytes]:
         return {path: self.objects[oid] for path, oid in self.revision(name).files.items()}
@@ -122,13 +141,17 @@ def _answer(state: HubState, method: str, path: str, body: bytes) -> tuple[int, 
     answer = {
         ("GET", "revision"): lambda: {"id": "owner/name", "sha": state.revision(rest).oid},
         ("GET", "tree"): lambda: _tree(state, rest),
-        ("GET", "commits"): lambda: [_described(one) for one in reversed(state.commits)],
+        ("GET", "commits"): lambda: [_described(one) for one in state.history(rest)],
         ("GET", "refs"): lambda: _refs(state),
         ("POST", "preupload"): lambda: _preupload(json.loads(body)),
-        ("POST", "commit"): lambda: _commit(state, body),
+        ("POST", "commit"): lambda: _commit(state, rest, body),
         ("POST", "tag"): lambda: state.tags.setdefault(json.loads(body)["tag"], state.revision(rest).oid),
         ("DELETE", "tag"): lambda: state.tags.pop(rest),
-        ("POST", "super-squash"): lambda: _squash(state, json.loads(body)["message"]),
+        ("POST", "branch"): lambda: state.branches.setdefault(
+            rest, state.revision(json.loads(body)["startingPoint"]).oid
+        ),
+        ("DELETE", "branch"): lambda: state.branches.pop(rest),
+        ("POST", "super-squash"): lambda: _squash(state, rest, json.loads(body)["message"]),
     }.get((method, what))
     return (200, answer()) if answer else (404, {"error": f"{method} {path}"})
 
@@ -137,7 +160,7 @@ def _create(state: HubState, asked: dict[str, Any]) -> tuple[int, Any]:
     known = state.repo is not None
     if not known:
         state.repo = asked
-        state.commits.append(Commit("0" * 40, "initial commit", {".gitattributes": _keep(state, b"*.parquet")}))
+        state.add("main", "initial commit", {".gitattributes": _keep(state, b"*.parquet")}, None)
     return (409 if known else 200), {"url": f"{state.url}/datasets/owner/name"}
 
 
@@ -171,8 +194,8 @@ def _preupload(asked: dict[str, Any]) -> dict[str, Any]:
     return {"files": [one(file) for file in asked["files"]]}
 
 
-def _commit(state: HubState, body: bytes) -> dict[str, Any]:
-    files, title = dict(state.commits[-1].files), ""
+def _commit(state: HubState, branch: str, body: bytes) -> dict[str, Any]:
+    files, title = dict(state.revision(branch).files), ""
     for line in body.splitlines():
         entry = json.loads(line)
         value = entry["value"]
@@ -185,8 +208,7 @@ def _commit(state: HubState, body: bytes) -> dict[str, Any]:
             files[value["path"]] = value["oid"]
         elif entry["key"] == "deletedFile":
             del files[value["path"]]
-    oid = hashlib.sha1(f"{len(state.commits)}{title}".encode()).hexdigest()
-    state.commits.append(Commit(oid, title, files))
+    oid = state.add(branch, title, files, state.branches[branch]).oid
     return {"commitUrl": f"{state.url}/datasets/owner/name/commit/{oid}", "commitOid": oid}
 
 
@@ -208,11 +230,9 @@ def _described(commit: Commit) -> dict[str, Any]:
 
 def _refs(state: HubState) -> dict[str, Any]:
     tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": oid} for name, oid in state.tags.items()]
-    head = {"name": "main", "ref": "refs/heads/main", "targetCommit": state.commits[-1].oid}
-    return {"branches": [head], "converts": [], "tags": tags}
+    heads = [{"name": one, "ref": f"refs/heads/{one}", "targetCommit": oid} for one, oid in state.branches.items()]
+    return {"branches": heads, "converts": [], "tags": tags}
 
 
-def _squash(state: HubState, title: str) -> None:
-    tagged = [one for one in state.commits[:-1] if one.oid in state.tags.values()]
-    last = state.commits[-1]
-    state.commits[:] = [*tagged, Commit(last.oid, title, last.files)]
+def _squash(state: HubState, branch: str, title: str) -> None:
+    state.add(branch, title, dict(state.revision(branch).files), None)
