@@ -17,7 +17,8 @@ def with_quality_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSp
 
     Args:
         spec: the dataset.
-        changes: ``quality.RECIPE.LIMIT=VALUE``, the value as in YAML; a ``*`` for the recipe means all of them.
+        changes: ``quality.RECIPE.LIMIT=VALUE``, the value as in YAML; a ``*`` for the recipe means all of them. A limit
+            inside another has a dot: ``support.similarity``.
 
     Raises:
         SpecError: a change cannot be read, or is none of limits that stored generations can be judged by.
@@ -25,7 +26,7 @@ def with_quality_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSp
     attributes = spec.model_dump(exclude_unset=True)
     for change in changes:
         for recipe, limit, value in _read(change, [recipe.name for recipe in spec.recipes]):
-            attributes.setdefault("quality", {}).setdefault(recipe, {})[limit] = value
+            _put(attributes, ("quality", recipe, *limit.split(".")), value)
     try:
         return DatasetSpec.model_validate(attributes)
     except ValidationError as error:
@@ -33,9 +34,19 @@ def with_quality_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSp
         raise SpecError("the changed spec is not valid:\n  " + "\n  ".join(problems), where="--what-if") from None
 
 
+def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set a value inside nested mappings; those that are missing are made."""
+    *outer, last = path
+    for name in outer:
+        held = values.get(name)
+        values[name] = held if isinstance(held, dict) else {}
+        values = values[name]
+    values[last] = value
+
+
 def _read(change: str, recipes: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
     key, equals, text = change.partition("=")
-    parts = key.strip().split(".")
+    parts = key.strip().split(".", 2)
     if not equals or len(parts) != 3 or parts[0] != "quality":
         raise SpecError(
             f"{change!r} is no change of a limit",

@@ -15,6 +15,7 @@ from synth_platform.quality.judge import judge
 from synth_platform.quality.profile import count_reasons
 from synth_platform.quality.remeasure import (
     MEASURED,
+    encoder_of,
     find_measured,
     limits_of,
     measured_digest,
@@ -44,11 +45,12 @@ def quality_asset(
 
     def work(run: StageRun) -> None:
         asked, made = run.inputs[prompts.asset], run.inputs[generations.asset]
-        measured = measured_digest(recipe, privacy, asked, made)
+        encoder = encoder_of(recipe, limits, run.workspace.encoders, run.log)
+        measured = measured_digest(recipe, privacy, asked, made, encoder)
         known = find_measured(run.workspace.snapshots, asset, run.partition, measured)
         if known is not None:
             run.log(f"Judging the metrics of {known.manifest.snapshot_id} anew: nothing has to be measured again")
-        for metrics in metrics_of(recipe, privacy, asked, made, known):
+        for metrics in metrics_of(recipe, privacy, asked, made, encoder, known):
             rows = judge(metrics, limits, privacy.output).match_to_schema(QUALITY)
             run.writer.write("quality", rows)
             run.writer.count(
@@ -60,13 +62,14 @@ def quality_asset(
         run.writer.detail(**{MEASURED: measured})
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
+        encoder = encoder_of(recipe, limits, workspace.encoders)
         return Stage(
             asset=asset,
             code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
             settings={
                 "quality": limits.model_dump(mode="json"),
                 "privacy": privacy.output,
-                **measured_settings(recipe, privacy),
+                **measured_settings(recipe, privacy, encoder),
             },
             upstreams=(prompts, generations),
             tables={"quality": QUALITY},

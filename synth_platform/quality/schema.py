@@ -40,6 +40,9 @@ METRICS = pl.Schema(
         "kept_names": pl.Float64(),
         "invented": pl.List(pl.String()),
         "personal_data": pl.List(pl.String()),
+        "sentence_support": pl.List(pl.Float64()),
+        "least_support": pl.Float64(),
+        "least_supported": pl.String(),
         "steps": pl.Int64(),
         "wrong_steps": pl.Int64(),
         "unexplained_numbers": pl.Int64(),
@@ -51,8 +54,20 @@ METRICS = pl.Schema(
     }
 )
 """What the detectors measure. Null where there is no text; of arithmetic where nothing is computed, of facts where the
-source knows none. ``personal_data`` names the kind of each finding; ``invented`` shows the first numbers, dates, units
-and names that the source does not have."""
+source knows none, of support where no spec asks for it. ``personal_data`` names the kind of each finding; ``invented``
+shows the first numbers, dates, units and names that the source does not have, ``least_supported`` a sentence."""
 
-QUALITY = pl.Schema({"generation_id": pl.String(), **METRICS, "verdict": pl.String(), "reasons": pl.List(pl.String())})
-"""``verdict`` is ``accepted`` or ``rejected``; ``reasons`` is empty exactly for accepted rows."""
+SUPPORT = ("sentence_support", "least_support", "least_supported")
+"""Metrics that need a sentence encoder."""
+
+QUALITY = pl.Schema(
+    {
+        "generation_id": pl.String(),
+        **METRICS,
+        "support": pl.Float64(),
+        "verdict": pl.String(),
+        "reasons": pl.List(pl.String()),
+    }
+)
+"""``support`` is the share of sentences as near to the source as the spec's similarity asks for. ``verdict`` is
+``accepted`` or ``rejected``; ``reasons`` is empty exactly for accepted rows."""

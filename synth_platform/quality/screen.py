@@ -6,17 +6,19 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.encoder import Encode
 from synth_platform.parallel import in_parallel, text_blocks
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.protect import DEFAULT_PRIVACY, find_kinds
 from synth_platform.progress import track
 from synth_platform.quality.conformance import Rule
 from synth_platform.quality.detectors import DETECTORS, Rows
+from synth_platform.quality.detectors.support import measure_support
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.rows import with_prompts
-from synth_platform.quality.schema import METRICS
+from synth_platform.quality.schema import METRICS, SUPPORT
 
-SCREEN_VERSION = "2"
+SCREEN_VERSION = "3"
 """Raise it when what is measured changes: metrics that an older version measured are then not used again."""
 _BLOCK_BYTES = 1_500_000
 
@@ -28,6 +30,7 @@ def screen(
     rule: Rule,
     computes: bool = False,
     privacy: PrivacySpec = DEFAULT_PRIVACY,
+    encode: Encode | None = None,
     total: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """``generation_id`` and the columns of `METRICS` for each generation, in their order.
@@ -38,6 +41,7 @@ def screen(
         rule: what is wrong with the form of an answer.
         computes: whether the recipe's answers may compute numbers.
         privacy: how personal data is looked for.
+        encode: sentence encoder that tells what the source supports; None: that is not measured.
         total: number of generations, for the progress.
 
     Raises:
@@ -47,14 +51,19 @@ def screen(
     with track("quality", total) as task:
         blocks = text_blocks(made, "text", "source_text", size=_BLOCK_BYTES)
         for block, measured in in_parallel(
-            lambda rows: measure(rows, rule, computes=computes, privacy=privacy), blocks
+            lambda rows: measure(rows, rule, computes=computes, privacy=privacy, encode=encode), blocks
         ):
             yield measured
             task.advance(block.height)
 
 
 def measure(
-    frame: pl.DataFrame, rule: Rule, *, computes: bool = False, privacy: PrivacySpec = DEFAULT_PRIVACY
+    frame: pl.DataFrame,
+    rule: Rule,
+    *,
+    computes: bool = False,
+    privacy: PrivacySpec = DEFAULT_PRIVACY,
+    encode: Encode | None = None,
 ) -> pl.DataFrame:
     """``generation_id`` and the columns of `METRICS` for a block of generations beside their prompts."""
     rows = Rows(frame, computes)
@@ -63,6 +72,7 @@ def measure(
         columns |= detector(rows)
     columns |= _facts(rows)
     columns["personal_data"] = find_kinds(rows.texts, privacy)
+    columns |= dict.fromkeys(SUPPORT, [None] * rows.height) if encode is None else measure_support(rows, encode)
     measured = frame.select("generation_id", "status").with_columns(
         pl.Series(name, values, dtype=METRICS[name], strict=False) for name, values in columns.items()
     )
