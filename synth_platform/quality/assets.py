@@ -81,7 +81,8 @@ def quality_asset(
         asset,
         (prompts, generations),
         description=f"Each generation of `{recipe.name}` judged: form `{form}`, what is left of prompts and chats,"
-        " repetition, copying, language, arithmetic, and numbers, dates, units and names against the source.",
+        " repetition, copying, language, arithmetic, and numbers, dates, units, names and, where asked, sentences against the"
+        " source.",
         kinds={"polars", "parquet"},
         code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
     )
@@ -144,6 +145,7 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
     counts = snapshot.manifest.counts
     reasons = count_reasons(snapshot.scan())
     lengths = snapshot.scan().select("length_ratio").drop_nulls().collect()["length_ratio"].to_list()
+    support = snapshot.scan().select(pl.col("support").mean()).collect().item()
     described: dict[str, object] = {
         "acceptance": counts.get("accepted", 0) / max(snapshot.manifest.rows, 1),
         "rejected_by_reason": dg.MetadataValue.json(reasons),
@@ -156,6 +158,8 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
     stated = counts.get("facts_correct", 0) + counts.get("facts_wrong", 0)
     if stated:
         described["fact_accuracy"] = counts["facts_correct"] / stated
+    if support is not None:
+        described["support"] = support
     return described
 
 
