@@ -81,8 +81,8 @@ def quality_asset(
         asset,
         (prompts, generations),
         description=f"Each generation of `{recipe.name}` judged: form `{form}`, what is left of prompts and chats,"
-        " repetition, copying, language, arithmetic, and numbers, dates, units, names and, where asked, sentences against the"
-        " source.",
+        " repetition, copying, language, arithmetic, and numbers, dates, units, names and, where asked, sentences"
+        " against the source.",
         kinds={"polars", "parquet"},
         code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
     )

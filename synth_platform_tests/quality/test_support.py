@@ -1,5 +1,6 @@
 """Support by the source: what is a sentence, how near it is to the source, and what that decides."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,6 +54,7 @@ def measured(*texts: str, source: str = SOURCE, computes: bool = False, encode: 
     [
         ("It rained all day. It stopped at night.", ["It rained all day.", "It stopped at night."]),
         ("Dr. J. Ash came at 3.5 km, e.g. by bus.", ["Dr. J. Ash came at 3.5 km, e.g. by bus."]),
+        ("They met in May. J. Ash of Ulm won.", ["They met in May.", "J. Ash of Ulm won."]),
         ("“They came in May.” She left in June.", ["“They came in May.”", "She left in June."]),
         ("A line that goes on\nin the next one.", ["A line that goes on in the next one."]),
         ("# How the bridge was built\nMonks built it in stone.", ["Monks built it in stone."]),
@@ -84,6 +86,14 @@ def test_a_source_keeps_its_headings_short_sentences_and_code() -> None:
 def test_long_sentences_are_cut_in_pieces_of_like_length() -> None:
     pieces = statements(" ".join(f"w{number}" for number in range(130)))
     assert [len(piece.split()) for piece in pieces] == [44, 44, 42]
+
+
+@pytest.mark.parametrize("part", ["-", "- ", "_", "[", "A. ", "|", "```\n", "*", "x ", "| - "])
+def test_monotonous_texts_take_no_longer(part: str) -> None:
+    text = part * 100_000 + "x"
+    started = time.monotonic()
+    statements(text)
+    assert time.monotonic() - started < 5
 
 
 @settings(deadline=None)

@@ -13,20 +13,21 @@ _LONGEST = 60
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n?(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _WRAP = re.compile(r"(?<=[^\s.!?:;|])[ \t]*\n[ \t]*(?=[a-z\u00df-\u00f6\u00f8-\u00ff])")
 """A line break inside a sentence, as in texts of a fixed width."""
-_RULE = re.compile(r"[\s|:=*_-]*(?:[=*_-]{3}|-[\s:]*\||\|[\s:]*-)[\s|:=*_-]*")
+_RULE, _RULE_SIGNS = re.compile(r"[=*_-]{3}|-[\s:]*\||\|[\s:]*-"), " \t|:=*_-"
 """What parts a table's header from its rows, a heading from its text, or a part from the next."""
 _MARKER = re.compile(r"[\s>#]*(?:(?:[-*+\u2022]|\d{1,3}[.)])\s+)?")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_MARKUP = re.compile(r"\*+|`+|(?<!\w)_+|_+(?!\w)")
+_LINK = re.compile(r"!?\[([^\]]{0,300})\]\([^)]{0,500}\)")
+_MARKUP = re.compile(r"\*+|`+|(?<!\w)_++|(?<!_)_++(?!\w)")
 _BOLD_LINE = re.compile(r"\s*(\*\*|__)[^*_]+\1:?\s*")
 _CELLS = re.compile(r"(?<!\\)\|")
 _END = re.compile(
     r"(?<=[.!?])[\"'\u2019\u201d\u00bb)\]]*\s+(?=[^\W_a-z]|[\"'\u2018\u201c\u00ab(\[])|(?<=[\u3002\uff01\uff1f])"
 )
 _NO_END = re.compile(
-    r"(?:^|[\s(])(?:[^\W\d_]|mr|mrs|ms|dr|prof|st|vs|cf|fig|vol|approx|e\.g|i\.e|u\.s|u\.k|nr|ca|bzw)\.$", re.IGNORECASE
+    r"(?<![^\s(])(?:[^\W\d_]|mr|mrs|ms|dr|prof|st|vs|cf|fig|vol|approx|e\.g|i\.e|u\.s|u\.k|nr|ca|bzw)\.$", re.IGNORECASE
 )
 """An abbreviation or an initial, whose full stop ends no sentence."""
+_ABBREVIATION = 8
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 """A word, or a character where there are no blanks between words."""
 
@@ -58,17 +59,17 @@ def _units(text: str) -> Iterator[tuple[list[str], bool]]:
     for line, after in pairwise([*lines, ""]):
         if not line.strip():
             in_table = False
-        elif _RULE.fullmatch(line):
+        elif _is_rule(line):
             in_table = in_table or "|" in line
-        elif in_table or line.lstrip().startswith("|") or ("|" in line and "|" in after and _underlined(after)):
-            yield _cut(_row(line)), _underlined(after)
+        elif in_table or line.lstrip().startswith("|") or ("|" in line and "|" in after and _is_rule(after)):
+            yield _cut(_row(line)), _is_rule(after)
         else:
-            heading = line.lstrip().startswith("#") or bool(_BOLD_LINE.fullmatch(line)) or _underlined(after)
+            heading = line.lstrip().startswith("#") or bool(_BOLD_LINE.fullmatch(line)) or _is_rule(after)
             yield [piece for sentence in _split(_plain(line)) for piece in _cut(sentence)], heading
 
 
-def _underlined(after: str) -> bool:
-    return bool(after.strip() and _RULE.fullmatch(after))
+def _is_rule(line: str) -> bool:
+    return not line.strip(_RULE_SIGNS) and _RULE.search(line) is not None
 
 
 def _row(line: str) -> str:
@@ -92,7 +93,7 @@ def _end_of_marker(line: str) -> int:
 def _split(line: str) -> Iterator[str]:
     start = 0
     for end in _END.finditer(line):
-        if not _NO_END.search(line, start, end.start()):
+        if not _NO_END.search(line, max(start, end.start() - _ABBREVIATION), end.start()):
             yield line[start : end.end()].strip()
             start = end.end()
     yield line[start:].strip()
