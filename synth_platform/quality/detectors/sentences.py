@@ -28,6 +28,7 @@ _NO_END = re.compile(
 )
 """An abbreviation or an initial, whose full stop ends no sentence."""
 _ABBREVIATION = 8
+"""Characters before a blank that may be one."""
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 """A word, or a character where there are no blanks between words."""
 

@@ -26,8 +26,8 @@ def measure_support(rows: Rows, encode: Encode) -> Mapping[str, Any]:
         rows: a block of generations.
         encode: the sentence encoder; it is given each sentence of the block once.
     """
-    pairs = [_sentences(text, source) for text, source in zip(rows.texts, rows.sources, strict=True)]
-    pairs = [((), ()) for _ in pairs] if rows.computes else pairs
+    sources = [""] * rows.height if rows.computes else rows.sources
+    pairs = [_sentences(text, source) for text, source in zip(rows.texts, sources, strict=True)]
     vectors = _Vectors((sentence for pair in pairs for part in pair for sentence in part), encode)
     scores = [_scores(vectors.of(said), vectors.of(known)) if said else None for said, known in pairs]
     return {
