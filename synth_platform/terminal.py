@@ -321,7 +321,7 @@ def show_replays(console: Console, replays: Sequence[Replay]) -> None:
                 console.print(f"{one.recipe}: would be {what}, for example {', '.join(ids)}")
     again = [one.recipe for one in replays if not one.measured]
     if again:
-        console.print(f"measured again, since the detectors or the form changed: {', '.join(again)}")
+        console.print(f"measured again, since the detectors, the form or the encoder changed: {', '.join(again)}")
 
 
 def _changed(before: int, after: int) -> str:

@@ -94,7 +94,13 @@ def test_limits_are_tried_and_changed_without_an_engine(made: Made) -> None:
     changed = with_changes(spec, [f"quality.faq.min_words={limit}"])
     by_recipe = {
         recipe.name: replay(
-            snapshots, "small", None, recipe, changed.quality.get(recipe.name, QualitySpec()), changed.privacy
+            snapshots,
+            "small",
+            None,
+            recipe,
+            changed.quality.get(recipe.name, QualitySpec()),
+            changed.privacy,
+            made.workspace.encoders,
         )
         for recipe in changed.recipes
     }
@@ -145,7 +151,7 @@ def test_the_command_says_what_would_change(made: Made) -> None:
 def test_what_was_never_made_cannot_be_tried(workspace: Workspace, tmp_path: Path, tokenizer_folder: Path) -> None:
     spec = load_spec(write_spec(tmp_path, dataset("http://127.0.0.1:9/v1", tokenizer_folder)))
     with pytest.raises(SynthError, match="has not been materialized yet"):
-        replay(workspace.snapshots, "small", None, spec.recipes[0], QualitySpec(), spec.privacy)
+        replay(workspace.snapshots, "small", None, spec.recipes[0], QualitySpec(), spec.privacy, workspace.encoders)
 
 
 def test_expectations_beside_the_spec_are_checks_that_stop(made: Made) -> None:

@@ -53,6 +53,7 @@ def screen(
                 recipe,
                 changed.quality.get(recipe.name, QualitySpec()),
                 changed.privacy,
+                workspace.encoders,
             )
             for recipe in changed.recipes
         ]

@@ -9,7 +9,6 @@ import polars as pl
 
 from synth_platform.contamination.calibration import load_calibration
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
-from synth_platform.contamination.encoder import Encoder, EncoderFiles, find_encoder
 from synth_platform.contamination.eval_index import INDEX_TABLES, EvalIndex, build_eval_index
 from synth_platform.contamination.evals import benchmark_fingerprint, read_benchmark
 from synth_platform.contamination.origin import found_items, with_origin
@@ -17,6 +16,7 @@ from synth_platform.contamination.releases import REPLACED, ReleaseScanner, newe
 from synth_platform.contamination.report import describe_hits, describe_replaced, hits_by_benchmark, worst_verdicts
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
+from synth_platform.encoder import Encoder, EncoderFiles, find_encoder
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars

@@ -6,11 +6,11 @@ from pydantic import Field, model_validator
 
 from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.presets import PRESETS
+from synth_platform.encoder import EncoderSpec
 from synth_platform.sources.config import Format
 
 Method = Literal["exact", "paraphrase", "code"]
 METHODS: tuple[Method, ...] = get_args(Method)
-DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 
 
 class BenchmarkColumns(StrictModel):
@@ -88,12 +88,9 @@ class ExactSpec(StrictModel):
         return self
 
 
-class ParaphraseSpec(StrictModel):
-    """What counts as a rewording of a test item."""
+class ParaphraseSpec(EncoderSpec):
+    """What counts as a rewording of a test item, and the encoder that judges; a multilingual one finds translations."""
 
-    encoder: str = DEFAULT_ENCODER
-    """A sentence-transformers model: a folder, or a name on the Hugging Face hub. A multilingual one finds
-    translations."""
     calibration: str | None = None
     """File that `synth contamination calibrate` wrote: thresholds and what they find. None: those measured for the
     default encoder."""

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from synth_platform.contamination.calibration import Calibration, calibrate, load_calibration, recall_at
 from synth_platform.contamination.config import BenchmarkSpec, ExactSpec, Method
-from synth_platform.contamination.encoder import Encoder, find_encoder
 from synth_platform.contamination.eval_index import build_eval_index
 from synth_platform.contamination.evals import read_benchmark
-from synth_platform.contamination.paraphrase import Encode, ParaphraseMatcher
+from synth_platform.contamination.paraphrase import ParaphraseMatcher
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.words import split_words
+from synth_platform.encoder import Encode, Encoder, find_encoder
 from synth_platform.errors import SourceError
 from synth_platform.progress import track
 from synth_platform.sources.json_rows import BadRow, parse_row

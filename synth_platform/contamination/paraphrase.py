@@ -4,7 +4,6 @@ Word n-grams cannot see a reworded question (Yang et al. 2023, "Rethinking Bench
 Models with Rephrased Samples"); an encoder alone takes every question of the same kind for the same question.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +13,7 @@ from synth_platform.contamination.agreement import Facts, facts_of, name_agreeme
 from synth_platform.contamination.lexical import LexicalIndex
 from synth_platform.contamination.windows import Windows, make_windows, windows_around
 from synth_platform.contamination.words import Words, split_words
-
-Encode = Callable[[Sequence[str]], np.ndarray]
-"""Texts to unit vectors, float32 (texts, dimensions)."""
+from synth_platform.encoder import Encode
 
 _LEAST_COSINE, _SHORT_COSINE = 0.24, 1.6
 """Least TF-IDF cosine of a window and a segment. Of the labelled rewordings 0.4% have less with their question."""

@@ -18,7 +18,7 @@ def with_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSpec:
     Args:
         spec: the dataset.
         changes: ``quality.RECIPE.LIMIT=VALUE`` or ``privacy.output.ENTITY=POLICY``, the value as in YAML; a ``*`` for
-            the recipe means all of them.
+            the recipe means all of them. A limit inside another has a dot: ``support.similarity``.
 
     Raises:
         SpecError: a change cannot be read, or is none that stored generations can be judged by.
@@ -26,10 +26,7 @@ def with_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSpec:
     attributes = spec.model_dump(exclude_unset=True)
     for change in changes:
         for path, value in _read(change, [recipe.name for recipe in spec.recipes]):
-            place = attributes
-            for key in path[:-1]:
-                place = place.setdefault(key, {})
-            place[path[-1]] = value
+            _put(attributes, path, value)
     try:
         return DatasetSpec.model_validate(attributes)
     except ValidationError as error:
@@ -37,12 +34,22 @@ def with_changes(spec: DatasetSpec, changes: Sequence[str]) -> DatasetSpec:
         raise SpecError("the changed spec is not valid:\n  " + "\n  ".join(problems), where="--what-if") from None
 
 
+def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set a value inside nested mappings; those that are missing are made."""
+    *outer, last = path
+    for name in outer:
+        held = values.get(name)
+        values[name] = held if isinstance(held, dict) else {}
+        values = values[name]
+    values[last] = value
+
+
 def _read(change: str, recipes: Sequence[str]) -> Iterator[tuple[list[str], Any]]:
     """Where in the spec a change goes, and the new value."""
     key, equals, text = change.partition("=")
     path = key.strip().split(".")
     known = path[0] == "quality" or path[:2] == ["privacy", "output"]
-    if not equals or len(path) != 3 or not known:
+    if not equals or len(path) < 3 or not known:
         raise SpecError(
             f"{change!r} is no change of a limit",
             where="--what-if",
@@ -59,4 +66,4 @@ def _read(change: str, recipes: Sequence[str]) -> Iterator[tuple[list[str], Any]
     if path[1] != _EVERY and path[1] not in recipes:
         raise SpecError(f"there is no recipe {path[1]!r}", where="--what-if", fix=f"use one of: {', '.join(recipes)}")
     for recipe in recipes if path[1] == _EVERY else [path[1]]:
-        yield ["quality", recipe, path[2]], value
+        yield ["quality", recipe, *path[2:]], value

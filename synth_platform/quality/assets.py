@@ -16,6 +16,7 @@ from synth_platform.quality.profile import count_reasons
 from synth_platform.quality.remeasure import (
     MEASURED,
     Material,
+    encoder_of,
     find_measured,
     limits_of,
     measured_digest,
@@ -56,11 +57,12 @@ def quality_asset(
 
     def work(run: StageRun) -> None:
         made = Material(*(run.inputs[one.asset] for one in upstreams))
-        measured = measured_digest(recipe, privacy, made)
+        encoder = encoder_of(recipe, limits, run.workspace.encoders, run.log)
+        measured = measured_digest(recipe, privacy, made, encoder)
         known = find_measured(run.workspace.snapshots, asset, run.partition, measured)
         if known is not None:
             run.log(f"Judging the metrics of {known.manifest.snapshot_id} anew: nothing has to be measured again")
-        for metrics in metrics_of(recipe, privacy, made, known):
+        for metrics in metrics_of(recipe, privacy, made, encoder, known):
             rows = judge(metrics, limits, privacy.output).match_to_schema(QUALITY)
             run.writer.write("quality", rows)
             run.writer.count(
@@ -72,13 +74,14 @@ def quality_asset(
         run.writer.detail(**{MEASURED: measured})
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
+        encoder = workspace.once(("encoder", asset), lambda: encoder_of(recipe, limits, workspace.encoders))
         return Stage(
             asset=asset,
             code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
             settings={
                 "quality": limits.model_dump(mode="json"),
                 "privacy": privacy.output,
-                **measured_settings(recipe, privacy),
+                **measured_settings(recipe, privacy, encoder),
             },
             upstreams=upstreams,
             tables={"quality": QUALITY},
@@ -91,7 +94,8 @@ def quality_asset(
         asset,
         upstreams,
         description=f"Each generation of `{recipe.name}` judged: form `{form}`, what is left of prompts and chats,"
-        " repetition, copying, language, arithmetic, and numbers, dates, units and names against the source.",
+        " repetition, copying, language, arithmetic, and numbers, dates, units, names and, where asked, sentences"
+        " against the source.",
         kinds={"polars", "parquet"},
         code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
     )
@@ -155,6 +159,7 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
     counts = snapshot.manifest.counts
     reasons = count_reasons(snapshot.scan())
     lengths = snapshot.scan().select("length_ratio").drop_nulls().collect()["length_ratio"].to_list()
+    support = snapshot.scan().select(pl.col("support").mean()).collect().item()
     described: dict[str, object] = {
         "acceptance": counts.get("accepted", 0) / max(snapshot.manifest.rows, 1),
         "rejected_by_reason": dg.MetadataValue.json(reasons),
@@ -171,6 +176,8 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
     stated = counts.get("facts_correct", 0) + counts.get("facts_wrong", 0)
     if stated:
         described["fact_accuracy"] = counts["facts_correct"] / stated
+    if support is not None:
+        described["support"] = support
     return described
 
 

@@ -6,11 +6,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from synth_platform.config import StrictModel
+from synth_platform.encoder import EncoderSpec
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Ratio = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Severity = Literal["critical", "warning"]
+
+
+class SupportSpec(EncoderSpec):
+    """How the support of sentences by the source is told: by which encoder, and from which nearness on."""
+
+    similarity: float = Field(default=0.3, ge=-1, le=1)
+    """Least cosine of a supported sentence with what the source says. Other encoders than the default need another."""
 
 
 class QualitySpec(StrictModel):
@@ -81,6 +89,15 @@ class QualitySpec(StrictModel):
     """Smallest share of the document's facts that are stated rightly (`few_facts`)."""
     min_judge_score: Annotated[float, Field(ge=1)] | None = None
     """Lowest grade of the recipe's judge (`judge`); what it could not grade is rejected too (`unjudged`)."""
+    min_support: Share | None = None
+    """Smallest share of the answer's sentences that the source supports (`unsupported`). Not for worked problems."""
+    support: SupportSpec | None = None
+    """How support is told. Given, it is measured without a limit, too; null, only where `min_support` asks for it."""
+
+    @property
+    def asked_support(self) -> SupportSpec | None:
+        """How support is told; None: nobody asks for it."""
+        return SupportSpec() if self.support is None and self.min_support is not None else self.support
 
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

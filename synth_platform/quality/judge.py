@@ -46,6 +46,7 @@ LIMITS: Sequence[Limit] = (
     Limit("arithmetic:unexplained", "unexplained_numbers", "max_unexplained_numbers"),
     Limit("few_facts", "fact_coverage", "min_fact_coverage"),
     Limit("judge", "judge_score", "min_judge_score"),
+    Limit("unsupported", "support", "min_support"),
 )
 """A field that begins with ``min`` is the smallest value that passes, one with ``max`` the largest."""
 
@@ -59,7 +60,7 @@ FLAGS: Sequence[Limit] = (
 
 
 def judge(metrics: pl.DataFrame, spec: QualitySpec, privacy: Mapping[str, Policy] | None = None) -> pl.DataFrame:
-    """Rows of metrics with ``verdict`` and ``reasons``.
+    """Rows of metrics with ``support``, ``verdict`` and ``reasons``.
 
     Args:
         metrics: columns of `METRICS`.
@@ -75,9 +76,17 @@ def judge(metrics: pl.DataFrame, spec: QualitySpec, privacy: Mapping[str, Policy
         .list.drop_nulls()
         .list.unique(maintain_order=True)
     )
-    judged = metrics.with_columns(reasons.alias("reasons"))
+    judged = metrics.with_columns(_support(spec).alias("support")).with_columns(reasons.alias("reasons"))
     verdict = pl.when(pl.col("reasons").list.len() == 0).then(pl.lit("accepted")).otherwise(pl.lit("rejected"))
     return judged.with_columns(verdict.alias("verdict"))
+
+
+def _support(spec: QualitySpec) -> pl.Expr:
+    """Share of the sentences that are near enough to the source."""
+    asked = spec.asked_support
+    if asked is None:
+        return pl.lit(None, pl.Float64())
+    return pl.col("sentence_support").list.eval((pl.element() >= asked.similarity).cast(pl.Float64())).list.mean()
 
 
 def _personal_data(policies: Mapping[str, Policy]) -> pl.Expr:

@@ -1,12 +1,14 @@
 """Use again what was measured: generations are judged anew without being measured anew, where nothing else changed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from synth_platform.digest import digest
+from synth_platform.encoder import Encoder, EncoderFiles, find_encoder
 from synth_platform.judging.grades import read_grades
 from synth_platform.privacy.canaries import planted_in
 from synth_platform.privacy.config import PrivacySpec
@@ -28,13 +30,36 @@ def limits_of(recipe: RecipeSpec, quality: QualitySpec) -> QualitySpec:
     return with_defaults(quality, rule if isinstance(rule, str) else "none")
 
 
-def measured_settings(recipe: RecipeSpec, privacy: PrivacySpec) -> dict[str, Any]:
+def encoder_of(
+    recipe: RecipeSpec, limits: QualitySpec, cache: Path, tell: Callable[[str], None] = lambda line: None
+) -> EncoderFiles | None:
+    """The sentence encoder that a recipe's limits ask for; None: they ask for none, or the answers compute.
+
+    Args:
+        recipe: the recipe.
+        limits: its limits.
+        cache: folder for fetched encoders.
+        tell: hears what is being fetched.
+
+    Raises:
+        EncoderError: it cannot be had.
+    """
+    asked = limits.asked_support
+    return None if asked is None or _computes(recipe) else find_encoder(asked.encoder, cache, tell)
+
+
+def _computes(recipe: RecipeSpec) -> bool:
+    return recipe.conformance_rule in COMPUTING if isinstance(recipe.conformance_rule, str) else False
+
+
+def measured_settings(recipe: RecipeSpec, privacy: PrivacySpec, encoder: EncoderFiles | None) -> dict[str, Any]:
     """What of a spec determines the metrics of a recipe's generations."""
     rule = recipe.conformance_rule
     return {
         "conformance": rule if isinstance(rule, str) else rule.model_dump(mode="json"),
         "personal_data": {"regions": privacy.regions, "ner": privacy.ner},
         **({"answer_schema": recipe.answer_schema} if recipe.answer_schema else {}),
+        **({"encoder": encoder.digest} if encoder else {}),
     }
 
 
@@ -53,9 +78,9 @@ class Material:
         return tuple(one.manifest.digest for one in some if one is not None)
 
 
-def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, made: Material) -> str:
+def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, made: Material, encoder: EncoderFiles | None) -> str:
     """Equal for equal metrics: detectors, the form asked for, generations, and what they were made of."""
-    return digest(SCREEN_VERSION, measured_settings(recipe, privacy), made.digests())
+    return digest(SCREEN_VERSION, measured_settings(recipe, privacy, encoder), made.digests())
 
 
 def find_measured(snapshots: Snapshots, asset: str, partition: str | None, measured: str) -> Snapshot | None:
@@ -68,7 +93,7 @@ def find_measured(snapshots: Snapshots, asset: str, partition: str | None, measu
 
 
 def metrics_of(
-    recipe: RecipeSpec, privacy: PrivacySpec, made: Material, known: Snapshot | None
+    recipe: RecipeSpec, privacy: PrivacySpec, made: Material, encoder: EncoderFiles | None, known: Snapshot | None
 ) -> Iterator[pl.DataFrame]:
     """``generation_id`` and metrics of each generation: read where an earlier version measured them, else measured."""
     if known is not None:
@@ -78,9 +103,10 @@ def metrics_of(
         made.prompts.batches("prompts"),
         made.generations.batches(),
         rule=rule_for(rule, recipe.answer_schema),
-        computes=isinstance(rule, str) and rule in COMPUTING,
+        computes=_computes(recipe),
         privacy=privacy,
         canaries=planted_in(made.prompts)["canary"].unique().to_list(),
+        encode=Encoder(encoder, threads=1).encode if encoder else None,
         total=made.generations.manifest.rows,
     )
     return _with_grades(detected, made)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import polars as pl
 
@@ -10,7 +11,14 @@ from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.judge import judge
-from synth_platform.quality.remeasure import Material, find_measured, limits_of, measured_digest, metrics_of
+from synth_platform.quality.remeasure import (
+    Material,
+    encoder_of,
+    find_measured,
+    limits_of,
+    measured_digest,
+    metrics_of,
+)
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import input_of, kind_of
 from synth_platform.snapshots.frames import in_step
@@ -56,6 +64,7 @@ def replay(
     recipe: RecipeSpec,
     quality: QualitySpec,
     privacy: PrivacySpec,
+    encoders: Path,
 ) -> Replay:
     """Judge a recipe's stored generations under the given limits; nothing is written.
 
@@ -66,19 +75,22 @@ def replay(
         recipe: the recipe, as the changed spec has it.
         quality: its limits in the changed spec.
         privacy: the policies in the changed spec.
+        encoders: folder for fetched sentence encoders.
 
     Raises:
-        SynthError: the recipe's rows have not been judged yet.
+        SynthError: the recipe's rows have not been judged yet, or the encoder that the limits ask for cannot be had.
     """
     current = _judged(snapshots, f"{dataset}/accepted/{recipe.name}", partition)
     judged_before = snapshots.require(input_of(current, "quality"))
     asked = {kind_of(ref.asset): snapshots.require(ref) for ref in judged_before.manifest.inputs}
     made = Material(asked["prompts"], asked["generations"], asked.get("judge_prompts"), asked.get("judgements"))
     asset = f"{dataset}/quality/{recipe.name}"
-    known = find_measured(snapshots, asset, partition, measured_digest(recipe, privacy, made))
-    found = Replay(recipe.name, measured=known is not None)
-    metrics = metrics_of(recipe, privacy, made, known)
     limits = limits_of(recipe, quality)
+    encoder = encoder_of(recipe, limits, encoders)
+    measured = measured_digest(recipe, privacy, made, encoder)
+    known = find_measured(snapshots, asset, partition, measured)
+    found = Replay(recipe.name, measured=known is not None)
+    metrics = metrics_of(recipe, privacy, made, encoder, known)
     judged = (judge(batch, limits, privacy.output).select("generation_id", "reasons") for batch in metrics)
     tokens = (
         batch.rename({"id": "generation_id"}) for batch in made.generations.batches(columns=["id", "completion_tokens"])

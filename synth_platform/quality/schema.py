@@ -41,6 +41,9 @@ DETECTED = pl.Schema(
         "invented": pl.List(pl.String()),
         "personal_data": pl.List(pl.String()),
         "canary": pl.Boolean(),
+        "sentence_support": pl.List(pl.Float64()),
+        "least_support": pl.Float64(),
+        "least_supported": pl.String(),
         "steps": pl.Int64(),
         "wrong_steps": pl.Int64(),
         "unexplained_numbers": pl.Int64(),
@@ -52,9 +55,9 @@ DETECTED = pl.Schema(
     }
 )
 """What the detectors measure. Null where there is no text; of arithmetic where nothing is computed, of facts where the
-source knows none. ``personal_data`` names the kind of each finding; ``canary`` is true where the text shows a made-up
-name that was planted in a prompt; ``invented`` shows the first numbers, dates, units and names that the source does not
-have."""
+source knows none, of support where no spec asks for it. ``personal_data`` names the kind of each finding; ``canary`` is
+true where the text shows a made-up name that was planted; ``invented`` shows the first numbers, dates, units
+and names that the source does not have, ``least_supported`` a sentence."""
 
 GRADED = pl.Schema({"judge_score": pl.Float64(), "judge_reason": pl.String()})
 """What a judge says; null where there is none, or its reply could not be read."""
@@ -62,5 +65,17 @@ GRADED = pl.Schema({"judge_score": pl.Float64(), "judge_reason": pl.String()})
 METRICS = pl.Schema({**DETECTED, **GRADED})
 """Everything that limits look at."""
 
-QUALITY = pl.Schema({"generation_id": pl.String(), **METRICS, "verdict": pl.String(), "reasons": pl.List(pl.String())})
-"""``verdict`` is ``accepted`` or ``rejected``; ``reasons`` is empty exactly for accepted rows."""
+SUPPORT = ("sentence_support", "least_support", "least_supported")
+"""Metrics that need a sentence encoder."""
+
+QUALITY = pl.Schema(
+    {
+        "generation_id": pl.String(),
+        **METRICS,
+        "support": pl.Float64(),
+        "verdict": pl.String(),
+        "reasons": pl.List(pl.String()),
+    }
+)
+"""``support`` is the share of sentences as near to the source as the spec's similarity asks for. ``verdict`` is
+``accepted`` or ``rejected``; ``reasons`` is empty exactly for accepted rows."""

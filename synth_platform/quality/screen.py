@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.encoder import Encode
 from synth_platform.parallel import in_parallel, text_blocks
 from synth_platform.privacy.canaries import show_any
 from synth_platform.privacy.config import PrivacySpec
@@ -13,9 +14,10 @@ from synth_platform.privacy.protect import DEFAULT_PRIVACY, find_kinds
 from synth_platform.progress import track
 from synth_platform.quality.conformance import Rule
 from synth_platform.quality.detectors import DETECTORS, Rows
+from synth_platform.quality.detectors.support import measure_support
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.rows import with_prompts
-from synth_platform.quality.schema import DETECTED
+from synth_platform.quality.schema import DETECTED, SUPPORT
 
 SCREEN_VERSION = "3"
 """Raise it when what is measured changes: metrics that an older version measured are then not used again."""
@@ -30,6 +32,7 @@ def screen(
     computes: bool = False,
     privacy: PrivacySpec = DEFAULT_PRIVACY,
     canaries: Sequence[str] = (),
+    encode: Encode | None = None,
     total: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """``generation_id`` and the columns of `DETECTED` for each generation, in their order.
@@ -41,6 +44,7 @@ def screen(
         computes: whether the recipe's answers may compute numbers.
         privacy: how personal data is looked for.
         canaries: names that were planted in the prompts.
+        encode: sentence encoder that tells what the source supports; None: that is not measured.
         total: number of generations, for the progress.
 
     Raises:
@@ -50,7 +54,8 @@ def screen(
     with track("quality", total) as task:
         blocks = text_blocks(made, "text", "source_text", size=_BLOCK_BYTES)
         for block, measured in in_parallel(
-            lambda rows: measure(rows, rule, computes=computes, privacy=privacy, canaries=canaries), blocks
+            lambda rows: measure(rows, rule, computes=computes, privacy=privacy, canaries=canaries, encode=encode),
+            blocks,
         ):
             yield measured
             task.advance(block.height)
@@ -63,6 +68,7 @@ def measure(
     computes: bool = False,
     privacy: PrivacySpec = DEFAULT_PRIVACY,
     canaries: Sequence[str] = (),
+    encode: Encode | None = None,
 ) -> pl.DataFrame:
     """``generation_id`` and the columns of `DETECTED` for a block of generations beside their prompts."""
     rows = Rows(frame, computes)
@@ -72,6 +78,7 @@ def measure(
     columns |= _facts(rows)
     columns["personal_data"] = find_kinds(rows.texts, privacy)
     columns["canary"] = show_any(rows.texts, canaries)
+    columns |= dict.fromkeys(SUPPORT, [None] * rows.height) if encode is None else measure_support(rows, encode)
     measured = frame.select("generation_id", "status").with_columns(
         pl.Series(name, values, dtype=DETECTED[name], strict=False) for name, values in columns.items()
     )

@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 
 from synth_platform.contamination.words import Words, ngram_hashes, split_words
+from synth_platform.encoder import Encode
 from synth_platform.plots import bars
 from synth_platform.review.blocks import blocks
 from synth_platform.review.config import DiversitySpec
 from synth_platform.review.samples import RowSample, SampledRow
-from synth_platform.review.similarity import Encode, nearest_cosine, self_bleu, similarities, vendi_score
+from synth_platform.review.similarity import nearest_cosine, self_bleu, similarities, vendi_score
 from synth_platform.review.statistics import Interval, mean_interval
 
 _NGRAMS = (1, 2, 3, 4)

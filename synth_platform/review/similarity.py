@@ -1,15 +1,14 @@
 """How alike the texts of a sample are: cosines of their vectors, the Vendi score, Self-BLEU."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
 
 from synth_platform.contamination.words import Words, ngram_hashes
+from synth_platform.encoder import Encode
 from synth_platform.review.statistics import Interval, jackknife_interval, mean_interval
 
-Encode = Callable[[Sequence[str]], np.ndarray]
-"""A vector per text."""
 _FEATURE_BITS = 20
 _MOST_NGRAM = 4
 _SMOOTHING = 0.1

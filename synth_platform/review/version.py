@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from synth_platform.encoder import Encode
 from synth_platform.review.blocks import blocks
 from synth_platform.review.config import ReviewSpec
 from synth_platform.review.diversity import DiversityResult, diversity_of
@@ -12,7 +13,6 @@ from synth_platform.review.drift_sketch import DriftSketch
 from synth_platform.review.minhash import sketch_block
 from synth_platform.review.openings import Openings, OpeningsResult
 from synth_platform.review.samples import RowSample
-from synth_platform.review.similarity import Encode
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from typing import Any
 import polars as pl
 
 from synth_platform.contamination.calibration import load_calibration, recall_at
-from synth_platform.contamination.config import DEFAULT_ENCODER, BenchmarkSpec, ExactSpec
-from synth_platform.contamination.encoder import Encoder, find_encoder
+from synth_platform.contamination.config import BenchmarkSpec, ExactSpec
 from synth_platform.contamination.eval_index import build_eval_index
 from synth_platform.contamination.evals import read_benchmark
 from synth_platform.contamination.paraphrase import ParaphraseMatcher
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.words import split_words
+from synth_platform.encoder import DEFAULT_ENCODER, Encoder, find_encoder
 from synth_platform.workspace import Workspace
 from synth_platform_tests.benchmarks.contamination_speed import paragraphs
 

@@ -9,13 +9,13 @@ import pytest
 
 from synth_platform.contamination.agreement import facts_of, name_agreement, number_agreement
 from synth_platform.contamination.calibration import calibrate, load_calibration, recall_at
-from synth_platform.contamination.config import DEFAULT_ENCODER, METHODS, ExactSpec
-from synth_platform.contamination.encoder import Encoder, EncoderError, find_encoder
+from synth_platform.contamination.config import METHODS, ExactSpec
 from synth_platform.contamination.eval_index import build_eval_index
 from synth_platform.contamination.scan import Scanner
 from synth_platform.contamination.segments import build_segments
 from synth_platform.contamination.windows import make_windows
 from synth_platform.contamination.words import split_words
+from synth_platform.encoder import DEFAULT_ENCODER, Encoder, EncoderError, find_encoder
 from synth_platform.errors import SpecError
 from synth_platform.workspace import Workspace
 from synth_platform_tests.contamination.searches import items

