@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from synth_platform.errors import SynthError
+from synth_platform.secrecy import reveals, scrub
 from synth_platform.workspace import Workspace
 
 app = typer.Typer(
@@ -44,8 +46,13 @@ def errors_for_people() -> Iterator[None]:
         Console(stderr=True).print("stopped; the same command goes on where it was")
         sys.exit(_INTERRUPTED)
     except OSError as error:
-        _show_error(str(error))
+        _show_error(scrub(str(error)))
         sys.exit(_INVALID)
+    except Exception as error:
+        if not reveals(error):
+            raise
+        sys.stderr.write(scrub("".join(traceback.format_exception(error))))
+        sys.exit(FAILED)
 
 
 def _show_error(text: str) -> None:

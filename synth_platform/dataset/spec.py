@@ -12,6 +12,7 @@ from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
 from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.secrets import spelled_secret
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
 from synth_platform.release.config import ReleaseSpec
@@ -147,10 +148,24 @@ def load_spec(path: Path) -> DatasetSpec:
                 fix=f"write type: {COMPONENT_TYPE}",
             )
         prefix, attributes = ("attributes",), document.value.get("attributes")
+    _refuse_secrets(document, attributes, prefix, path)
     try:
         return DatasetSpec.model_validate(attributes)
     except ValidationError as error:
         raise SpecError(_explain(error, document, prefix, path), where=str(path)) from None
+
+
+def _refuse_secrets(document: Document, value: Any, keys: tuple[str | int, ...], path: Path) -> None:
+    """A spec is read by many and kept in version control: a key or password in it is an error, never repeated."""
+    if isinstance(value, str) and (kind := spelled_secret(value)):
+        raise SpecError(
+            f"the dataset spec holds a secret ({kind.replace('_', ' ')}) at {'.'.join(map(str, keys))}",
+            where=f"{path}:{document.line(keys)}",
+            fix="take it out and change it; secrets go into environment variables, which a spec may name",
+        )
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        _refuse_secrets(document, part, (*keys, key), path)
 
 
 def _explain(error: ValidationError, document: Document, prefix: tuple[str | int, ...], path: Path) -> str:

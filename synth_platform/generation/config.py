@@ -3,10 +3,12 @@
 import math
 import os
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from synth_platform.config import StrictModel
+from synth_platform.secrecy import declare_secret, is_secret_name
 
 # Set by the platform itself, or able to let others in or to load code from files.
 RESERVED_ARGUMENTS = frozenset(
@@ -56,7 +58,6 @@ OUTPUT_NEUTRAL_VARIABLES = frozenset(
         "CUDA_VISIBLE_DEVICES",
         "HF_HOME",
         "HF_HUB_OFFLINE",
-        "HF_TOKEN",
         "OMP_NUM_THREADS",
         "VLLM_CPU_KVCACHE_SPACE",
         "VLLM_CPU_OMP_THREADS_BIND",
@@ -64,6 +65,9 @@ OUTPUT_NEUTRAL_VARIABLES = frozenset(
     ]
 )
 """The same of environment variables."""
+
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Secrets that a server gets unasked, to fetch its model."""
 
 
 class ClientSettings(StrictModel):
@@ -101,7 +105,10 @@ class VllmEngine(ClientSettings):
     arguments: dict[str, Any] = Field(default_factory=dict)
     """More arguments of vLLM by name, such as max_num_seqs or speculative_config."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the server."""
+    """Environment variables of the server; no secrets."""
+    pass_secrets: list[str] = Field(default_factory=list)
+    """Names of secret variables of the platform's own environment that the server needs, such as
+    AWS_SECRET_ACCESS_KEY; it gets the hub's token without asking, and no other secret."""
     tuned: bool = False
     """Where `arguments` says nothing, use what `synth tune` found best for this dataset."""
     startup_seconds: float = Field(default=900.0, gt=0)
@@ -118,6 +125,16 @@ class VllmEngine(ClientSettings):
             if name in RESERVED_ARGUMENTS:
                 raise ValueError(f"{name!r} is set by the platform, or would let others in; remove it")
         return arguments
+
+    @field_validator("environment")
+    @classmethod
+    def _check_environment(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name in filter(is_secret_name, environment):
+            raise ValueError(
+                f"{name} looks like a secret, and a spec is no place for one; set it where the platform runs, and"
+                f" write pass_secrets: [{name}]"
+            )
+        return environment
 
     @property
     def runs_here(self) -> bool:
@@ -159,17 +176,28 @@ class EndpointEngine(ClientSettings):
     """Which weights they serve, if you know: part of what a row's request is known by."""
     tokenizer: str | None = None
     """Folder or hub name of the model's tokenizer; None: as `model`."""
-    api_key_env: str | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Environment variable that holds the key; the key itself is never written anywhere."""
     context_length: int = Field(default=8192, ge=64)
     """Tokens that prompt and answer share."""
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _keep_secret(cls, name: str | None) -> str | None:
+        """From now on, so that every process that knows the spec keeps the key out of what it writes."""
+        if name is not None:
+            declare_secret(name)
+        return name
 
     @field_validator("urls")
     @classmethod
     def _check_urls(cls, urls: list[str]) -> list[str]:
         for url in urls:
-            if not url.startswith(("http://", "https://")):
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{url!r} is no http address")
+            if parts.username or parts.password or parts.query:
+                raise ValueError("an address holds a user, a password or a query; name the key with api_key_env")
         if len(set(urls)) < len(urls):
             raise ValueError("an address is named twice")
         return [url.rstrip("/") for url in urls]

@@ -16,7 +16,7 @@ import httpx
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.client import Endpoint, free_port
-from synth_platform.generation.config import VllmEngine
+from synth_platform.generation.config import HUB_TOKENS, VllmEngine
 from synth_platform.generation.environment import SERVER_MODULE, EngineEnvironment, clean_variables
 from synth_platform.processes import is_alive, start_time
 from synth_platform.prompts.tokenizer import hub_revision, model_folder
@@ -240,7 +240,7 @@ def _arguments(spec: VllmEngine, port: int) -> list[str]:
 
 
 def _variables(spec: VllmEngine, environment: EngineEnvironment) -> dict[str, str]:
-    variables = clean_variables() | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    variables = clean_variables([*HUB_TOKENS, *spec.pass_secrets]) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if model_folder(spec.model) is not None:
         variables["HF_HUB_OFFLINE"] = "1"
     if environment.kind == "cpu":

@@ -16,6 +16,7 @@ from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.quality.suites import Suites
+from synth_platform.secrecy import reveals, scrub
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.workspace import Workspace
 
@@ -153,11 +154,18 @@ class Begun:
 
 @contextmanager
 def failing_for_people() -> Iterator[None]:
-    """Turn problems the user has to mend into failures that show the message and are not retried."""
+    """Turn problems the user has to mend into failures that show the message and are not retried.
+
+    Dagster stores errors with all that caused them: one that would show a secret is told in words without it.
+    """
     try:
         yield
     except SynthError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(str(error), allow_retries=False) from None if reveals(error) else error
+    except Exception as error:
+        if reveals(error):
+            raise RuntimeError(scrub(f"{type(error).__name__}: {error}")) from None
+        raise
 
 
 def stage_asset(
