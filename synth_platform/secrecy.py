@@ -46,5 +46,5 @@ def _secrets(variables: Mapping[str, str]) -> dict[str, str]:
         if is_secret_name(name):
             found[value.strip()] = name
         for match in _PASSWORD.finditer(value):
-            found |= {form: name for form in (match["password"], unquote(match["password"]))}
+            found |= dict.fromkeys((match["password"], unquote(match["password"])), name)
     return {value: name for value, name in found.items() if len(value) >= _SHORTEST}

@@ -1,4 +1,4 @@
-"""Secrets are planted, runs succeed, fail and crash with them: they must turn up in nothing that a run leaves behind."""
+"""Secrets are planted; runs succeed, fail and crash with them: nothing that a run leaves behind may hold one."""
 
 import os
 import subprocess

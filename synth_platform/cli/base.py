@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from synth_platform.config import check_name
 from synth_platform.errors import SynthError
 from synth_platform.secrecy import reveals, scrub
 from synth_platform.workspace import Workspace
@@ -24,10 +25,28 @@ app = typer.Typer(
     help="Versioned, gated, traceable synthetic pretraining data.",
 )
 
+
+def checked(kind: str) -> Callable[[str | None], str | None]:
+    """Have a name checked, each part of a key, before any command does anything with it."""
+
+    def check(value: str | None) -> str | None:
+        for part in (value or "").split("/") if value else ():
+            check_name(part, kind)
+        return value
+
+    return check
+
+
 Home = Annotated[Path | None, typer.Option(help="Folder for everything (SYNTH_HOME, default ./.synth).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
 Dataset = Annotated[str, typer.Argument(help="Name of a dataset, or path of its defs.yaml.")]
-Partition = Annotated[str | None, typer.Option(help="Cycle, for datasets with a cadence.")]
+Partition = Annotated[
+    str | None, typer.Option(help="Cycle, for datasets with a cadence.", callback=checked("partition"))
+]
+DatasetOrAll = Annotated[str, typer.Argument(help="Dataset; all if left out.", callback=checked("dataset name"))]
+AssetOrAll = Annotated[
+    str, typer.Argument(help="Dataset, or the key of one of its assets.", callback=checked("asset name"))
+]
 
 FAILED = 1
 """Exit status: the command ran, and what it made or looked at is not right."""

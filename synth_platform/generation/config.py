@@ -2,10 +2,10 @@
 
 import math
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from synth_platform.config import StrictModel
 from synth_platform.secrecy import declare_secret, is_secret_name
@@ -33,6 +33,10 @@ RESERVED_ARGUMENTS = frozenset(
         "worker_extension_cls",
     ]
 )
+UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+"""Weights in these files can hold code, which runs when they are loaded."""
+_UNSAFE_LOAD_FORMATS = frozenset(["auto", "npcache", "pt"])
+"""Values of load_format with which vLLM reads such files; `auto` where there is nothing else."""
 OUTPUT_NEUTRAL_ARGUMENTS = frozenset(
     [
         "async_scheduling",
@@ -111,6 +115,9 @@ class VllmEngine(ClientSettings):
     AWS_SECRET_ACCESS_KEY; it gets the hub's token without asking, and no other secret."""
     tuned: bool = False
     """Where `arguments` says nothing, use what `synth tune` found best for this dataset."""
+    trust_remote_code: list[str] = Field(default_factory=list)
+    """Models and tokenizers, named as above, that may run code of their own here: Python files beside the weights,
+    or weights in .bin, .pt or .pkl files. Read them first, and pin the revision."""
     startup_seconds: float = Field(default=900.0, gt=0)
     """Longest wait for a server to be ready."""
     stall_seconds: float = Field(default=300.0, gt=0)
@@ -122,6 +129,8 @@ class VllmEngine(ClientSettings):
         for name in arguments:
             if not name.isidentifier():
                 raise ValueError(f"{name!r} is no argument of vLLM; write it with '_', as in max_num_seqs")
+            if name == "trust_remote_code":
+                raise ValueError("name the models that may run code of their own: engine.trust_remote_code: [NAME]")
             if name in RESERVED_ARGUMENTS:
                 raise ValueError(f"{name!r} is set by the platform, or would let others in; remove it")
         return arguments
@@ -135,6 +144,23 @@ class VllmEngine(ClientSettings):
                 f" write pass_secrets: [{name}]"
             )
         return environment
+
+    @model_validator(mode="after")
+    def _check_trust(self) -> Self:
+        used = {self.model, self.tokenizer or self.model}
+        if unused := sorted(set(self.trust_remote_code) - used):
+            raise ValueError(f"trust_remote_code names {unused[0]!r}, which is neither the model nor its tokenizer")
+        load_format = self.arguments.get("load_format")
+        if load_format in _UNSAFE_LOAD_FORMATS and not self.trusts(self.model):
+            raise ValueError(
+                f"load_format {load_format} may load weights that run code; leave it out, or allow this model to:"
+                f" trust_remote_code: [{self.model}]"
+            )
+        return self
+
+    def trusts(self, name: str) -> bool:
+        """Whether a model or tokenizer may run code of its own."""
+        return name in self.trust_remote_code
 
     @property
     def runs_here(self) -> bool:

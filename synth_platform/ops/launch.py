@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from synth_platform.config import check_name
 from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
@@ -35,6 +36,8 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
         SpecError: there is none, or it is invalid.
     """
     path = Path(name)
+    if not _is_path(name):
+        check_name(name, "dataset name")
     if path.suffix in (".yaml", ".yml") or path.is_dir():
         file = path / SPEC_FILE if path.is_dir() else path
         return load_spec(file), file.absolute().parent
@@ -46,6 +49,11 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
             f" {workspace.datasets}/<name>/{SPEC_FILE}",
         )
     return known[name]
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be meant as a path."""
+    return name.isprintable() and ("/" in name or name in (".", "..") or name.endswith((".yaml", ".yml")))
 
 
 def run_dataset(

@@ -130,8 +130,12 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
-        """The snapshot, or None while it has no manifest."""
-        folder = f"{asset_folder(asset, partition)}/{snapshot_id}"
+        """The snapshot, or None while it has no manifest.
+
+        Raises:
+            SpecError: a part of the name could leave the root.
+        """
+        folder = f"{asset_folder(asset, partition)}/{check_name(snapshot_id, 'snapshot id')}"
         try:
             text = self.store.read(f"{folder}/manifest.json")
         except FileNotFoundError:
@@ -191,7 +195,16 @@ class Snapshots:
                 return record
 
     def assets(self, prefix: str = "") -> list[tuple[str, str | None]]:
-        """Every (asset, partition) with at least one current version."""
+        """Every (asset, partition) with at least one current version.
+
+        Args:
+            prefix: of the asset keys, in whole parts; all if empty.
+
+        Raises:
+            SpecError: a part of the prefix could leave the root.
+        """
+        for part in filter(None, prefix.split("/")):
+            check_name(part, "asset name")
         found = set()
         for path in self.store.files(prefix):
             parts = path.split("/")
