@@ -55,6 +55,11 @@ def leaks(folder: Path) -> list[str]:
     return found
 
 
+def pickles(folder: Path) -> list[Path]:
+    """Files that begin as a pickle does; Dagster's own IO manager would write some."""
+    return [one for one in folder.rglob("*") if one.is_file() and one.read_bytes()[:2] in (b"\x80\x04", b"\x80\x05")]
+
+
 def told(*texts: str) -> list[str]:
     """Which secrets stand in what was printed."""
     return [f"{name} in output" for name, value in SECRETS.items() if any(value in text for text in texts)]
@@ -106,6 +111,7 @@ def test_nothing_that_a_run_leaves_holds_a_secret(
         shown = synth("status", "small", "--json", home=home, **PLANTED)
 
     assert leaks(home) == []
+    assert pickles(home) == []
     assert told(by_command.out, by_command.err, ran.stdout, ran.stderr, shown.out, shown.err) == []
     everything = "".join([by_command.out, by_command.err, ran.stderr])
     if case == "refusals that quote the key":

@@ -39,6 +39,7 @@ from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
 _PARTITIONS = {
+    "hour": dg.HourlyPartitionsDefinition,
     "day": dg.DailyPartitionsDefinition,
     "week": dg.WeeklyPartitionsDefinition,
     "month": dg.MonthlyPartitionsDefinition,
@@ -111,10 +112,8 @@ def partitions_of(cadence: CadenceSpec | None) -> dg.TimeWindowPartitionsDefinit
     """The cycles of a cadence."""
     if cadence is None:
         return None
-    if cadence.every == "hour":
-        # Dagster's own keys of hours hold a colon, which no folder's name may.
-        return dg.HourlyPartitionsDefinition(f"{cadence.start}-00", timezone=cadence.timezone, fmt="%Y-%m-%d-%H")
-    return _PARTITIONS[cadence.every](start_date=cadence.start, timezone=cadence.timezone)
+    start = cadence.start + ("-00:00" if cadence.every == "hour" else "")
+    return _PARTITIONS[cadence.every](start_date=start, timezone=cadence.timezone)
 
 
 @dataclass(frozen=True)

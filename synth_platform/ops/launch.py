@@ -12,7 +12,7 @@ from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
-from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
 from synth_platform.ops.sweep import PROCESS_TAG, this_process
 from synth_platform.workspace import Workspace
@@ -83,7 +83,7 @@ def run_dataset(
     definitions = dg.Definitions.merge(
         dataset_definitions(spec, base),
         benchmark_definitions([(spec, base)]),
-        dg.Definitions(resources={"workspace": WorkspaceResource(home=str(workspace.home), data=workspace.data)}),
+        dg.Definitions(resources=resources(WorkspaceResource(home=str(workspace.home), data=workspace.data))),
     )
     chosen = definitions.resolve_job_def(job or job_name(spec.name))
     _check_partition(spec, chosen.partitions_def, partition)

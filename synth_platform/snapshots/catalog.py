@@ -222,8 +222,9 @@ def diff(before: Snapshot, after: Snapshot) -> Diff:
         for name, snapshot in (("a", before), ("b", after)):
             files = ", ".join(_quote(path) for path in snapshot.files())
             columns = ", ".join(map(_identifier, shared))
+            digest = f"md5(CAST(row({columns}) AS VARCHAR)) AS h"
             db.execute(
-                f"CREATE TEMP TABLE {name} AS SELECT {_identifier(key)} AS id, md5(CAST(row({columns}) AS VARCHAR)) AS h,"
+                f"CREATE TEMP TABLE {name} AS SELECT {_identifier(key)} AS id, {digest},"
                 f" {_tokens(shared)} AS tokens FROM read_parquet([{files}])"
             )
         added = db.execute("SELECT id FROM b ANTI JOIN a USING (id) ORDER BY id").fetchall()
