@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from synth_platform.alerts.config import instance_channels
 from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
 from synth_platform.contamination.config import BenchmarkSpec
@@ -19,6 +20,7 @@ from synth_platform.generation.assets import GenerationSettings, generations_ass
 from synth_platform.generation.config import VllmEngine
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
+from synth_platform.ops.alerts import alert_sensors
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.rescan import rescan_sensor
@@ -106,6 +108,16 @@ def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Defin
         assets=[contamination_assets.benchmark_asset(benchmark, base) for benchmark, base, _ in known.values()],
         asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
     )
+
+
+def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
+    """The sensors that tell people what went wrong, where a spec or the environment names somebody.
+
+    Raises:
+        SpecError: the channels in the environment cannot be read.
+    """
+    everywhere = instance_channels()
+    return dg.Definitions(sensors=alert_sensors({spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}))
 
 
 def partitions_of(cadence: CadenceSpec | None) -> dg.TimeWindowPartitionsDefinition | None:

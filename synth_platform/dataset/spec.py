@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from synth_platform.alerts.config import Channel
 from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.errors import SpecError
@@ -83,6 +84,8 @@ class DatasetSpec(StrictModel):
     """What the dataset card says."""
     cadence: CadenceSpec | None = None
     """None: made when asked."""
+    alerts: list[Channel] = Field(default_factory=list)
+    """Who hears of failed gates, failed runs and missed deadlines, beside those that SYNTH_ALERTS names."""
 
     @field_validator("owners")
     @classmethod

@@ -12,6 +12,7 @@ from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
+from synth_platform.ops.failures import failure_text
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
 from synth_platform.ops.sweep import PROCESS_TAG, this_process
@@ -116,18 +117,10 @@ def _check_partition(spec: DatasetSpec, partitions: dg.PartitionsDefinition | No
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    """What the user has to know, each thing once: failures for people as they are, others by their first cause."""
+    """What the user has to know, each thing once."""
     seen: set[str] = set()
     for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        text = data.user_failure_data.description if data.user_failure_data else None
-        if not text and data.error is not None:
-            cause = data.error.cause or data.error
-            text = cause.message.strip()
-        if text and "check" in text and "blocking" in text.lower():
-            continue  # the gates are listed by themselves
+        text = failure_text(event) if event.is_step_failure else None
         if text and text not in seen:
             seen.add(text)
             yield text

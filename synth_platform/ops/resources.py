@@ -33,9 +33,8 @@ class NoIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> NoReturn:
         """Refuse a value; assets write snapshots and return a `MaterializeResult` without one."""
-        raise TypeError(
-            f"{context.get_identifier()} returned a {type(obj).__name__}; write a snapshot, and return none of its rows"
-        )
+        name = "/".join(context.asset_key.path) if context.has_asset_key else context.name
+        raise TypeError(f"{name} returned a {type(obj).__name__}; write a snapshot, and return none of its rows")
 
     def load_input(self, context: dg.InputContext) -> NoReturn:
         """Refuse to load; stages open the snapshots of their inputs."""
