@@ -188,6 +188,17 @@ def test_a_spec_with_a_key_in_it_is_refused(engine: dict[str, Any], expected: st
     assert told(str(caught.value)) == [] and "pa55word99" not in str(caught.value)
 
 
+@pytest.mark.parametrize("place", ["engine", "alerts"])
+def test_a_secret_where_a_variables_name_belongs_is_not_repeated(place: str, tmp_path: Path) -> None:
+    secret = "https://hooks.internal/deadbeef0123"
+    attributes = dataset("http://127.0.0.1:9/v1", tmp_path)
+    attributes["engine"] |= {"api_key_env": secret} if place == "engine" else {}
+    attributes["alerts"] = [{"type": "webhook", "url_env": secret if place == "alerts" else "HOOK"}]
+    with pytest.raises(SpecError, match=r"_env: String should match pattern") as caught:
+        load_spec(write(tmp_path, attributes))
+    assert "deadbeef" not in str(caught.value)
+
+
 def test_a_spec_names_the_secrets_of_a_server_and_does_not_hold_them(tmp_path: Path) -> None:
     engine = {"type": "vllm", "model": "synth-tiny", "environment": {"HF_TOKEN": "anything"}}
     with pytest.raises(SpecError, match=r"write pass_secrets: \[HF_TOKEN\]"):

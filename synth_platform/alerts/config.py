@@ -30,8 +30,9 @@ def _declared(name: str | None) -> str | None:
 class _Channel(StrictModel):
     """What all channels share."""
 
-    on: list[Event] = Field(default=list(get_args(Event)), min_length=1)
-    """Events that are told here."""
+    events: list[Event] = Field(default=list(get_args(Event)), min_length=1)
+    """What is told here: `gate`, a blocking gate that failed; `run`, a run that failed otherwise; `late`, an asset that
+    missed its deadline."""
 
 
 class SlackChannel(_Channel):

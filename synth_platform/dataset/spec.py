@@ -207,5 +207,8 @@ def _say(problem: Any) -> str:
     if kind == "missing":
         return "is required"
     given = problem.get("input")
-    shown = f" (given: {str(given)[:60]!r})" if isinstance(given, str | int | float | bool) else ""
+    names_secret = bool(problem["loc"]) and str(problem["loc"][-1]).endswith("_env")
+    # Some write the secret itself where the name of its variable belongs.
+    told = isinstance(given, str | int | float | bool) and not names_secret
+    shown = f" (given: {str(given)[:60]!r})" if told else ""
     return message + shown

@@ -205,7 +205,7 @@ def _tell(alert: Alert, channels: Channels) -> str:
     """Send it to all that want to hear; says what became of it."""
     outcomes = []
     for channel in channels.get(alert.dataset, ()):
-        if alert.event in channel.on:
+        if alert.event in channel.events:
             problem = deliver(channel, alert)
             outcomes.append(f"{channel.type}: {problem or 'sent'}")
     return "; ".join(outcomes)

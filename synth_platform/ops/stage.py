@@ -78,7 +78,7 @@ class DatasetContext:
         )
 
     def _spec_file(self) -> dg.CodeReferencesMetadataValue:
-        reference = dg.LocalFileCodeReference(str(self.base / _SPEC_FILE), label="the dataset's spec")
+        reference = dg.LocalFileCodeReference(file_path=str(self.base / _SPEC_FILE), label="the dataset's spec")
         return dg.CodeReferencesMetadataValue(code_references=[reference])
 
     def _dep(self, upstream: Upstream) -> dg.AssetDep:

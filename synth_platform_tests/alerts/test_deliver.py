@@ -121,9 +121,9 @@ def test_a_message_is_short_safe_and_without_secrets(monkeypatch: pytest.MonkeyP
 
 def test_channels_of_the_instance_come_from_the_environment() -> None:
     assert instance_channels({}) == ()
-    text = '[{"type": "slack", "url_env": "TEST_HOOK"}, {"type": "email", "to": ["a@b"], "on": ["late"]}]'
+    text = '[{"type": "slack", "url_env": "TEST_HOOK"}, {"type": "email", "to": ["a@b"], "events": ["late"]}]'
     slack, mail = instance_channels({"SYNTH_ALERTS": text})
-    assert slack == SLACK and mail.on == ["late"]
+    assert slack == SLACK and mail.events == ["late"]
     for wrong in ("{}", "no json", '[{"type": "slack", "url_env": "https://hooks.slack.com/services/T/B/x"}]'):
         with pytest.raises(SpecError, match="SYNTH_ALERTS") as caught:
             instance_channels({"SYNTH_ALERTS": wrong})

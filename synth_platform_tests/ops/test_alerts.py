@@ -101,7 +101,7 @@ def test_who_is_away_does_not_disturb_and_who_does_not_listen_hears_nothing(
     pair.good = 0.0
     assert not pair.run("d/documents")
     dead = SlackChannel(type="slack", url_env="TEST_DEAD")
-    deaf = WebhookChannel(type="webhook", url_env="TEST_HOOK", on=["late"])
+    deaf = WebhookChannel(type="webhook", url_env="TEST_HOOK", events=["late"])
     run = tell_of_failure(instance, dead, deaf, WEBHOOK)
     assert len(service.bodies) == 1
     said = run.tags["synth/alerted.d"]
