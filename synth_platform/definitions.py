@@ -4,10 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.graph import alert_definitions, benchmark_definitions, dataset_definitions
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.errors import SpecError
-from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.workspace import Workspace
 
 SHIPPED = Path(__file__).parent / "defs"
@@ -47,5 +47,6 @@ def defs() -> dg.Definitions:
         dg.load_from_defs_folder(path_within_project=Path(__file__).parent),
         *(dataset_definitions(spec, base) for spec, base in own.values()),
         benchmark_definitions([*shipped.values(), *own.values()]),
-        dg.Definitions(resources={"workspace": WorkspaceResource.from_env()}, executor=executor()),
+        alert_definitions([*shipped.values(), *own.values()]),
+        dg.Definitions(resources=resources(WorkspaceResource.from_env()), executor=executor()),
     )

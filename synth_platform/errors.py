@@ -1,8 +1,10 @@
 """Errors written for people: what is wrong, where, and what to do about it."""
 
+from synth_platform.secrecy import scrub
+
 
 class SynthError(Exception):
-    """A problem the user can act on; shown as a message, never as a traceback.
+    """A problem the user can act on; shown as a message, never as a traceback, and without secrets.
 
     Args:
         what: the problem in one sentence.
@@ -11,12 +13,12 @@ class SynthError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        self.what, self.where, self.fix = what, where, fix
-        lines = [what]
+        self.what, self.where, self.fix = scrub(what), scrub(where), scrub(fix)
+        lines = [self.what]
         if where:
-            lines.append(f"  where: {where}")
+            lines.append(f"  where: {self.where}")
         if fix:
-            lines.append(f"  fix:   {fix}")
+            lines.append(f"  fix:   {self.fix}")
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:

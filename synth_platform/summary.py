@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.funnel import STAGES, step_of
 from synth_platform.generation.budget import engine_cost, per_accepted_million
 from synth_platform.ops.guard import Judgement
 from synth_platform.quality.accept import contaminated
@@ -105,10 +106,8 @@ def _add_stage(summary: Summary, kind: str, members: Sequence[Snapshot]) -> None
     rows = sum(member.manifest.rows for member in members)
     if kind in ("documents", "prompts", "generations", "accepted"):
         setattr(summary, kind, rows)
-    column = {"prompts": "prompt_tokens", "generations": "completion_tokens"}.get(kind, "tokens")
-    if kind in ("documents", "prompts", "generations", "accepted", "mixture", "release"):
-        tokens = sum(int(member.scan().select(pl.col(column).sum()).collect().item() or 0) for member in members)
-        summary.stages[kind] = StageCounts(rows, tokens)
+    if kind in STAGES:
+        summary.stages[kind] = StageCounts(rows, step_of(kind, members).tokens or 0)
     if kind == "documents":
         summary.skipped = _count(member.scan("skipped").select("reason") for member in members)
     if kind == "accepted":

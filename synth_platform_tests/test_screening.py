@@ -148,6 +148,30 @@ def test_the_command_says_what_would_change(made: Made) -> None:
         assert refused.returncode == 2 and said in refused.err, refused.err  # type: ignore[attr-defined]
 
 
+def test_a_release_shows_what_came_through(made: Made) -> None:
+    event = made.instance.get_latest_materialization_event(dg.AssetKey(["small", "release"]))
+    assert event is not None and event.asset_materialization is not None
+    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    shown = str(metadata["overview"])
+    release = made.head("release").manifest
+    for row in ("rows read | ", "documents | 36 | ", "prompts | 96 | ", "generations | 96 | ", "accepted | 88 | "):
+        assert f"| {row}" in shown
+    assert f"| release | {release.rows:,} | {release.counts['tokens']:,} |" in shown
+    assert "engine hours: 0.0" in shown and "data:image/png;base64," in shown
+    gates = release.details["gates"]
+    assert f"- gates: {gates['passed']} passed, {len(gates['warned'])} warned" in shown and gates["passed"] > 50
+    assert Path(str(metadata["report"])).read_text("utf-8").lower().startswith("<!doctype html>")
+    spec = load_spec(made.folder / "defs.yaml")
+    graph = dataset_definitions(spec, made.folder).resolve_asset_graph()
+    asset = graph.get(dg.AssetKey(["small", "generations", "table"]))
+    assert (
+        asset.tags.items() >= {"synth/dataset": "small", "synth/stage": "generations", "synth/recipe": "table"}.items()
+    )
+    assert "[small/prompts/table](/assets/small/prompts/table)" in (asset.description or "")
+    (reference,) = asset.metadata["dagster/code_references"].code_references
+    assert Path(reference.file_path).samefile(made.folder / "defs.yaml")
+
+
 def test_what_was_never_made_cannot_be_tried(workspace: Workspace, tmp_path: Path, tokenizer_folder: Path) -> None:
     spec = load_spec(write_spec(tmp_path, dataset("http://127.0.0.1:9/v1", tokenizer_folder)))
     with pytest.raises(SynthError, match="has not been materialized yet"):

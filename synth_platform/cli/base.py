@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from synth_platform.config import check_name
 from synth_platform.errors import SynthError
+from synth_platform.secrecy import reveals, scrub
 from synth_platform.workspace import Workspace
 
 app = typer.Typer(
@@ -22,10 +25,28 @@ app = typer.Typer(
     help="Versioned, gated, traceable synthetic pretraining data.",
 )
 
+
+def checked(kind: str) -> Callable[[str | None], str | None]:
+    """Have a name checked, each part of a key, before any command does anything with it."""
+
+    def check(value: str | None) -> str | None:
+        for part in (value or "").split("/") if value else ():
+            check_name(part, kind)
+        return value
+
+    return check
+
+
 Home = Annotated[Path | None, typer.Option(help="Folder for everything (SYNTH_HOME, default ./.synth).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
 Dataset = Annotated[str, typer.Argument(help="Name of a dataset, or path of its defs.yaml.")]
-Partition = Annotated[str | None, typer.Option(help="Cycle, for datasets with a cadence.")]
+Partition = Annotated[
+    str | None, typer.Option(help="Cycle, for datasets with a cadence.", callback=checked("partition"))
+]
+DatasetOrAll = Annotated[str, typer.Argument(help="Dataset; all if left out.", callback=checked("dataset name"))]
+AssetOrAll = Annotated[
+    str, typer.Argument(help="Dataset, or the key of one of its assets.", callback=checked("asset name"))
+]
 
 FAILED = 1
 """Exit status: the command ran, and what it made or looked at is not right."""
@@ -44,8 +65,13 @@ def errors_for_people() -> Iterator[None]:
         Console(stderr=True).print("stopped; the same command goes on where it was")
         sys.exit(_INTERRUPTED)
     except OSError as error:
-        _show_error(str(error))
+        _show_error(scrub(str(error)))
         sys.exit(_INVALID)
+    except Exception as error:
+        if not reveals(error):
+            raise
+        sys.stderr.write(scrub("".join(traceback.format_exception(error))))
+        sys.exit(FAILED)
 
 
 def _show_error(text: str) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from synth_platform.cli.base import (
     FAILED,
     Dataset,
+    DatasetOrAll,
     Home,
     Json,
     Partition,
@@ -173,7 +174,7 @@ def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path,
 def tune(
     dataset: Dataset,
     home: Home = None,
-    partition: Annotated[str | None, typer.Option(help="Cycle to render, if none has prompts yet.")] = None,
+    partition: Partition = None,
     prompts: Annotated[int | None, typer.Option(min=9, help="Prompts of the last round; default: the spec's.")] = None,
     candidates: Annotated[int | None, typer.Option(min=2, help="Settings to try; default: the spec's.")] = None,
     fresh: Annotated[bool, typer.Option(help="Measure anew, even where an equal profile exists.")] = False,
@@ -214,7 +215,7 @@ def tune(
 
 @app.command()
 def status(
-    dataset: Annotated[str, typer.Argument(help="Dataset; all if left out.")] = "",
+    dataset: DatasetOrAll = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

@@ -4,13 +4,23 @@ from typing import Annotated, Any
 
 import typer
 
-from synth_platform.cli.base import FAILED, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import (
+    FAILED,
+    AssetOrAll,
+    Home,
+    Json,
+    app,
+    checked,
+    open_console,
+    open_workspace,
+    print_json,
+)
 from synth_platform.errors import SynthError
 
 
 @app.command()
 def versions(
-    dataset: Annotated[str, typer.Argument(help="Dataset, or the key of one of its assets.")] = "",
+    dataset: AssetOrAll = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -54,8 +64,8 @@ def trace(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="Snapshot id of the earlier version.")],
-    after: Annotated[str, typer.Argument(help="Snapshot id of the later version.")],
+    before: Annotated[str, typer.Argument(help="Snapshot id of the earlier version.", callback=checked("snapshot id"))],
+    after: Annotated[str, typer.Argument(help="Snapshot id of the later version.", callback=checked("snapshot id"))],
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +82,7 @@ def diff(
 
 @app.command()
 def verify(
-    dataset: Annotated[str, typer.Argument(help="Dataset; all if left out.")] = "",
+    dataset: AssetOrAll = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from synth_platform.alerts.config import instance_channels
 from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
 from synth_platform.contamination.config import BenchmarkSpec
@@ -28,6 +29,7 @@ from synth_platform.judging.assets import judge_prompts_asset
 from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
+from synth_platform.ops.alerts import alert_sensors
 from synth_platform.ops.cycles import freshness_of, partitions_of
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
@@ -141,6 +143,16 @@ def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Defin
         ],
         asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
     )
+
+
+def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
+    """The sensors that tell people what went wrong, where a spec or the environment names somebody.
+
+    Raises:
+        SpecError: the channels in the environment cannot be read.
+    """
+    everywhere = instance_channels()
+    return dg.Definitions(sensors=alert_sensors({spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}))
 
 
 def _tokenizer_of(engine: EngineSpec) -> Callable[[], ChatTokenizer]:

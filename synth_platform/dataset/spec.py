@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dagster._utils.schedules import is_valid_cron_string
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from synth_platform.alerts.config import Channel
 from synth_platform.config import Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
@@ -16,6 +17,7 @@ from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
 from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.secrets import spelled_secret
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
 from synth_platform.release.config import ReleaseSpec
@@ -149,6 +151,8 @@ class DatasetSpec(StrictModel):
     """None: made when asked."""
     regenerate: RegenerateSpec = RegenerateSpec()
     """What happens when something that the dataset is made of has changed."""
+    alerts: list[Channel] = Field(default_factory=list)
+    """Who hears of failed gates, failed runs and missed deadlines, beside those that SYNTH_ALERTS names."""
 
     @field_validator("owners")
     @classmethod
@@ -233,10 +237,24 @@ def load_spec(path: Path) -> DatasetSpec:
                 fix=f"write type: {COMPONENT_TYPE}",
             )
         prefix, attributes = ("attributes",), document.value.get("attributes")
+    _refuse_secrets(document, attributes, prefix, path)
     try:
         return DatasetSpec.model_validate(attributes)
     except ValidationError as error:
         raise SpecError(_explain(error, document, prefix, path), where=str(path)) from None
+
+
+def _refuse_secrets(document: Document, value: Any, keys: tuple[str | int, ...], path: Path) -> None:
+    """A spec is read by many and kept in version control: a key or password in it is an error, never repeated."""
+    if isinstance(value, str) and (kind := spelled_secret(value)):
+        raise SpecError(
+            f"the dataset spec holds a secret ({kind.replace('_', ' ')}) at {'.'.join(map(str, keys))}",
+            where=f"{path}:{document.line(keys)}",
+            fix="take it out and change it; secrets go into environment variables, which a spec may name",
+        )
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        _refuse_secrets(document, part, (*keys, key), path)
 
 
 def _explain(error: ValidationError, document: Document, prefix: tuple[str | int, ...], path: Path) -> str:
@@ -275,5 +293,8 @@ def _say(problem: Any) -> str:
     if kind == "missing":
         return "is required"
     given = problem.get("input")
-    shown = f" (given: {str(given)[:60]!r})" if isinstance(given, str | int | float | bool) else ""
+    names_secret = bool(problem["loc"]) and str(problem["loc"][-1]).endswith("_env")
+    # Some write the secret itself where the name of its variable belongs.
+    told = isinstance(given, str | int | float | bool) and not names_secret
+    shown = f" (given: {str(given)[:60]!r})" if told else ""
     return message + shown

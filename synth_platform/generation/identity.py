@@ -12,12 +12,13 @@ from synth_platform.digest import digest, digest_file, digest_texts
 from synth_platform.generation.config import (
     OUTPUT_NEUTRAL_ARGUMENTS,
     OUTPUT_NEUTRAL_VARIABLES,
+    UNSAFE_WEIGHTS,
     EndpointEngine,
     VllmEngine,
 )
 from synth_platform.prompts.tokenizer import hub_revision, model_folder
 
-_MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
+_MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".py")
 _NOT_THE_MODEL = frozenset(["training.json"])
 
 
@@ -75,17 +76,21 @@ def vllm_digest(spec: VllmEngine, version: str) -> str:
         version: package and version.
     """
     arguments = {name: _pinned(v) for name, v in spec.arguments.items() if name not in OUTPUT_NEUTRAL_ARGUMENTS}
+    if spec.trust_remote_code:
+        arguments["trust_remote_code"] = sorted(spec.trust_remote_code)
     variables = {name: v for name, v in spec.environment.items() if name not in OUTPUT_NEUTRAL_VARIABLES}
     tokenizer = model_digest(spec.tokenizer) if spec.tokenizer else None
     return digest("vllm", version, model_digest(spec.model, spec.revision), tokenizer, arguments, variables)
 
 
 def model_digest(model: str, revision: str | None = None) -> str:
-    """Digest of a local model's files (weights, tokenizer, chat template); of a hub model, its name and commit."""
+    """Digest of a local model's files: weights, tokenizer, chat template, code; of a hub model, its name and commit."""
     folder = model_folder(model)
     if folder is None:
         return digest("hub", model, hub_revision(model, revision) or revision)
-    files = sorted(p for p in folder.iterdir() if p.suffix in _MODEL_FILES and p.name not in _NOT_THE_MODEL)
+    weights = () if any(folder.glob("*.safetensors")) else UNSAFE_WEIGHTS
+    suffixes = (*_MODEL_FILES, *weights)
+    files = sorted(p for p in folder.iterdir() if p.suffix in suffixes and p.name not in _NOT_THE_MODEL)
     return digest([(path.name, digest_file(path)) for path in files])
 
 

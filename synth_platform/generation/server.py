@@ -16,7 +16,7 @@ import httpx
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.client import Endpoint, free_port
-from synth_platform.generation.config import VllmEngine
+from synth_platform.generation.config import HUB_TOKENS, UNSAFE_WEIGHTS, VllmEngine
 from synth_platform.generation.environment import SERVER_MODULE, EngineEnvironment, clean_variables
 from synth_platform.processes import is_alive, start_time
 from synth_platform.prompts.tokenizer import hub_revision, model_folder
@@ -29,7 +29,6 @@ _MEMORY_LINES = 200
 _OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|MemoryError|Cannot allocate memory|No available memory", re.I)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
-_UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -162,16 +161,16 @@ def check_weights(spec: VllmEngine) -> None:
         EngineError: the folder has no .safetensors weights.
     """
     folder = model_folder(spec.model)
-    if folder is not None and "load_format" not in spec.arguments:
+    if folder is not None and not spec.trusts(spec.model):
         names = [path.name for path in folder.iterdir()]
         if not any(name.endswith(".safetensors") for name in names):
-            unsafe = next((name for name in names if name.endswith(_UNSAFE_WEIGHTS)), None)
+            unsafe = next((name for name in names if name.endswith(UNSAFE_WEIGHTS)), None)
             raise EngineError(
                 f"the model's weights are in {unsafe}, which can run code when loaded"
                 if unsafe
                 else "the model has no .safetensors weights",
                 where=str(folder),
-                fix="convert it to safetensors, or set engine.arguments.load_format if you trust it",
+                fix=f"convert it to safetensors, or, if you trust it: engine.trust_remote_code: [{spec.model}]",
             )
 
 
@@ -225,6 +224,9 @@ def _arguments(spec: VllmEngine, port: int) -> list[str]:
         "max_model_len": spec.context_length,
         **({"revision": revision} if revision else {}),
         **({"tokenizer": str(model_folder(spec.tokenizer) or spec.tokenizer)} if spec.tokenizer else {}),
+        # A folder was looked at; of a model on the hub, nothing but safetensors is even fetched.
+        **({"load_format": "safetensors"} if folder is None and not spec.trusts(spec.model) else {}),
+        **({"trust_remote_code": True} if spec.trust_remote_code else {}),
         **spec.arguments,
     }
     flags: list[str] = []
@@ -240,7 +242,7 @@ def _arguments(spec: VllmEngine, port: int) -> list[str]:
 
 
 def _variables(spec: VllmEngine, environment: EngineEnvironment) -> dict[str, str]:
-    variables = clean_variables() | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    variables = clean_variables([*HUB_TOKENS, *spec.pass_secrets]) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if model_folder(spec.model) is not None:
         variables["HF_HUB_OFFLINE"] = "1"
     if environment.kind == "cpu":

@@ -9,9 +9,10 @@ import dagster as dg
 from synth_platform.errors import SnapshotError
 from synth_platform.ops.guard import JUDGED_VERSION, version_of
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import DatasetContext, node_name, shown_cell
+from synth_platform.ops.stage import DatasetContext, failing_for_people, node_name, shown_cell
 from synth_platform.quality.gates import Check, Gate, GateOutcome, evaluate
 from synth_platform.quality.suites import ExpectationOutcome, evaluate_suite
+from synth_platform.secrecy import scrub
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.reconcile import Reconciliation
@@ -81,8 +82,13 @@ def gate_checks(
         description=f"Gates of {asset}.",
     )
     def check(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.AssetCheckResult]:
-        opened = workspace.open()
         partition = context.partition_key if partitioned and context.has_partition_key else None
+        with failing_for_people():
+            yield from judge(context, workspace.open(), partition)
+
+    def judge(
+        context: dg.AssetCheckExecutionContext, opened: Workspace, partition: str | None
+    ) -> Iterator[dg.AssetCheckResult]:
         snapshot = opened.snapshots.head(asset, partition)
         if snapshot is None:
             raise SnapshotError(f"{asset} has not been materialized", fix="materialize it first")
@@ -110,6 +116,7 @@ def _result(
 ) -> dg.AssetCheckResult:
     context.log.info(f"{key.to_user_string()} · {outcome.name}: {'passed' if outcome.passed else 'NOT PASSED'}")
     critical = outcome.severity == "critical"
+    error = scrub(outcome.error or "")
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=outcome.name,
@@ -118,9 +125,9 @@ def _result(
         metadata={
             JUDGED_VERSION: version_of(snapshot),
             **metadata,
-            **({"error": outcome.error} if outcome.error else {}),
+            **({"error": error} if error else {}),
         },
-        description=outcome.error or None,
+        description=error or None,
     )
 
 

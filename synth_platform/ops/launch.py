@@ -6,13 +6,15 @@ from pathlib import Path
 
 import dagster as dg
 
+from synth_platform.config import check_name
 from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.cycles import check_cycle
-from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.ops.failures import failure_text
+from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
 from synth_platform.ops.sweep import PROCESS_TAG, this_process
 from synth_platform.ops.tags import run_tags
@@ -37,6 +39,8 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
         SpecError: there is none, or it is invalid.
     """
     path = Path(name)
+    if not _is_path(name):
+        check_name(name, "dataset name")
     if path.suffix in (".yaml", ".yml") or path.is_dir():
         file = path / SPEC_FILE if path.is_dir() else path
         return load_spec(file), file.absolute().parent
@@ -48,6 +52,11 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
             f" {workspace.datasets}/<name>/{SPEC_FILE}",
         )
     return known[name]
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be meant as a path."""
+    return name.isprintable() and ("/" in name or name in (".", "..") or name.endswith((".yaml", ".yml")))
 
 
 def run_dataset(
@@ -79,7 +88,7 @@ def run_dataset(
     definitions = dg.Definitions.merge(
         dataset_definitions(spec, base),
         benchmark_definitions([(spec, base)]),
-        dg.Definitions(resources={"workspace": WorkspaceResource(home=str(workspace.home), data=workspace.data)}),
+        dg.Definitions(resources=resources(WorkspaceResource(home=str(workspace.home), data=workspace.data))),
     )
     chosen = definitions.resolve_job_def(job or job_name(spec.name))
     if chosen.partitions_def is not None or partition is not None:
@@ -99,18 +108,10 @@ def run_dataset(
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    """What the user has to know, each thing once: failures for people as they are, others by their first cause."""
+    """What the user has to know, each thing once."""
     seen: set[str] = set()
     for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        text = data.user_failure_data.description if data.user_failure_data else None
-        if not text and data.error is not None:
-            cause = data.error.cause or data.error
-            text = cause.message.strip()
-        if text and "check" in text and "blocking" in text.lower():
-            continue  # the gates are listed by themselves
+        text = failure_text(event) if event.is_step_failure else None
         if text and text not in seen:
             seen.add(text)
             yield text

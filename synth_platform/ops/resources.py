@@ -1,6 +1,8 @@
-"""Dagster resource that hands the workspace to every asset and check."""
+"""Dagster resources of every asset and check: the workspace, and an IO manager that keeps Dagster from pickling."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import dagster as dg
 
@@ -24,3 +26,21 @@ class WorkspaceResource(dg.ConfigurableResource[Workspace]):
     def open(self) -> Workspace:
         """The workspace itself."""
         return Workspace(Path(self.home), self.data)
+
+
+class NoIOManager(dg.IOManager):
+    """Takes the place of Dagster's own, which pickles what an asset returns and unpickles it for the next one."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> NoReturn:
+        """Refuse a value; assets write snapshots and return a `MaterializeResult` without one."""
+        name = "/".join(context.asset_key.path) if context.has_asset_key else context.name
+        raise TypeError(f"{name} returned a {type(obj).__name__}; write a snapshot, and return none of its rows")
+
+    def load_input(self, context: dg.InputContext) -> NoReturn:
+        """Refuse to load; stages open the snapshots of their inputs."""
+        raise TypeError(f"{context.name} cannot be loaded as an input; open its snapshot")
+
+
+def resources(workspace: WorkspaceResource) -> Mapping[str, Any]:
+    """All resources of a code location."""
+    return {"workspace": workspace, "io_manager": NoIOManager()}

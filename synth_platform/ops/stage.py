@@ -16,11 +16,13 @@ from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.quality.suites import Suites
+from synth_platform.secrecy import reveals, scrub
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.changes import changes_since
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
+_SPEC_FILE = "defs.yaml"
 _PREVIEW_CHARACTERS = 160
 FRESH_TAG = "synth/fresh"
 """Run tag: make the asset anew although an equal version exists."""
@@ -58,25 +60,41 @@ class DatasetContext:
         code_version: str,
         **options: Any,
     ) -> dg.AssetSpec:
-        """The asset's spec with the dataset's group, owners, tags and partitions.
+        """The asset's spec with the dataset's group, owners, tags and partitions, and links to what it reads.
 
         The stage is among the kinds, because the interface shows only the last part of a key on each box.
         """
         return dg.AssetSpec(
             key=asset.split("/"),
             deps=[self._dep(upstream) for upstream in upstreams],
-            description=description,
+            description=_linked(description, upstreams),
             group_name=group_name(self.name),
             kinds={asset.split("/")[1], *kinds},
             owners=list(self.owners),
-            tags=dict(self.tags),
+            tags={**self.tags, **_tags_of(asset)},
+            metadata={"dagster/code_references": self._spec_file()},
             partitions_def=self.partitions,
             code_version=code_version,
             **options,
         )
 
+    def _spec_file(self) -> dg.CodeReferencesMetadataValue:
+        reference = dg.LocalFileCodeReference(file_path=str(self.base / _SPEC_FILE), label="the dataset's spec")
+        return dg.CodeReferencesMetadataValue(code_references=[reference])
+
     def _dep(self, upstream: Upstream) -> dg.AssetDep:
         return dg.AssetDep(dg.AssetKey(upstream.asset.split("/")))
+
+
+def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
+    """A description that ends with links to the pages of the assets it reads."""
+    links = ", ".join(f"[{one.asset}](/assets/{one.asset})" for one in upstreams)
+    return f"{description}\n\nMade from {links}." if links else description
+
+
+def _tags_of(asset: str) -> dict[str, str]:
+    """Tags to search the catalog by: which dataset, which stage, which recipe."""
+    return dict(zip(("synth/dataset", "synth/stage", "synth/recipe"), asset.split("/"), strict=False))
 
 
 def group_name(name: str) -> str:
@@ -183,11 +201,18 @@ class Begun:
 
 @contextmanager
 def failing_for_people() -> Iterator[None]:
-    """Turn problems the user has to mend into failures that show the message and are not retried."""
+    """Turn problems the user has to mend into failures that show the message and are not retried.
+
+    Dagster stores errors with all that caused them: one that would show a secret is told in words without it.
+    """
     try:
         yield
     except SynthError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(str(error), allow_retries=False) from None if reveals(error) else error
+    except Exception as error:
+        if reveals(error):
+            raise RuntimeError(scrub(f"{type(error).__name__}: {error}")) from None
+        raise
 
 
 def stage_asset(

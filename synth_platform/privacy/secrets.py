@@ -135,6 +135,15 @@ _FORM_RULES = tuple(
     )
     for kind, form in _FORMS
 )
+_CONNECTION = Rule(
+    "secret",
+    ("connection_string", "connection_string" + RESERVED),
+    re.compile(
+        r"(?<![A-Za-z])[A-Za-z][A-Za-z0-9+.-]{1,30}://(?P<user>[^\s:/@\"'<>]{0,64}):(?P<password>[^\s/@\"'<>]{3,128})@(?P<host>[\w.-]+)"
+    ),
+    _connection,
+    r"://[^\s:/@\"'<>]{0,64}:[^\s/@\"'<>]{3,128}@",
+)
 RULES = (
     *_FORM_RULES,
     Rule("secret", ("jwt",), re.compile(rf"(?<![A-Za-z0-9_-]){_JWT}"), _jwt, _JWT),
@@ -146,15 +155,7 @@ RULES = (
         _private_key,
         _PRIVATE_KEY,
     ),
-    Rule(
-        "secret",
-        ("connection_string", "connection_string" + RESERVED),
-        re.compile(
-            r"(?<![A-Za-z])[A-Za-z][A-Za-z0-9+.-]{1,30}://(?P<user>[^\s:/@\"'<>]{0,64}):(?P<password>[^\s/@\"'<>]{3,128})@(?P<host>[\w.-]+)"
-        ),
-        _connection,
-        r"://[^\s:/@\"'<>]{0,64}:[^\s/@\"'<>]{3,128}@",
-    ),
+    _CONNECTION,
     Rule(
         "secret",
         ("assigned_secret", "assigned_secret" + RESERVED, "aws_secret_key", "aws_secret_key" + RESERVED),
@@ -180,3 +181,13 @@ RULES = (
         r"(?i)(?:key|token|secret|credential|password|passphrase|pwd|bearer)(?s:.){0,40}?[A-Za-z0-9+/_-]{20}",
     ),
 )  # fmt: skip
+
+
+def spelled_secret(text: str) -> str | None:
+    """Kind of the first secret that a text spells out, by its form alone: no cue beside it is needed."""
+    for rule in (*_FORM_RULES, _CONNECTION):
+        for match in rule.pattern.finditer(text):
+            hit = rule.check(text, match)
+            if hit is not None and not hit.kind.endswith(RESERVED):
+                return hit.kind
+    return None

@@ -13,12 +13,14 @@ from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_sh
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
 from synth_platform.release.croissant import croissant_json
+from synth_platform.release.overview import gate_counts, overview
 from synth_platform.release.patch import Patch, find_patch
 from synth_platform.release.prov import prov_json
 from synth_platform.release.provenance import benchmark_hits, gather_facts, measured_facts, provenance_json
 from synth_platform.release.publish import PUBLISHED, publish
+from synth_platform.review.page import REPORT
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.catalog import ancestors
+from synth_platform.snapshots.catalog import ancestors, kind_of
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
@@ -89,7 +91,7 @@ def release_asset(
         run.writer.add_file(PROV, prov_json(run.writer.identity, lineage))
         run.writer.add_file(CROISSANT, croissant_json(facts, release, run.writer.identity.snapshot_id))
         run.writer.count(tokens=facts.tokens)
-        run.writer.detail(facts=measured)
+        run.writer.detail(facts=measured, gates=gate_counts(judged))
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.head(mixture.asset, partition)
@@ -175,7 +177,10 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     card = snapshot.read_file(CARD).decode()
     lineage = ancestors(workspace.snapshots, [snapshot])
+    review = next(one for one in lineage if kind_of(one.manifest.asset) == "review")
     return {
+        "overview": dg.MetadataValue.md(overview(lineage, snapshot.manifest.details.get("gates", {}))),
+        "report": dg.MetadataValue.path(f"{review.location}/{REPORT}"),
         "tokens": sum(tokens.values()),
         "contamination": dg.MetadataValue.md(_contamination(lineage)),
         "card": dg.MetadataValue.md(card.partition("\n---\n")[2]),

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from synth_platform.contamination.report import contamination_heat_map, hits_by_benchmark, worst_verdicts
+from synth_platform.funnel import funnel
 from synth_platform.plots import histogram
 from synth_platform.privacy.protect import DEFAULT_PRIVACY
 from synth_platform.privacy.redact import redact_fully
@@ -17,7 +18,6 @@ from synth_platform.privacy.rules import ALL
 from synth_platform.quality.profile import rejected_by_reason
 from synth_platform.review.findings import Findings, Version
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.catalog import kind_of
 
 REPORT = "report.html"
 _EXAMPLES, _EXAMPLE_CHARACTERS = 2, 700
@@ -91,7 +91,7 @@ def render_page(
             mixture=version.mixture.manifest,
             made=version.mixture.manifest.committed_at.strftime("%Y-%m-%d %H:%M UTC"),
             headline=_headline(version, found, scans),
-            funnel=_bars(_funnel(version, lineage)),
+            funnel=_bars({one.name: one.rows for one in funnel(lineage)}),
             reasons=_bars(dict(list(reasons.items())[:_MOST_REASONS])),
             more_reasons=max(len(reasons) - _MOST_REASONS, 0),
             lengths=_html(_lengths(version)),
@@ -142,21 +142,6 @@ def _headline(version: Version, found: Findings, scans: Sequence[Snapshot]) -> M
 
 def _redacted(version: Version) -> int:
     return sum(one.manifest.counts.get("redacted", 0) for one in (version.documents, *version.accepted.values()))
-
-
-def _funnel(version: Version, lineage: Sequence[Snapshot]) -> dict[str, int]:
-    """Rows from source to mixture."""
-    counts = version.documents.manifest.counts
-    made = [one.manifest for one in lineage if kind_of(one.manifest.asset) == "generations"]
-    prompts = [one.manifest for one in version.prompts.values()]
-    return {
-        "rows read": counts.get("read", 0),
-        "documents": version.documents.manifest.rows,
-        "prompts": sum(one.rows for one in prompts),
-        "generations": sum(one.rows for one in made),
-        "accepted": sum(one.manifest.rows for one in version.accepted.values()),
-        "rows in the mixture": version.mixture.manifest.rows,
-    }
 
 
 def _bars(values: Mapping[str, int]) -> list[Bar]:

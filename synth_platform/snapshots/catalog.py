@@ -134,13 +134,19 @@ class Catalog:
 
     def __init__(self, members: Iterable[Snapshot]) -> None:
         self.members = list(members)
-        self._db = duckdb.connect(config={"enable_external_access": "true"})
+        self._db = _connect([one for one in self.members if _has_view(one)])
         self._columns: dict[str, list[str]] = {}
         for kind in _KINDS:
             self._add_view(kind)
 
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """Rows of a query as dictionaries."""
+        """Rows of one SELECT as dictionaries.
+
+        Raises:
+            ValueError: it is something else, or more than one.
+        """
+        if [statement.type for statement in self._db.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
+            raise ValueError(f"not one SELECT: {sql[:200]}")
         result = self._db.execute(sql, parameters)
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -152,13 +158,10 @@ class Catalog:
     def _add_view(self, kind: str) -> None:
         selects = []
         for snapshot in self.members:
-            if snapshot.removal is not None:
-                continue
-            if kind_of(snapshot.manifest.asset) != kind or "index" in snapshot.manifest.asset.split("/"):
+            if kind_of(snapshot.manifest.asset) != kind or not _has_view(snapshot):
                 continue
             files = ", ".join(_quote(path) for path in snapshot.files())
-            asset = snapshot.manifest.asset.replace("'", "''")
-            selects.append(f"SELECT *, '{asset}' AS asset FROM read_parquet([{files}])")
+            selects.append(f"SELECT *, {_quote(snapshot.manifest.asset)} AS asset FROM read_parquet([{files}])")
         if selects:
             self._db.execute(f"CREATE VIEW {kind} AS {' UNION ALL BY NAME '.join(selects)}")
             self._columns[kind] = [row[0] for row in self._db.execute(f"DESCRIBE {kind}").fetchall()]
@@ -246,12 +249,13 @@ def diff(before: Snapshot, after: Snapshot) -> Diff:
     key = _ID_COLUMNS.get(kind_of(after.manifest.asset) or "", "id")
     main = next(iter(after.manifest.tables))
     shared = sorted(set(before.manifest.tables[main].columns) & set(after.manifest.tables[main].columns))
-    with duckdb.connect() as db:
+    with _connect([before, after]) as db:
         for name, snapshot in (("a", before), ("b", after)):
             files = ", ".join(_quote(path) for path in snapshot.files())
-            columns = ", ".join(f'"{column}"' for column in shared)
+            columns = ", ".join(map(_identifier, shared))
+            digest = f"md5(CAST(row({columns}) AS VARCHAR)) AS h"
             db.execute(
-                f'CREATE TEMP TABLE {name} AS SELECT "{key}" AS id, md5(CAST(row({columns}) AS VARCHAR)) AS h,'
+                f"CREATE TEMP TABLE {name} AS SELECT {_identifier(key)} AS id, {digest},"
                 f" {_tokens(shared)} AS tokens FROM read_parquet([{files}])"
             )
         added = db.execute("SELECT id FROM b ANTI JOIN a USING (id) ORDER BY id").fetchall()
@@ -298,5 +302,31 @@ def _changed_inputs(before: Snapshot, after: Snapshot) -> dict[str, tuple[str | 
     return {asset: (old.get(asset), new.get(asset)) for asset in assets}
 
 
-def _quote(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _has_view(snapshot: Snapshot) -> bool:
+    asset = snapshot.manifest.asset
+    return snapshot.removal is None and kind_of(asset) is not None and "index" not in asset.split("/")
+
+
+def _connect(members: Iterable[Snapshot]) -> duckdb.DuckDBPyConnection:
+    """A database in memory that may read the parts of some snapshots, and no other file; and load no extension."""
+    parts = [str(path) for one in members for path in one.files()]
+    db = duckdb.connect(
+        config={
+            "allow_community_extensions": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        }
+    )
+    db.execute("SET allowed_paths = ?", [parts])
+    db.execute("SET enable_external_access = false")
+    db.execute("SET lock_configuration = true")
+    return db
+
+
+def _quote(text: str | Path) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,11 +1,23 @@
 """The manifest: what a snapshot holds, what made it, and the digests that prove both."""
 
 from datetime import datetime
-from typing import Any, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from synth_platform.digest import digest
+
+
+def _stays_inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if not path.isprintable() or parts.is_absolute() or ".." in parts.parts:
+        raise ValueError(f"the path {path!r} leads out of the snapshot's folder")
+    return path
+
+
+InsidePath = Annotated[str, AfterValidator(_stays_inside)]
+"""A path relative to the snapshot's folder."""
 
 
 class _Record(BaseModel):
@@ -15,7 +27,7 @@ class _Record(BaseModel):
 class PartEntry(_Record):
     """One Parquet file of a table; the path is relative to the snapshot's folder."""
 
-    path: str
+    path: InsidePath
     rows: int
     bytes: int
     digest: str
@@ -41,7 +53,7 @@ class TableEntry(_Record):
 class FileEntry(_Record):
     """A file beside the tables, such as a dataset card."""
 
-    path: str
+    path: InsidePath
     bytes: int
     digest: str
 

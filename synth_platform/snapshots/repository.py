@@ -154,8 +154,12 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
-        """The snapshot, or None while it has no manifest, or no more."""
-        folder = f"{asset_folder(asset, partition)}/{snapshot_id}"
+        """The snapshot, or None while it has no manifest, or no more.
+
+        Raises:
+            SpecError: a part of the name could leave the root.
+        """
+        folder = f"{asset_folder(asset, partition)}/{check_name(snapshot_id, 'snapshot id')}"
         text = self._read(f"{folder}/{MANIFEST_FILE}")
         if text is None:
             return None
@@ -244,7 +248,16 @@ class Snapshots:
                 return record
 
     def assets(self, prefix: str = "") -> list[tuple[str, str | None]]:
-        """Every (asset, partition) with at least one current version."""
+        """Every (asset, partition) with at least one current version.
+
+        Args:
+            prefix: of the asset keys, in whole parts; all if empty.
+
+        Raises:
+            SpecError: a part of the prefix could leave the root.
+        """
+        for part in filter(None, prefix.split("/")):
+            check_name(part, "asset name")
         found = set()
         for path in self.store.files(prefix):
             parts = path.split("/")

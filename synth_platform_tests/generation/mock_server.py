@@ -85,7 +85,7 @@ class Mock:
             return
         path = scope["path"]
         if path == "/v1/chat/completions":
-            await self._complete(await _body(receive), send)
+            await self._complete(await _body(receive), send, _key(scope))
         elif path == "/v1/models":
             await self._json(send, 200, {"data": [{"id": self._model, "root": self._root}]})
         elif path == "/health":
@@ -95,7 +95,7 @@ class Mock:
         else:
             await self._json(send, 404, {"error": {"message": f"nothing at {path}"}})
 
-    async def _complete(self, body: Mapping[str, Any], send: Send) -> None:
+    async def _complete(self, body: Mapping[str, Any], send: Send, api_key: str) -> None:
         prompt = body["messages"][-1]["content"]
         key = hashlib.sha256(prompt.encode()).hexdigest()
         if self._book is not None and prompt != PROBE:
@@ -108,7 +108,7 @@ class Mock:
             if self._latency or self._rate:
                 await asyncio.sleep(self._latency + (words / self._rate if self._rate else 0.0))
             if (fault := self._fault(prompt, key)) is not None:
-                await self._misbehave(fault, send)
+                await self._misbehave(fault, send, api_key)
                 return
             self._tokens += words
             await self._json(send, 200, self._completion(prompt, text, words, body))
@@ -173,10 +173,11 @@ class Mock:
             count = file.tell()
         return count == fault.after if fault.kind in ("die", "oom") else count >= fault.after
 
-    async def _misbehave(self, fault: Fault, send: Send) -> None:
+    async def _misbehave(self, fault: Fault, send: Send, api_key: str) -> None:
         kind = fault.kind
         if kind.isdigit():
             message = "this prompt is not allowed" if kind == "400" else "not now"
+            message += f" (your key: {api_key})" if api_key else ""
             await self._json(send, int(kind), {"error": {"message": message}}, [(b"retry-after", b"0")])
         elif kind == "hang":
             await asyncio.sleep(_HANG_SECONDS)
@@ -226,6 +227,11 @@ class Mock:
     ) -> None:
         known = [(b"content-type", b"application/json"), (b"content-length", str(length).encode())]
         await send({"type": "http.response.start", "status": status, "headers": [*known, *(headers or [])]})
+
+
+def _key(scope: Scope) -> str:
+    """The API key of a request; servers that others run have been seen to quote it in their errors."""
+    return dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
 
 
 async def _body(receive: Receive) -> dict[str, Any]:

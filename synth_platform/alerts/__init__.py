@@ -1,0 +1,1 @@
+"""Messages to people when something needs them: what is said, and where to."""

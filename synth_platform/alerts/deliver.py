@@ -1,0 +1,113 @@
+"""Send an alert to a channel: a few tries, each with a deadline; failing is told, never raised."""
+
+import os
+import smtplib
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from synth_platform.alerts.config import Channel, EmailChannel, SlackChannel, WebhookChannel
+from synth_platform.alerts.message import Alert
+from synth_platform.secrecy import scrub
+
+_TRIES = 3
+_PAUSE_SECONDS = 1.0
+_DEADLINE_SECONDS = 10.0
+_SLACK_SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+class _Refused(Exception):
+    """Trying again will not help."""
+
+
+def deliver(channel: Channel, alert: Alert, variables: Mapping[str, str] = os.environ) -> str | None:
+    """Send it; None if it arrived, else why not, in words without secrets.
+
+    Args:
+        channel: where to.
+        alert: what.
+        variables: environment variables, some of which hold addresses and passwords.
+    """
+    problem = ""
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
+        try:
+            _send(channel, alert, variables)
+            return None
+        except _Refused as error:
+            return scrub(str(error))
+        except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
+            problem = scrub(f"{type(error).__name__}: {error}")
+    return f"{problem} ({_TRIES} tries)"
+
+
+def _send(channel: Channel, alert: Alert, variables: Mapping[str, str]) -> None:
+    if isinstance(channel, EmailChannel):
+        _mail(channel, alert, _value(channel.smtp_env, variables))
+    elif isinstance(channel, SlackChannel):
+        _post(_value(channel.url_env, variables), {"text": _slack_text(alert)})
+    else:
+        _post(_value(channel.url_env, variables), alert.as_json(), _bearer(channel, variables))
+
+
+def _value(name: str, variables: Mapping[str, str]) -> str:
+    if not (value := variables.get(name, "").strip()):
+        raise _Refused(f"the environment variable {name} is not set")
+    return value
+
+
+def _bearer(channel: WebhookChannel, variables: Mapping[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {_value(channel.token_env, variables)}"} if channel.token_env else {}
+
+
+def _post(url: str, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> None:
+    """POST it; redirects are not followed, since they could lead a secret elsewhere."""
+    try:
+        answer = httpx.post(url, json=body, headers=headers, timeout=_DEADLINE_SECONDS, follow_redirects=False)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise _Refused("the address is no http address") from None
+    if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+        raise _Refused(f"refused with {answer.status_code}")
+    if not answer.is_success:
+        raise httpx.HTTPError(f"answered {answer.status_code}")
+
+
+def _slack_text(alert: Alert) -> str:
+    """Slack's own markup; what comes from data is escaped, so that no text can mention or link."""
+    title, *lines = (line.translate(_SLACK_SPECIAL) for line in (scrub(alert.title), *alert.lines()))
+    return "\n".join([f"*{title}*", *lines])
+
+
+def _mail(channel: EmailChannel, alert: Alert, address: str) -> None:
+    server = urlsplit(address)
+    if server.scheme not in ("smtp", "smtps") or not server.hostname:
+        raise _Refused(f"{channel.smtp_env} is no smtp:// or smtps:// address")
+    try:
+        with _connection(server.scheme)(server.hostname, server.port or 0) as smtp:
+            if server.password:
+                if server.scheme == "smtp":
+                    smtp.starttls(context=ssl.create_default_context())
+                smtp.login(unquote(server.username or ""), unquote(server.password))
+            smtp.send_message(_message(channel, alert))
+    except (smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
+        raise _Refused(f"the mail server refused: {type(error).__name__}") from None
+
+
+def _connection(scheme: str) -> Callable[[str, int], smtplib.SMTP]:
+    if scheme == "smtps":
+        context = ssl.create_default_context()
+        return lambda host, port: smtplib.SMTP_SSL(host, port, timeout=_DEADLINE_SECONDS, context=context)
+    return lambda host, port: smtplib.SMTP(host, port, timeout=_DEADLINE_SECONDS)
+
+
+def _message(channel: EmailChannel, alert: Alert) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = " ".join(scrub(alert.title).split())
+    message["From"], message["To"] = channel.sender, ", ".join(channel.to)
+    message.set_content("\n".join(alert.lines()) + "\n")
+    return message

@@ -1,0 +1,215 @@
+"""The sensors that tell people: of failed runs and their gates, of gates that failed in no failed run, of deadlines."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from synth_platform.alerts.config import UI_VARIABLE, Channel
+from synth_platform.alerts.deliver import deliver
+from synth_platform.alerts.message import Alert, ClosedGate
+from synth_platform.ops.failures import failure_text
+
+FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
+DATASET_TAG = "synth/dataset"
+ALERTED_TAG = "synth/alerted"
+"""Run tag, followed by the dataset: what became of the message about this run. Where it is, none is sent again."""
+_GATE_SECONDS, _DEADLINE_SECONDS = 60, 300
+_RUNNING = dg.DefaultSensorStatus.RUNNING
+
+Channels = Mapping[str, Sequence[Channel]]
+"""Where messages about each dataset go."""
+
+
+def alert_sensors(channels: Channels) -> list[dg.SensorDefinition]:
+    """The sensors of a code location; none if nobody wants to hear anything."""
+    if not any(channels.values()):
+        return []
+    return [_failure_sensor(channels), _gate_sensor(channels), _deadline_sensor(channels)]
+
+
+def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name=FAILURE_SENSOR,
+        default_status=_RUNNING,
+        description="Tells of each failed run once: the gates that closed, or why else it failed.",
+    )
+    def watch(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        gates = list(_closed_gates(context.instance, run.run_id))
+        problems = dict.fromkeys(filter(None, map(failure_text, context.get_step_failure_events())))
+        for dataset in datasets_of(run, gates):
+            alert = _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], list(problems))
+            _tell_once(context.instance, run, alert, channels, context.log.info)
+
+    return watch
+
+
+def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=GATE_SENSOR,
+        minimum_interval_seconds=_GATE_SECONDS,
+        default_status=_RUNNING,
+        description="Tells of blocking gates that failed in a run that did not, or that were reported from elsewhere.",
+    )
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        assert context.repository_def is not None
+        keys = context.repository_def.asset_graph.asset_check_keys
+        seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}
+        failed = {
+            key: record
+            for key, record in context.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+                list(keys)
+            ).items()
+            if record.status == AssetCheckExecutionRecordStatus.FAILED and record.id > seen.get(str(key), 0)
+        }
+        # What failed before the sensor first looked is history.
+        for record in failed.values() if context.cursor is not None else ():
+            _tell_of_gate(context, record, channels)
+        seen |= {str(key): record.id for key, record in failed.items()}
+        return dg.SensorResult(cursor=json.dumps(seen), skip_reason=dg.SkipReason(f"{len(failed)} gates newly failed"))
+
+    return watch
+
+
+def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=DEADLINE_SENSOR,
+        minimum_interval_seconds=_DEADLINE_SECONDS,
+        default_status=_RUNNING,
+        description="Tells once of each asset that has not been made anew within the time its freshness policy gives.",
+    )
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        assert context.repository_def is not None
+        told: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
+        late = {
+            asset: made
+            for asset, window, made in _deadlines(context.instance, context.repository_def)
+            if now() - made > window.total_seconds()
+        }
+        for asset in (one for one, made in late.items() if told.get(one) != made):
+            since = datetime.fromtimestamp(late[asset], UTC).strftime("%Y-%m-%d %H:%M UTC")
+            title, page = f"{asset} is late", link(f"assets/{asset}")
+            alert = Alert("late", _dataset(asset), title, problems=(f"last made at {since}",), link=page)
+            context.log.info(_tell(alert, channels))
+        return dg.SensorResult(cursor=json.dumps(late), skip_reason=dg.SkipReason(f"{len(late)} assets are late"))
+
+    return watch
+
+
+def datasets_of(run: dg.DagsterRun, gates: Iterable[ClosedGate]) -> list[str]:
+    """Datasets that a run was about: as its job says, or by what was selected."""
+    if tagged := run.tags.get(DATASET_TAG):
+        return [tagged]
+    selected = {key.path[0] for key in run.asset_selection or ()}
+    selected |= {key.asset_key.path[0] for key in run.asset_check_selection or ()}
+    return sorted(selected | {_dataset(one.asset) for one in gates})
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return datetime.now(UTC).timestamp()
+
+
+def link(page: str) -> str:
+    """Address of a page of the interface; empty where its address is not known."""
+    base = os.environ.get(UI_VARIABLE, "").rstrip("/")
+    return f"{base}/{page}" if base else ""
+
+
+def _of_run(run: dg.DagsterRun, dataset: str, gates: Sequence[ClosedGate], problems: Sequence[str]) -> Alert:
+    cycle = run.tags.get("dagster/partition")
+    of = f"{dataset} {cycle}" if cycle else dataset
+    closed = f"{len(gates)} gates closed" if len(gates) > 1 else "a gate closed"
+    return Alert(
+        event="gate" if gates else "run",
+        dataset=dataset,
+        title=f"{of}: {closed}" if gates else f"{of}: the run failed",
+        partition=cycle,
+        run_id=run.run_id,
+        gates=tuple(gates),
+        problems=tuple(problems),
+        link=link(f"runs/{run.run_id}"),
+    )
+
+
+def _closed_gates(instance: dg.DagsterInstance, run_id: str) -> Iterator[ClosedGate]:
+    """Blocking gates that failed in a run."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        found = event.event_specific_data if event else None
+        if isinstance(found, dg.AssetCheckEvaluation) and not found.passed and found.severity.value == "ERROR":
+            yield _gate(found)
+
+
+def _gate(found: dg.AssetCheckEvaluation) -> ClosedGate:
+    values = {name: value.value for name, value in found.metadata.items()}
+    return ClosedGate(
+        asset="/".join(found.asset_key.path),
+        gate=found.check_name,
+        observed=values.get("observed"),
+        bounds=str(values.get("bounds", "")),
+        error=str(values.get("error", "")),
+    )
+
+
+def _tell_of_gate(context: dg.SensorEvaluationContext, record: object, channels: Channels) -> None:
+    evaluation = getattr(record, "evaluation", None)
+    run_id = str(getattr(record, "run_id", ""))
+    if evaluation is None or evaluation.severity.value != "ERROR":
+        return
+    gate = _gate(evaluation)
+    run = context.instance.get_run_by_id(run_id) if run_id else None
+    if run is None:
+        dataset = _dataset(gate.asset)
+        alert = Alert("gate", dataset, f"{dataset}: a gate closed", evaluation.partition, gates=(gate,))
+        context.log.info(_tell(alert, channels))
+    elif run.status == dg.DagsterRunStatus.SUCCESS:
+        _tell_once(context.instance, run, _of_run(run, _dataset(gate.asset), [gate], ()), channels, context.log.info)
+    # A run that fails is told of when it ends, with all of its gates.
+
+
+def _deadlines(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
+) -> Iterator[tuple[str, timedelta, float]]:
+    """Assets with a freshness policy: how old they may be, and when they were last made."""
+    graph = repository.asset_graph
+    for key in graph.get_all_asset_keys():
+        policy = graph.get(key).freshness_policy
+        event = (
+            instance.get_latest_materialization_event(key) if isinstance(policy, TimeWindowFreshnessPolicy) else None
+        )
+        if event is not None and isinstance(policy, TimeWindowFreshnessPolicy):
+            yield "/".join(key.path), policy.fail_window.to_timedelta(), event.timestamp
+
+
+def _tell_once(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, alert: Alert, channels: Channels, log: Callable[[str], None]
+) -> None:
+    """Send what is to be said of a dataset in a run, unless that was done before; the run's tag says so."""
+    tag = f"{ALERTED_TAG}.{alert.dataset}"
+    known = instance.get_run_by_id(run.run_id)
+    if known is None or tag in known.tags:
+        return
+    if said := _tell(alert, channels):
+        log(said)
+        instance.add_run_tags(run.run_id, {tag: said})
+
+
+def _tell(alert: Alert, channels: Channels) -> str:
+    """Send it to all that want to hear; says what became of it."""
+    outcomes = []
+    for channel in channels.get(alert.dataset, ()):
+        if alert.event in channel.events:
+            problem = deliver(channel, alert)
+            outcomes.append(f"{channel.type}: {problem or 'sent'}")
+    return "; ".join(outcomes)
+
+
+def _dataset(asset: str) -> str:
+    return asset.split("/")[0]

@@ -1,0 +1,177 @@
+"""One message per dataset and run: failed gates with their numbers, failed runs, reported gates, missed deadlines."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from synth_platform.alerts.config import SlackChannel, WebhookChannel
+from synth_platform.dataset.graph import alert_definitions
+from synth_platform.dataset.spec import load_spec
+from synth_platform.ops import alerts
+from synth_platform.ops.alerts import DEADLINE_SENSOR, FAILURE_SENSOR, GATE_SENSOR, alert_sensors
+from synth_platform_tests.alerts.stand_ins import Received, web_service
+from synth_platform_tests.ops.test_guard import DAYS, Pair
+from synth_platform_tests.pipeline import dataset, write_spec
+
+WEBHOOK = WebhookChannel(type="webhook", url_env="TEST_HOOK")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    with web_service() as opened:
+        monkeypatch.setenv("TEST_HOOK", opened.url)
+        monkeypatch.setenv("SYNTH_UI_URL", "https://dagster.example/")
+        yield opened
+
+
+def sensor(name: str, *channels: Any) -> Any:
+    found = alert_sensors({"d": channels or (WEBHOOK,), "silent": ()})
+    return next(one for one in found if one.name == name)
+
+
+def tell_of_failure(instance: dg.DagsterInstance, *channels: Any) -> dg.DagsterRun:
+    """What Dagster's daemon does after the last run has failed."""
+    run = instance.get_runs(limit=1)[0]
+    (event,) = (
+        entry.dagster_event
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        if entry.dagster_event
+    )
+    context = dg.build_run_status_sensor_context(FAILURE_SENSOR, event, instance, run).for_run_failure()
+    sensor(FAILURE_SENSOR, *channels)(context)
+    again = instance.get_run_by_id(run.run_id)
+    assert again is not None
+    return again
+
+
+def ticker(instance: dg.DagsterInstance, name: str, definitions: dg.Definitions) -> Callable[[], None]:
+    """Ticks of a sensor, each with the cursor of the one before."""
+    cursor: list[str | None] = [None]
+    watch, repository = sensor(name), definitions.get_repository_def()
+
+    def tick() -> None:
+        context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor[0])
+        cursor[0] = watch(context).cursor
+
+    return tick
+
+
+def test_a_closed_gate_is_told_once_with_its_numbers(
+    tmp_path: Path, instance: dg.DagsterInstance, service: Received
+) -> None:
+    pair = Pair(tmp_path, instance, DAYS)
+    pair.good = 0.25
+    assert not pair.run("d/documents", "d/prompts", day="2026-01-02")
+    run = tell_of_failure(instance)
+    tell_of_failure(instance)
+    (body,) = service.bodies
+    assert body["event"] == "gate" and body["title"] == "d 2026-01-02: a gate closed"
+    assert body["gates"] == [{"asset": "d/documents", "gate": "good", "observed": 0.25, "bounds": "must be 1"}]
+    assert body["text"].splitlines()[0] == "d/documents · good: observed 0.25, must be 1"
+    assert body["link"] == f"https://dagster.example/runs/{run.run_id}"
+    assert run.tags["synth/alerted.d"] == "webhook: sent"
+
+
+def test_a_crash_is_told_with_its_cause(tmp_path: Path, instance: dg.DagsterInstance, service: Received) -> None:
+    pair = Pair(tmp_path, instance)
+    pair.crash = True
+    assert not pair.run("d/documents", "d/prompts")
+    tell_of_failure(instance)
+    (body,) = service.bodies
+    assert body["event"] == "run" and body["title"] == "d: the run failed"
+    assert "the gate's code is broken" in body["text"] and body["gates"] == []
+
+
+def test_who_is_away_does_not_disturb_and_who_does_not_listen_hears_nothing(
+    tmp_path: Path, instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth_platform.alerts.deliver._PAUSE_SECONDS", 0.01)
+    monkeypatch.setenv("TEST_DEAD", "http://127.0.0.1:9/x")
+    pair = Pair(tmp_path, instance)
+    pair.good = 0.0
+    assert not pair.run("d/documents")
+    dead = SlackChannel(type="slack", url_env="TEST_DEAD")
+    deaf = WebhookChannel(type="webhook", url_env="TEST_HOOK", events=["late"])
+    run = tell_of_failure(instance, dead, deaf, WEBHOOK)
+    assert len(service.bodies) == 1
+    said = run.tags["synth/alerted.d"]
+    assert said.startswith("slack: ConnectError") and said.endswith("(3 tries); webhook: sent")
+
+
+def test_gates_that_failed_outside_a_failed_run_are_told_once(
+    tmp_path: Path, instance: dg.DagsterInstance, service: Received
+) -> None:
+    pair = Pair(tmp_path, instance)
+    pair.good = 0.0
+    assert not pair.run("d/documents")
+    tick = ticker(instance, GATE_SENSOR, pair.definitions)
+    tick()
+    assert service.bodies == [], "what failed before anybody looked is history"
+    assert not pair.run("d/documents")
+    tick()
+    assert service.bodies == [], "a failed run is told of by the other sensor, with all of its gates"
+    for severity in (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR):
+        reported = dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(["d", "documents"]),
+            check_name="good",
+            passed=False,
+            severity=severity,
+            metadata={"observed": 3, "bounds": "must be 1"},
+        )
+        instance.report_runless_asset_event(reported)
+        tick()
+        tick()
+    (body,) = service.bodies
+    assert body["text"] == "d/documents · good: observed 3, must be 1" and body["run_id"] is None
+
+
+def test_a_missed_deadline_is_told_once_until_the_asset_is_made(
+    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
+    specs = [
+        dg.AssetSpec(["d", "release"], freshness_policy=window),
+        dg.AssetSpec(["d", "never_made"], freshness_policy=window),
+        dg.AssetSpec(["d", "without"]),
+    ]
+    tick = ticker(instance, DEADLINE_SENSOR, dg.Definitions(assets=specs))
+    for name in ("release", "without"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(["d", name]))
+    tick()
+    assert service.bodies == []
+    real = alerts.now
+    monkeypatch.setattr(alerts, "now", lambda: real() + 3 * 3600)
+    tick()
+    tick()
+    (body,) = service.bodies
+    assert body["event"] == "late" and body["title"] == "d/release is late"
+    assert body["text"].startswith("last made at 20") and body["link"] == "https://dagster.example/assets/d/release"
+    monkeypatch.setattr(alerts, "now", real)
+    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"]))
+    tick()
+    monkeypatch.setattr(alerts, "now", lambda: real() + 6 * 3600)
+    tick()
+    assert len(service.bodies) == 2
+
+
+def test_sensors_are_there_where_somebody_wants_to_hear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = load_spec(write_spec(tmp_path / "a", dataset("http://127.0.0.1:9/v1", tmp_path)))
+    named = [{"type": "email", "to": ["ann@example.org"]}]
+    told = load_spec(write_spec(tmp_path / "b", dataset("http://127.0.0.1:9/v1", tmp_path, alerts=named)))
+    assert not alert_definitions([(silent, tmp_path)]).sensors
+    expected = {FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR}
+    assert {one.name for one in alert_definitions([(told, tmp_path)]).sensors or ()} == expected
+    monkeypatch.setenv("SYNTH_ALERTS", '[{"type": "slack", "url_env": "TEST_HOOK"}]')
+    found = alert_definitions([(silent, tmp_path)]).sensors or ()
+    assert all(getattr(one, "default_status", None) == dg.DefaultSensorStatus.RUNNING for one in found)
+    assert len(list(found)) == 3
