@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +20,9 @@ from synth_platform.snapshots.catalog import Diff, Trace
 from synth_platform.snapshots.verify import Report
 from synth_platform.summary import Summary
 from synth_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from synth_platform.ops.doctor.examine import Examined
 
 _PLAIN_SECONDS = 10.0
 _TEXT_CHARACTERS = 600
@@ -92,6 +95,26 @@ def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
     console.print("resting on:")
     for line in estimate.assumptions:
         console.print(f"  - {escape(line)}")
+
+
+def show_findings(console: Console, found: Sequence["Examined"]) -> None:
+    """What the doctor found, each with its remedy; a count at the end."""
+    table = Table("", "what", "where", "why it matters", "what mends it", show_lines=True)
+    for one in found:
+        finding = one.finding
+        state = "[green]mended[/green]" if one.mended else "note" if finding.note else "[red]wrong[/red]"
+        fix = f"{'' if one.mended or finding.mend is None else '--fix: '}{finding.fix}"
+        cells = (finding.what, finding.where, finding.why, fix + (f" (failed: {one.failure})" if one.failure else ""))
+        table.add_row(state, *map(escape, cells))
+    if found:
+        console.print(table)
+    wrong, mended = sum(one.wrong for one in found), sum(one.mended for one in found)
+    fixable = sum(one.wrong and one.finding.mend is not None for one in found)
+    console.print(
+        f"wrong: {wrong}"
+        + (f", mended: {mended}" if mended else "")
+        + (f"; `synth doctor --fix` mends {fixable}" if fixable else "")
+    )
 
 
 def show_profile(console: Console, dataset: str, profile: EngineProfile, trials: Sequence[Mapping[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +62,11 @@ def open_workspace(home: Path | None) -> Workspace:
 def open_console(as_json: bool) -> Console:
     """Where to write for people: standard error where JSON goes to standard output."""
     return Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+
+def teller(console: Console) -> Callable[[str], None]:
+    """Prints lines as they are."""
+    return lambda line: console.print(escape(line))
 
 
 def print_json(value: Any) -> None:

@@ -11,9 +11,9 @@ from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
+from synth_platform.ops.doctor.runs import PROCESS_TAG, this_process
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import FRESH_TAG
-from synth_platform.ops.sweep import PROCESS_TAG, this_process
 from synth_platform.workspace import Workspace
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

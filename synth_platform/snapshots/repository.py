@@ -269,7 +269,14 @@ class Snapshots:
 
     def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
         path = f"{asset_folder(asset, partition)}/refs/{sequence:08d}.json"
-        return RefRecord.model_validate_json(self.store.read(path))
+        try:
+            return RefRecord.model_validate_json(self.store.read(path))
+        except ValidationError as error:
+            raise SnapshotError(
+                f"a record in the history of {asset} is damaged",
+                where=f"{self.store.url}/{path}",
+                fix="restore it from a backup, or remove it: the one before is current then",
+            ) from error
 
 
 def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> Iterator[pl.DataFrame]:

@@ -6,7 +6,8 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,15 @@ _RETRY_SECONDS = 120
 
 class AlreadyExists(Exception):
     """A create-only write found the path taken."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as a listing shows it."""
+
+    path: str
+    bytes: int
+    modified: datetime
 
 
 class Log(Protocol):
@@ -64,6 +74,10 @@ class Store(Protocol):
 
     def files(self, prefix: str) -> list[str]:
         """Paths of all files below a prefix, sorted."""
+        ...
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """All files below a prefix with size and time, sorted by path; also those that are being written aside."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
@@ -121,6 +135,10 @@ class LocalStore:
         found = (file for file in (self._root / prefix).rglob("*") if file.is_file())
         return sorted(str(file.relative_to(self._root)) for file in found)
 
+    def entries(self, prefix: str) -> list[Entry]:
+        found = (self._entry(path) for path in self.files(prefix))
+        return [entry for entry in found if entry is not None]
+
     def folders(self, prefix: str) -> list[str]:
         folder = self._root / prefix
         return sorted(child.name for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
@@ -133,6 +151,13 @@ class LocalStore:
 
     def open_log(self, path: str) -> Log:
         return _LocalLog(self._root / path)
+
+    def _entry(self, path: str) -> Entry | None:
+        try:
+            facts = (self._root / path).stat()
+        except FileNotFoundError:  # removed since it was listed
+            return None
+        return Entry(path, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
 
     def _aside(self, path: str) -> Path:
         target = self._root / path
@@ -222,9 +247,14 @@ class S3Store:
                 file.write(bytes(block))
 
     def files(self, prefix: str) -> list[str]:
+        return [entry.path for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str) -> list[Entry]:
         with _object_errors(self.url, prefix):
             found = obstore.list(self._objects, prefix=prefix).collect()
-        return sorted(entry["path"] for entry in found)
+        return sorted(
+            (Entry(one["path"], one["size"], one["last_modified"]) for one in found), key=lambda one: one.path
+        )
 
     def folders(self, prefix: str) -> list[str]:
         with _object_errors(self.url, prefix):
