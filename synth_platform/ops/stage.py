@@ -277,18 +277,9 @@ def _identify(
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
         if found is None:
             return identity, None
-        if _is_whole(found) and (not fresh or found.manifest.run_id == context.run_id):
+        if found.is_whole() and (not fresh or found.manifest.run_id == context.run_id):
             return identity, found
         attempt += 1
-
-
-def _is_whole(snapshot: Snapshot) -> bool:
-    try:
-        for table in snapshot.manifest.tables:
-            snapshot.files(table)
-    except SnapshotError:
-        return False
-    return True
 
 
 def materialize_result(

@@ -97,6 +97,15 @@ class Snapshot:
             raise SnapshotError(f"no table {name!r}", where=self.location, fix=f"it has {list(self.manifest.tables)}")
         return [self._repository.verified(self.folder, part) for part in self.manifest.tables[name].parts]
 
+    def is_whole(self) -> bool:
+        """Whether all parts are there and hold what was committed."""
+        try:
+            for table in self.manifest.tables:
+                self.files(table)
+        except SnapshotError:
+            return False
+        return True
+
     def scan(self, table: str | None = None) -> pl.LazyFrame:
         """A lazy frame over a table."""
         return pl.scan_parquet(self.files(table), glob=False)
@@ -212,7 +221,10 @@ class Snapshots:
         try:
             self.store.create(path, data)
         except AlreadyExists:
-            return self.store.read(path) == data
+            try:
+                return self.store.read(path) == data
+            except FileNotFoundError:  # it stood there, and was swept by a writer that committed
+                return False
         return True
 
     def verified(self, folder: str, part: PartEntry | FileEntry) -> Path:

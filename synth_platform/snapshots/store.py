@@ -5,11 +5,11 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
@@ -18,6 +18,8 @@ from obstore.store import S3Store as ObjectStore
 from synth_platform.errors import StorageError
 
 _RETRY_SECONDS = 120
+_MOST_TRIES = 20
+_T = TypeVar("_T")
 
 
 class AlreadyExists(Exception):
@@ -110,7 +112,7 @@ class LocalStore:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
-                aside.write_bytes(data)
+                _in_folder(aside.parent, lambda: aside.write_bytes(data))
                 self._link(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
@@ -119,7 +121,7 @@ class LocalStore:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
-                shutil.move(source, aside)
+                _in_folder(aside.parent, lambda: shutil.move(source, aside))
                 self._link(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
@@ -132,7 +134,7 @@ class LocalStore:
             shutil.copyfile(self._root / path, target)
 
     def files(self, prefix: str) -> list[str]:
-        found = (file for file in (self._root / prefix).rglob("*") if file.is_file())
+        found = (Path(folder) / name for folder, _, names in os.walk(self._root / prefix) for name in names)
         return sorted(str(file.relative_to(self._root)) for file in found)
 
     def entries(self, prefix: str) -> list[Entry]:
@@ -140,8 +142,7 @@ class LocalStore:
         return [entry for entry in found if entry is not None]
 
     def folders(self, prefix: str) -> list[str]:
-        folder = self._root / prefix
-        return sorted(child.name for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+        return sorted(next(os.walk(self._root / prefix), ("", [], []))[1])
 
     def delete(self, path: str) -> None:
         target = self._root / path
@@ -161,7 +162,6 @@ class LocalStore:
 
     def _aside(self, path: str) -> Path:
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         return target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
 
     def _link(self, aside: Path, path: str) -> None:
@@ -172,7 +172,8 @@ class LocalStore:
             os.link(aside, target)
         except FileExistsError:
             raise AlreadyExists(path) from None
-        sync_folder(target.parent)
+        with contextlib.suppress(FileNotFoundError):  # removed again with its folder, by the sweep of another writer
+            sync_folder(target.parent)
 
 
 class _LocalLog:
@@ -181,8 +182,8 @@ class _LocalLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         with _disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+            self._handle = _in_folder(path.parent, lambda: os.open(path, flags, 0o644))
         self._dirty, self._named = False, False
 
     def append(self, data: bytes) -> None:
@@ -199,7 +200,8 @@ class _LocalLog:
         with _disk_errors(self._path):
             os.fsync(self._handle)
             if not self._named:
-                sync_folder(self._path.parent)
+                with contextlib.suppress(FileNotFoundError):  # dropped by a writer that committed the shard
+                    sync_folder(self._path.parent)
                 self._named = True
 
     def close(self) -> None:
@@ -304,6 +306,18 @@ class _ObjectLog:
 
     def close(self) -> None:
         self.sync()
+
+
+def _in_folder(folder: Path, write: Callable[[], _T]) -> _T:
+    """Write into a folder that is made if need be, and made again where somebody removes it, empty, in between."""
+    for last in (False,) * _MOST_TRIES + (True,):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return write()
+        except FileNotFoundError:
+            if last:
+                raise
+    raise AssertionError
 
 
 def sync_file(path: Path) -> None:

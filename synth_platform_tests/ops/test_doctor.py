@@ -1,4 +1,4 @@
-"""`synth doctor`: every fault is made for real, found with its place, mended if that is safe, and a re-run completes."""
+"""`synth doctor`: every fault is made for real, found, mended if that is safe, and a re-run completes."""
 
 import fcntl
 import json
@@ -255,11 +255,13 @@ def test_broken_engine_environments_are_told_apart(home: Path) -> None:
         assert look(home) == [], "it is being installed"
 
 
-@pytest.mark.parametrize("damage", ["cut", "missing", "flipped"])
+@pytest.mark.parametrize(
+    ("asset", "damage"), [("quality/faq", "cut"), ("generations/faq", "missing"), ("mixture", "flipped")]
+)
 def test_a_damaged_part_is_made_anew_and_then_put_back_into_older_versions(
-    home: Path, tokenizer_folder: Path, tmp_path: Path, damage: str
+    home: Path, tokenizer_folder: Path, tmp_path: Path, asset: str, damage: str
 ) -> None:
-    version = head(home, "quality/faq")
+    version = head(home, asset)
     part = part_of(version)
     whole = part.read_bytes()
     part.chmod(0o644)
@@ -275,7 +277,7 @@ def test_a_damaged_part_is_made_anew_and_then_put_back_into_older_versions(
     assert part.name in found.finding.where
 
     remake(home, tokenizer_folder, tmp_path)
-    assert head(home, "quality/faq").manifest.digest == version.manifest.digest
+    assert head(home, asset).manifest.digest == version.manifest.digest
     assert synth("verify", home=home).returncode == 1, "what was made from the damaged version still names it"
     mended = mend(home, "damaged_part", deep=True)
     assert mended.finding.fix.startswith("put a copy of the equal part")
@@ -312,15 +314,18 @@ def test_leftovers_stay_while_any_run_lives(home: Path, instance: dg.DagsterInst
     assert [one.mended for one in look(home, fix=True)] == [False] and left.exists()
 
 
-def test_a_head_without_its_version_is_named_and_made_anew(home: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
-    gone = head(home, "accepted/faq")
+@pytest.mark.parametrize("asset", ["accepted/faq", "generations/faq", "release"])
+def test_a_head_without_its_version_is_named_and_made_anew(
+    home: Path, tokenizer_folder: Path, tmp_path: Path, asset: str
+) -> None:
+    gone = head(home, asset)
     shutil.rmtree(gone.location)
     found = only(look(home), "broken_head")
-    assert gone.manifest.snapshot_id in found.finding.what and found.finding.where == "small/accepted/faq"
+    assert gone.manifest.snapshot_id in found.finding.what and found.finding.where == f"small/{asset}"
     assert found.finding.mend is None
     remake(home, tokenizer_folder, tmp_path)
     assert look(home) == []
-    assert head(home, "accepted/faq").manifest.digest == gone.manifest.digest
+    assert head(home, asset).manifest.digest == gone.manifest.digest
 
 
 def test_damaged_and_newer_manifests_are_told_apart(home: Path, tokenizer_folder: Path, tmp_path: Path) -> None:
@@ -348,7 +353,7 @@ def test_failed_datasets_and_stale_gates_are_named(home: Path, tokenizer_folder:
     """The engine is away, then a version is made without its gates."""
     write_spec(home / "datasets" / "small", dataset("http://127.0.0.1:9/v1", tokenizer_folder, recipes=RECIPES, seed=9))
     assert synth("materialize", "small", home=home).returncode == 1
-    failed = only(look(home), "failed_partition")
+    failed = only(look(home), "failed_partition")  # gates after it are only noted
     assert "the engine cannot be reached" in failed.finding.what and "synth materialize small" in failed.finding.fix
     remake(home, tokenizer_folder, tmp_path)
     assert look(home) == []

@@ -1,6 +1,6 @@
 """The datasets: specs that cannot be read, cycles whose last run failed, gates that judged another version."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ _DATASET_TAG = "synth/dataset"
 _PARTITION_TAG = "dagster/partition"
 _FAILED = "failed"
 _MOST_RUNS = 2000
-_SHOWN_GATES = 4
+_SHOWN = 3
+_Cycle = tuple[str, str | None]
+"""A dataset and one of its partitions, or None."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,12 @@ def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iter
             known.append(_Known(load_spec(path), path.parent))
         except SynthError as error:
             yield _unreadable(path, error)
-    yield from _failed_partitions(instance)
+    last_runs = _last_runs(instance)
+    for (dataset, partition), run in last_runs.items():
+        if run.status == dg.DagsterRunStatus.FAILURE:
+            yield _failed_partition(dataset, partition, run, _reason(instance, run))
     for one in known:
-        yield from _stale_checks(workspace.snapshots, instance, one)
+        yield from _stale_checks(workspace.snapshots, instance, one, last_runs)
 
 
 def _spec_files(workspace: Workspace) -> list[Path]:
@@ -58,16 +63,13 @@ def _unreadable(path: Path, error: SynthError) -> Finding:
     )
 
 
-def _failed_partitions(instance: dg.DagsterInstance) -> Iterator[Finding]:
-    """Cycles (or whole datasets) whose last finished run failed."""
-    seen: set[tuple[str, str | None]] = set()
+def _last_runs(instance: dg.DagsterInstance) -> dict[_Cycle, dg.DagsterRun]:
+    """The last run of each dataset and cycle."""
+    found: dict[_Cycle, dg.DagsterRun] = {}
     for run in instance.get_runs(limit=_MOST_RUNS):
-        dataset, partition = run.tags.get(_DATASET_TAG), run.tags.get(_PARTITION_TAG)
-        if dataset is None or not run.is_finished or (dataset, partition) in seen:
-            continue
-        seen.add((dataset, partition))
-        if run.status == dg.DagsterRunStatus.FAILURE:
-            yield _failed_partition(dataset, partition, run, _reason(instance, run))
+        if dataset := run.tags.get(_DATASET_TAG):
+            found.setdefault((dataset, run.tags.get(_PARTITION_TAG)), run)
+    return found
 
 
 def _failed_partition(dataset: str, partition: str | None, run: dg.DagsterRun, reason: str) -> Finding:
@@ -100,7 +102,9 @@ def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return "no reason was recorded"
 
 
-def _stale_checks(snapshots: Snapshots, instance: dg.DagsterInstance, known: _Known) -> Iterator[Finding]:
+def _stale_checks(
+    snapshots: Snapshots, instance: dg.DagsterInstance, known: _Known, last_runs: Mapping[_Cycle, dg.DagsterRun]
+) -> Iterator[Finding]:
     """Gates that did not judge the current version: what comes after does not start before they have."""
     heads = list(_heads(snapshots, known.spec.name))
     if not heads:
@@ -110,21 +114,34 @@ def _stale_checks(snapshots: Snapshots, instance: dg.DagsterInstance, known: _Kn
     except SpecError as error:
         yield _unreadable(known.base / SPEC_FILE, error)
         return
+    stale: dict[str | None, list[str]] = {}
     for head in heads:
-        m = head.manifest
-        names = [gate.name for gate in gates.get(m.asset, ())]
+        names = [gate.name for gate in gates.get(head.manifest.asset, ())]
         closed = {name: why for name, why in why_closed(instance, head, names).items() if why != _FAILED}
         if closed:
-            shown = [f"{name!r} {why}" for name, why in list(closed.items())[:_SHOWN_GATES]]
-            more = f" and {len(closed) - _SHOWN_GATES} more" if len(closed) > _SHOWN_GATES else ""
-            cycle = f" --partition {m.partition}" if m.partition else ""
-            yield Finding(
-                "stale_checks",
-                f"gates have not judged the current version of {m.asset}: {', '.join(shown)}{more}",
-                f"{m.asset}{f' [{m.partition}]' if m.partition else ''} {m.snapshot_id}",
-                "gates that have not judged a version are closed: nothing is made from it",
-                f"synth materialize {known.spec.name}{cycle}",
-            )
+            stale.setdefault(head.manifest.partition, []).append(_say_closed(head, closed))
+    for partition, assets in stale.items():
+        yield _stale(known.spec.name, partition, assets, last_runs.get((known.spec.name, partition)))
+
+
+def _say_closed(head: Snapshot, closed: Mapping[str, str]) -> str:
+    name, why = next(iter(closed.items()))
+    more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+    return f"{head.manifest.asset} {head.manifest.snapshot_id} ({name!r} {why}{more})"
+
+
+def _stale(dataset: str, partition: str | None, assets: Sequence[str], last: dg.DagsterRun | None) -> Finding:
+    """After a run that did not come to its end that is to be expected, and known from elsewhere."""
+    more = f" and {len(assets) - _SHOWN} more" if len(assets) > _SHOWN else ""
+    cycle = f" --partition {partition}" if partition else ""
+    return Finding(
+        "stale_checks",
+        f"gates have not judged current versions of {dataset}{f' [{partition}]' if partition else ''}",
+        ", ".join(assets[:_SHOWN]) + more,
+        "a gate that has not judged a version is closed: nothing is made from it",
+        f"synth materialize {dataset}{cycle}",
+        note=last is not None and last.status != dg.DagsterRunStatus.SUCCESS,
+    )
 
 
 def _heads(snapshots: Snapshots, dataset: str) -> Iterator[Snapshot]:
