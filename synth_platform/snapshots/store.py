@@ -1,6 +1,7 @@
 """Where bytes live: a local folder or an S3 prefix behind one small interface."""
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
@@ -8,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -110,19 +112,22 @@ class LocalStore:
 
     def create(self, path: str, data: bytes) -> None:
         with _disk_errors(self._root / path):
-            aside = self._aside(path)
-            try:
-                _in_folder(aside.parent, lambda: aside.write_bytes(data))
-                self._link(aside, path)
-            finally:
-                aside.unlink(missing_ok=True)
+            for _ in range(_MOST_TRIES):
+                aside = self._aside(path)
+                try:
+                    _in_folder(aside.parent, partial(aside.write_bytes, data))
+                    if self._link(aside, path):
+                        return
+                finally:
+                    aside.unlink(missing_ok=True)
+            raise OSError(errno.EBUSY, "files vanish while they are written")
 
     def move_in(self, path: str, source: Path) -> None:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
                 _in_folder(aside.parent, lambda: shutil.move(source, aside))
-                self._link(aside, path)
+                self._link(aside, path)  # one that was swept on its way would have been swept after it too
             finally:
                 aside.unlink(missing_ok=True)
 
@@ -164,16 +169,22 @@ class LocalStore:
         target = self._root / path
         return target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
 
-    def _link(self, aside: Path, path: str) -> None:
-        """Give a synced file its name. A hard link, unlike a rename, fails where the name is taken."""
+    def _link(self, aside: Path, path: str) -> bool:
+        """Give a synced file its name; False if a writer that committed the version has swept it.
+
+        A hard link, unlike a rename, fails where the name is taken.
+        """
         target = self._root / path
-        sync_file(aside)
         try:
+            sync_file(aside)
             os.link(aside, target)
         except FileExistsError:
             raise AlreadyExists(path) from None
+        except FileNotFoundError:
+            return False
         with contextlib.suppress(FileNotFoundError):  # removed again with its folder, by the sweep of another writer
             sync_folder(target.parent)
+        return True
 
 
 class _LocalLog:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -52,7 +52,8 @@ def kill(url: str, folder: Path, kills: int, seed: int) -> Counter[str]:
         asset = f"ds/killed-{number}"
         process, started = start_making(url, folder, asset), time.monotonic()
         time.sleep(rng.uniform(0.0, longest))
-        os.kill(process.pid or 0, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            process.kill()
         process.join()
         outcomes["killed" if process.exitcode == -signal.SIGKILL else "done before"] += 1
         if process.exitcode == 0:
