@@ -1,5 +1,6 @@
 """Tell processes apart for good: a pid alone may be given away again."""
 
+import socket
 from pathlib import Path
 
 
@@ -15,3 +16,8 @@ def start_time(pid: int) -> str | None:
 def is_alive(pid: int, started: str | None) -> bool:
     """Whether that very process is still there."""
     return started is not None and start_time(pid) == started
+
+
+def this_host() -> str:
+    """The name under which processes of this machine (or container) are recorded."""
+    return socket.gethostname()

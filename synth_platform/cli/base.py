@@ -90,6 +90,11 @@ def open_console(as_json: bool) -> Console:
     return Console(stderr=as_json, highlight=False, soft_wrap=True)
 
 
+def teller(console: Console) -> Callable[[str], None]:
+    """Prints lines as they are."""
+    return lambda line: console.print(escape(line))
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value."""
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")

@@ -20,6 +20,7 @@ from synth_platform.cli.base import (
     open_console,
     open_workspace,
     print_json,
+    teller,
 )
 from synth_platform.errors import SynthError
 from synth_platform.workspace import Workspace
@@ -87,7 +88,7 @@ def _materialize(
     if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
         install(workspace.engine, console.print)
     console.print(f"[bold]{spec.name}[/bold] in {workspace.home}")
-    with open_instance(workspace) as instance:
+    with open_instance(workspace, teller(console)) as instance:
         with terminal.progress(console):
             ended = run_dataset(spec, base, workspace, instance, partition=partition, fresh=fresh)
         heads = current_versions(workspace, spec.name, partition)
@@ -164,7 +165,7 @@ def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path,
 
     if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
         install(workspace.engine, console.print)
-    with open_instance(workspace) as instance, terminal.progress(console):
+    with open_instance(workspace, teller(console)) as instance, terminal.progress(console):
         ended = run_dataset(spec, base, workspace, instance, partition=partition, job=prompts_job_name(spec.name))
     if not ended.success:
         raise SynthError("the prompts could not be made:\n  " + "\n  ".join(ended.problems))
@@ -200,7 +201,7 @@ def tune(
     changes = {name: value for name, value in given.items() if value is not None}
     spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=changes)})
     _make_prompts(workspace, console, spec, base, partition)
-    with open_instance(workspace) as instance, terminal.progress(console):
+    with open_instance(workspace, teller(console)) as instance, terminal.progress(console):
         ended = run_dataset(spec, base, workspace, instance, job=tune_job_name(spec.name), fresh=fresh)
     if not ended.success:
         raise SynthError("the engine could not be tuned:\n  " + "\n  ".join(ended.problems))
@@ -239,9 +240,10 @@ def ui(
     workspace = open_workspace(home)
     from synth_platform.ops.instance import WORKSPACE_FILE, open_instance
 
-    with open_instance(workspace):
+    console = open_console(False)
+    with open_instance(workspace, teller(console)):
         pass  # one process makes the database before several open it
-    open_console(False).print(f"Dagster on http://127.0.0.1:{port} for {workspace.home} (stop with Ctrl+C)")
+    console.print(f"Dagster on http://127.0.0.1:{port} for {workspace.home} (stop with Ctrl+C)")
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace.dagster_home / WORKSPACE_FILE)]
     os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])
 

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from synth_platform.errors import EngineError
+from synth_platform.errors import EngineError, SnapshotError
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
 from synth_platform.generation.earlier import EarlierAnswers, earlier_answers
@@ -334,7 +334,7 @@ def _estimate(
     partition: str | None,
 ) -> Estimate:
     """The bill of what is about to be made, from the rendered prompts and the last version."""
-    earlier = {recipes[asset].name: workspace.snapshots.current(asset, partition) for asset in begun}
+    earlier = {recipes[asset].name: _last_version(workspace, asset, partition) for asset in begun}
     prompts = {recipes[asset].name: _prompts(one) for asset, one in begun.items()}
     loads: list[RecipeLoad] = []
     assumptions: list[str] = []
@@ -346,6 +346,15 @@ def _estimate(
     speed = known_speed(list(earlier.values()), settings.engine.model)
     assumptions += [speed.basis] if speed else []
     return Estimate(tuple(loads), speed, settings.engine.price_per_hour, tuple(assumptions))
+
+
+def _last_version(workspace: Workspace, asset: str, partition: str | None) -> Snapshot | None:
+    """The version before, where it can still be read: what is about to be made may be its replacement."""
+    try:
+        head = workspace.snapshots.head(asset, partition)
+    except SnapshotError:
+        return None
+    return head if head is not None and head.is_whole() else None
 
 
 def _prompts(begun: Begun) -> Snapshot:

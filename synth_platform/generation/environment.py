@@ -84,6 +84,44 @@ def require(root: Path) -> EngineEnvironment:
     return found
 
 
+def find_broken(root: Path) -> Iterator[tuple[Path, str]]:
+    """Environments at or below ``root`` that are there and do not work, and why; one that is being made is not one."""
+    for folder in (root, *(root / kind for kind in REQUIREMENTS)):
+        marker, python = folder / _MARKER, folder / "bin" / "python"
+        if marker.is_file():
+            if problem := _why_broken(marker, python):
+                yield folder, problem
+        elif folder != root and folder.is_dir() and not _is_locked(root / f"{folder.name}.lock"):
+            yield folder, "its installation was not finished"
+
+
+def _why_broken(marker: Path, python: Path) -> str | None:
+    try:
+        facts = json.loads(marker.read_text("utf-8"))
+        package, version = facts["package"], facts["version"]
+    except (ValueError, KeyError, TypeError):
+        return f"{marker.name} is damaged"
+    if not os.access(python, os.X_OK):
+        return "it has no interpreter"
+    found = _versions(python)
+    if not found:
+        return "its interpreter does not run, or has no vLLM"
+    if found.get(package) != version:
+        return f"it holds {package} {found.get(package, 'not at all')}, and was made with {version}"
+    return None
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def install(root: Path, tell: Callable[[str], None], kind: Kind | None = None) -> EngineEnvironment:
     """Make the environment if it is not there yet; safe to call again, and from several processes at once.
 
@@ -185,8 +223,11 @@ def _mark(folder: Path, kind: Kind) -> EngineEnvironment:
 
 
 def _versions(python: Path) -> dict[str, str]:
-    answer = subprocess.run([str(python), "-c", _VERSION_CODE], capture_output=True, text=True, check=False)
-    return json.loads(answer.stdout) if answer.returncode == 0 else {}
+    try:
+        answer = subprocess.run([str(python), "-c", _VERSION_CODE], capture_output=True, text=True, check=False)
+        return json.loads(answer.stdout) if answer.returncode == 0 else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def _run(command: list[str], tell: Callable[[str], None]) -> None:

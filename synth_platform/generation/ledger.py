@@ -41,7 +41,11 @@ class Ledger:
         """What any process recorded for a shard, by request key."""
         found: dict[str, Outcome] = {}
         for path in self._store.files(self._shard_folder(shard)):
-            for payload in frames(self._store.read(path)):
+            try:
+                log = self._store.read(path)
+            except FileNotFoundError:
+                continue  # dropped since it was listed, by a writer that committed the shard
+            for payload in frames(log):
                 for key, *values in pl.read_ipc_stream(io.BytesIO(payload)).iter_rows():
                     found[key] = Outcome(*values)
         return found

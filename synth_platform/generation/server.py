@@ -8,7 +8,8 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from synth_platform.errors import EngineError
 from synth_platform.generation.client import Endpoint, free_port
 from synth_platform.generation.config import HUB_TOKENS, UNSAFE_WEIGHTS, VllmEngine
 from synth_platform.generation.environment import SERVER_MODULE, EngineEnvironment, clean_variables
-from synth_platform.processes import is_alive, start_time
+from synth_platform.processes import is_alive, start_time, this_host
 from synth_platform.prompts.tokenizer import hub_revision, model_folder
 
 _POLL_SECONDS = 0.5
@@ -127,25 +128,50 @@ class VllmServer:
 
     def _write_record(self, pid: int) -> None:
         self._record = self._folder / f"server-{pid}.json"
-        owner = {"owner": os.getpid(), "owner_started": start_time(os.getpid())}
+        owner = {"host": this_host(), "owner": os.getpid(), "owner_started": start_time(os.getpid())}
         self._record.write_text(json.dumps({"pid": pid, "started": start_time(pid), **owner}), "utf-8")
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A server whose owner is gone.
+
+    Args:
+        record: the file that tells of it.
+        pid: of the server, and number of its process group.
+        running: whether it still is there.
+    """
+
+    record: Path
+    pid: int
+    running: bool
+
+    def end(self) -> None:
+        """End it with all it started, and forget it."""
+        if self.running:
+            _end_group(self.pid)
+        self.record.unlink(missing_ok=True)
+
+
+def orphans(folder: Path) -> Iterator[Orphan]:
+    """Servers of this host, recorded in a folder or below, whose owner was killed."""
+    for record in sorted(folder.rglob("server-*.json")):
+        try:
+            known = json.loads(record.read_text("utf-8"))
+            owner, started = known["owner"], known["owner_started"]
+            running = is_alive(known["pid"], known["started"])
+        except (FileNotFoundError, ValueError, KeyError):
+            continue
+        if known.get("host", this_host()) == this_host() and not is_alive(owner, started):
+            yield Orphan(record, known["pid"], running)
 
 
 def end_orphans(folder: Path) -> int:
     """End servers whose owner was killed; how many there were."""
-    ended = 0
-    for record in folder.glob("server-*.json"):
-        try:
-            known = json.loads(record.read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
-            continue
-        if is_alive(known["owner"], known["owner_started"]):
-            continue
-        if is_alive(known["pid"], known["started"]):
-            _end_group(known["pid"])
-            ended += 1
-        record.unlink(missing_ok=True)
-    return ended
+    found = list(orphans(folder))
+    for orphan in found:
+        orphan.end()
+    return sum(orphan.running for orphan in found)
 
 
 def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:

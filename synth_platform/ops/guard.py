@@ -10,7 +10,10 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from synth_platform.snapshots import Snapshot, Snapshots
 
@@ -143,16 +146,22 @@ def _closed_gates(
     if latest is None or _data_version(latest) != snapshot.manifest.digest:
         yield f"{upstream.asset}: version {snapshot.manifest.snapshot_id} is not the one last materialized"
         return
-    for name in upstream.gates:
-        if reason := _why_closed(instance, dg.AssetCheckKey(key, name), snapshot):
-            yield f"{upstream.asset}: gate {name!r} {reason}"
+    for name, reason in why_closed(instance, snapshot, upstream.gates).items():
+        yield f"{upstream.asset}: gate {name!r} {reason}"
 
 
-def _why_closed(instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot) -> str | None:
+def why_closed(instance: dg.DagsterInstance, snapshot: Snapshot, gates: Sequence[str]) -> dict[str, str]:
+    """Which of an asset's gates are not open for a version of it, and why."""
+    asset = dg.AssetKey(snapshot.manifest.asset.split("/"))
+    keys = [dg.AssetCheckKey(asset, name) for name in gates]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        [key], partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
+        keys, partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
     )
-    record = records.get(key)
+    reasons = {key.name: _why_closed(records.get(key), snapshot) for key in keys}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _why_closed(record: AssetCheckExecutionRecord | None, snapshot: Snapshot) -> str | None:
     if record is None:
         return "never ran"
     if record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:

@@ -1,10 +1,15 @@
 """The Dagster instance of a workspace."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
+from synth_platform.errors import StorageError
+from synth_platform.ops.doctor.home import note_host
 from synth_platform.ops.sweep import sweep
 from synth_platform.workspace import Workspace
 
@@ -21,14 +26,58 @@ def prepare_instance(workspace: Workspace) -> None:
     for name in ("dagster.yaml", WORKSPACE_FILE):
         if not (home / name).exists():
             (home / name).write_text((files("synth_platform.ops") / name).read_text("utf-8"), "utf-8")
+    note_host(workspace)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["SYNTH_HOME"] = str(workspace.home)
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
-def open_instance(workspace: Workspace) -> dg.DagsterInstance:
-    """The instance, made where it is not there yet, and swept of runs whose process is gone."""
-    prepare_instance(workspace)
-    instance = dg.DagsterInstance.from_config(str(workspace.dagster_home))
-    sweep(instance)
-    return instance
+@contextmanager
+def connect(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
+    """The instance as it is, made where it is not there yet.
+
+    Raises:
+        StorageError: its folder or database cannot be used, now or while the block lasts.
+    """
+    with _database_errors(workspace):
+        prepare_instance(workspace)
+        with dg.DagsterInstance.from_config(str(workspace.dagster_home)) as instance:
+            yield instance
+
+
+@contextmanager
+def open_instance(workspace: Workspace, tell: Callable[[str], None] = lambda _: None) -> Iterator[dg.DagsterInstance]:
+    """The instance, swept of what dead runs left behind.
+
+    Args:
+        workspace: whose instance.
+        tell: hears what was mended.
+
+    Raises:
+        StorageError: see `connect`.
+    """
+    with connect(workspace) as instance:
+        for mended in sweep(workspace, instance):
+            tell(f"mended: {mended.what} ({mended.where})")
+        yield instance
+
+
+@contextmanager
+def _database_errors(workspace: Workspace) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (cause := _of_database(error)) is None:
+            raise
+        raise StorageError(
+            f"Dagster's database cannot be used: {str(cause.orig).splitlines()[0]}",
+            where=str(workspace.dagster_home),
+            fix="free some space, or make it writable or reachable again; then run again: what was committed is kept",
+        ) from error
+
+
+def _of_database(error: BaseException | None) -> DBAPIError | None:
+    """The database's own error behind another one."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__ or error.__context__
+    return error

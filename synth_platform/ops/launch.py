@@ -13,10 +13,10 @@ from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.cycles import check_cycle
+from synth_platform.ops.doctor.runs import PROCESS_TAG, this_process
 from synth_platform.ops.failures import failure_text
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
-from synth_platform.ops.sweep import PROCESS_TAG, this_process
 from synth_platform.ops.tags import run_tags
 from synth_platform.workspace import Workspace
 

@@ -327,7 +327,7 @@ def _identify(
     """
     fresh = context.run.tags.get(FRESH_TAG) == "true"
     identity = identity_of(stage, dataset, inputs, partition)
-    if not fresh and (head := _current(workspace, identity)) is not None and _is_whole(head):
+    if not fresh and (head := _current(workspace, identity)) is not None and head.is_whole():
         return identity, head
     attempt = 0
     while True:
@@ -335,7 +335,7 @@ def _identify(
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
         if found is None:
             return identity, None
-        if _is_whole(found) and (not fresh or found.manifest.run_id == context.run_id):
+        if found.is_whole() and (not fresh or found.manifest.run_id == context.run_id):
             return identity, found
         attempt += 1
 
@@ -347,15 +347,6 @@ def _current(workspace: Workspace, identity: Identity) -> Snapshot | None:
     except SnapshotError:  # its manifest is gone or damaged: what is made now takes its place
         return None
     return head if head is not None and not changes_since(head.manifest, identity) else None
-
-
-def _is_whole(snapshot: Snapshot) -> bool:
-    try:
-        for table in snapshot.manifest.tables:
-            snapshot.files(table)
-    except SnapshotError:
-        return False
-    return True
 
 
 def materialize_result(

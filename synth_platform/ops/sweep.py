@@ -1,66 +1,41 @@
-"""The startup sweep: runs whose process is gone are failed, and their places in the pools given back.
+"""The startup sweep: what dead runs left behind and stands in the way of the next one is mended at every start."""
 
-Dagster notices neither: after a hard kill such a run stays STARTED, and its engine slot stays taken.
-"""
-
-import os
-import re
-import socket
+from collections.abc import Iterator
 
 import dagster as dg
 
 from synth_platform.errors import SynthError
-from synth_platform.processes import start_time
-
-PROCESS_TAG = "synth/process"
-"""Run tag: host, pid and start time of the process that a run lives in."""
-
-_STARTED = re.compile(r"Started process for run \(pid: (\d+)\)")
-_UNFINISHED = [
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+from synth_platform.ops.doctor.engines import orphan_engines
+from synth_platform.ops.doctor.finding import Finding
+from synth_platform.ops.doctor.runs import dead_runs, held_slots, living_runs
+from synth_platform.workspace import Workspace
 
 
-def this_process() -> str:
-    """Value of the tag for runs in this process."""
-    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
+def startup_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """Runs whose process is gone, places that ended runs hold, engines without an owner: all quickly found."""
+    yield from dead_runs(instance)
+    yield from held_slots(instance)
+    yield from orphan_engines(workspace)
 
 
-def sweep(instance: dg.DagsterInstance) -> list[str]:
-    """Fail the runs of this host whose process is gone; their ids."""
-    ended: list[str] = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if _is_gone(instance, run):
-            instance.report_run_failed(run, "The process of this run is gone. What it committed is kept.")
-            ended.append(run.run_id)
-    for run_id in ended:
-        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-    return ended
+def sweep(workspace: Workspace, instance: dg.DagsterInstance) -> list[Finding]:
+    """Mend all of these; what was mended."""
+    mended: list[Finding] = []
+    for finding in startup_findings(workspace, instance):
+        if finding.mend is not None:
+            finding.mend()
+            mended.append(finding)
+    return mended
 
 
 def refuse_while_running(instance: dg.DagsterInstance, what: str) -> None:
-    """Make sure that no run reads or writes versions now.
+    """Make sure that no run reads or writes versions now, or is about to.
 
     Raises:
         SynthError: one does.
     """
-    running = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, *_UNFINISHED]))
+    queued = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    running = [*queued, *living_runs(instance)]
     if running:
         named = ", ".join(sorted({f"{run.job_name} ({run.run_id[:8]})" for run in running}))
         raise SynthError(f"{what} while something is being made: {named}", fix="wait until it has ended, or end it")
-
-
-def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run's process is known, was on this host, and is there no more."""
-    if tag := run.tags.get(PROCESS_TAG):
-        host, pid, started = tag.rsplit(":", 2)
-        return host == socket.gethostname() and start_time(int(pid)) != started
-    pids = [
-        int(found.group(1))
-        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-        if (found := _STARTED.search(entry.message or entry.user_message))
-    ]
-    # Runs of the web interface say only their pid: a process that was given it since is left alone.
-    return bool(pids) and start_time(pids[-1]) is None

@@ -84,10 +84,10 @@ def measured_digest(recipe: RecipeSpec, privacy: PrivacySpec, made: Material, en
 
 
 def find_measured(snapshots: Snapshots, asset: str, partition: str | None, measured: str) -> Snapshot | None:
-    """The newest version of a quality asset with these metrics."""
+    """The newest version of a quality asset with these metrics; damaged ones are passed over."""
     for record in reversed(snapshots.history(asset, partition)):
         found = snapshots.open(asset, partition, record.snapshot_id)
-        if found is not None and found.manifest.details.get(MEASURED) == measured:
+        if found is not None and found.manifest.details.get(MEASURED) == measured and found.is_whole():
             return found
     return None
 

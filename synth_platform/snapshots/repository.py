@@ -104,6 +104,15 @@ class Snapshot:
             raise SnapshotError(f"no table {name!r}", where=self.location, fix=f"it has {list(self.manifest.tables)}")
         return [self._repository.verified(self.folder, part) for part in self.manifest.tables[name].parts]
 
+    def is_whole(self) -> bool:
+        """Whether all parts are there and hold what was committed."""
+        try:
+            for table in self.manifest.tables:
+                self.files(table)
+        except SnapshotError:
+            return False
+        return True
+
     def scan(self, table: str | None = None) -> pl.LazyFrame:
         """A lazy frame over a table."""
         return pl.scan_parquet(self.files(table), glob=False)
@@ -294,7 +303,10 @@ class Snapshots:
         try:
             self.store.create(path, data)
         except AlreadyExists:
-            return self.store.read(path) == data
+            try:
+                return self.store.read(path) == data
+            except FileNotFoundError:  # it stood there, and was swept by a writer that committed
+                return False
         return True
 
     def verified(self, folder: str, part: PartEntry | FileEntry) -> Path:
@@ -357,7 +369,14 @@ class Snapshots:
 
     def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
         path = f"{asset_folder(asset, partition)}/refs/{sequence:08d}.json"
-        return RefRecord.model_validate_json(self.store.read(path))
+        try:
+            return RefRecord.model_validate_json(self.store.read(path))
+        except ValidationError as error:
+            raise SnapshotError(
+                f"a record in the history of {asset} is damaged",
+                where=f"{self.store.url}/{path}",
+                fix="restore it from a backup, or remove it: the one before is current then",
+            ) from error
 
 
 def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> Iterator[pl.DataFrame]:

@@ -1,15 +1,17 @@
 """Where bytes live: a local folder or an S3 prefix behind one small interface."""
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
@@ -19,6 +21,8 @@ from synth_platform.errors import StorageError
 
 _RETRY_SECONDS = 120
 _BLOCK_BYTES = 1 << 20
+_MOST_TRIES = 20
+_T = TypeVar("_T")
 
 
 class AlreadyExists(Exception):
@@ -100,7 +104,7 @@ class Store(Protocol):
         ...
 
     def entries(self, prefix: str) -> list[Entry]:
-        """All files below a prefix with size and age, sorted by path."""
+        """All files below a prefix with size and age, sorted by path; also those that are being written aside."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
@@ -131,19 +135,22 @@ class LocalStore:
 
     def create(self, path: str, data: bytes) -> None:
         with _disk_errors(self._root / path):
-            aside = self._aside(path)
-            try:
-                aside.write_bytes(data)
-                self._link(aside, path)
-            finally:
-                aside.unlink(missing_ok=True)
+            for _ in range(_MOST_TRIES):
+                aside = self._aside(path)
+                try:
+                    _in_folder(aside.parent, partial(aside.write_bytes, data))
+                    if self._link(aside, path):
+                        return
+                finally:
+                    aside.unlink(missing_ok=True)
+            raise OSError(errno.EBUSY, "files vanish while they are written")
 
     def move_in(self, path: str, source: Path) -> None:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
-                shutil.move(source, aside)
-                self._link(aside, path)
+                _in_folder(aside.parent, lambda: shutil.move(source, aside))
+                self._link(aside, path)  # one that was swept on its way would have been swept after it too
             finally:
                 aside.unlink(missing_ok=True)
 
@@ -151,7 +158,7 @@ class LocalStore:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
-                aside.write_bytes(data)
+                _in_folder(aside.parent, partial(aside.write_bytes, data))
                 self._rename(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
@@ -160,7 +167,7 @@ class LocalStore:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
-                shutil.copyfile(source, aside)
+                _in_folder(aside.parent, partial(shutil.copyfile, source, aside))
                 self._rename(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
@@ -169,7 +176,7 @@ class LocalStore:
         with _disk_errors(self._root / path):
             aside = self._aside(path)
             try:
-                os.link(self._root / source, aside)
+                _in_folder(aside.parent, partial(os.link, self._root / source, aside))
                 self._rename(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
@@ -190,16 +197,11 @@ class LocalStore:
         return sorted(_files_below(str(self._root / prefix), prefix.rstrip("/")))
 
     def entries(self, prefix: str) -> list[Entry]:
-        found: list[Entry] = []
-        for path in self.files(prefix):
-            with contextlib.suppress(FileNotFoundError):  # it went in between
-                stat = (self._root / path).stat()
-                found.append(Entry(path, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)))
-        return found
+        found = (self._entry(path) for path in self.files(prefix))
+        return [entry for entry in found if entry is not None]
 
     def folders(self, prefix: str) -> list[str]:
-        folder = self._root / prefix
-        return sorted(child.name for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+        return sorted(next(os.walk(self._root / prefix), ("", [], []))[1])
 
     def delete(self, path: str) -> None:
         target = self._root / path
@@ -210,9 +212,15 @@ class LocalStore:
     def open_log(self, path: str) -> Log:
         return _LocalLog(self._root / path)
 
+    def _entry(self, path: str) -> Entry | None:
+        try:
+            facts = (self._root / path).stat()
+        except FileNotFoundError:  # removed since it was listed
+            return None
+        return Entry(path, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+
     def _aside(self, path: str) -> Path:
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         return target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
 
     def _rename(self, aside: Path, path: str) -> None:
@@ -222,15 +230,22 @@ class LocalStore:
         aside.replace(target)
         sync_folder(target.parent)
 
-    def _link(self, aside: Path, path: str) -> None:
-        """Give a synced file its name. A hard link, unlike a rename, fails where the name is taken."""
+    def _link(self, aside: Path, path: str) -> bool:
+        """Give a synced file its name; False if a writer that committed the version has swept it.
+
+        A hard link, unlike a rename, fails where the name is taken.
+        """
         target = self._root / path
-        sync_file(aside)
         try:
+            sync_file(aside)
             os.link(aside, target)
         except FileExistsError:
             raise AlreadyExists(path) from None
-        sync_folder(target.parent)
+        except FileNotFoundError:
+            return False
+        with contextlib.suppress(FileNotFoundError):  # removed again with its folder, by the sweep of another writer
+            sync_folder(target.parent)
+        return True
 
 
 class _LocalLog:
@@ -239,8 +254,8 @@ class _LocalLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         with _disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+            self._handle = _in_folder(path.parent, lambda: os.open(path, flags, 0o644))
         self._dirty, self._named = False, False
 
     def append(self, data: bytes) -> None:
@@ -257,7 +272,8 @@ class _LocalLog:
         with _disk_errors(self._path):
             os.fsync(self._handle)
             if not self._named:
-                sync_folder(self._path.parent)
+                with contextlib.suppress(FileNotFoundError):  # dropped by a writer that committed the shard
+                    sync_folder(self._path.parent)
                 self._named = True
 
     def close(self) -> None:
@@ -322,9 +338,7 @@ class S3Store:
                 file.write(bytes(block))
 
     def files(self, prefix: str) -> list[str]:
-        with _object_errors(self.url, prefix):
-            found = obstore.list(self._objects, prefix=prefix).collect()
-        return sorted(entry["path"] for entry in found)
+        return [entry.path for entry in self.entries(prefix)]
 
     def entries(self, prefix: str) -> list[Entry]:
         with _object_errors(self.url, prefix):
@@ -395,6 +409,18 @@ def _files_below(folder: str, prefix: str) -> Iterator[str]:
             yield from _files_below(entry.path, path)
         elif entry.is_file():
             yield path
+
+
+def _in_folder(folder: Path, write: Callable[[], _T]) -> _T:
+    """Write into a folder that is made if need be, and made again where somebody removes it, empty, in between."""
+    for last in (False,) * _MOST_TRIES + (True,):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return write()
+        except FileNotFoundError:
+            if last:
+                raise
+    raise AssertionError
 
 
 def sync_file(path: Path) -> None:

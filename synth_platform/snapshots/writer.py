@@ -124,9 +124,11 @@ class SnapshotWriter:
         for path in self._snapshots.store.files(self._shard_folder(table)):
             if not path.endswith(".json"):
                 continue
-            entry = PartEntry.model_validate_json(self._snapshots.store.read(path))
             try:
+                entry = PartEntry.model_validate_json(self._snapshots.store.read(path))
                 self._snapshots.verified(self.identity.folder, entry)
+            except FileNotFoundError:
+                continue  # swept since it was listed, by a writer that committed
             except SnapshotError:
                 self._snapshots.store.delete(path)  # damaged: this shard has to be made again
                 continue
@@ -155,7 +157,14 @@ class SnapshotWriter:
         if self._snapshots.create_once(path, part.model_dump_json().encode()):
             return part
         self._snapshots.store.delete(f"{self.identity.folder}/{part.path}")
-        return PartEntry.model_validate_json(self._snapshots.store.read(path))
+        try:
+            return PartEntry.model_validate_json(self._snapshots.store.read(path))
+        except FileNotFoundError:
+            raise SnapshotError(
+                "another writer has finished this version meanwhile",
+                where=self.identity.folder,
+                fix="run it again: it is found",
+            ) from None
 
     def use_shards(self, table: str, expected: int) -> None:
         """Make the committed shards, in order, the parts of the table.
@@ -176,8 +185,8 @@ class SnapshotWriter:
     def commit(self) -> Snapshot:
         """Write what is buffered and then the manifest; from now on the snapshot exists.
 
-        If another writer of the same identity was faster its snapshot is returned and this one's
-        parts are removed.
+        If another writer of the same identity was faster its snapshot is returned, and what it does not
+        hold of this one's parts is removed.
         """
         for table, buffer in self._buffers.items():
             if buffer or not self._parts[table]:
@@ -187,8 +196,7 @@ class SnapshotWriter:
         manifest = self._manifest()
         path = f"{self.identity.folder}/manifest.json"
         data = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
-        if not self._snapshots.create_once(path, data):
-            self._drop_parts()
+        self._snapshots.create_once(path, data)
         snapshot = self._snapshots.open(self.identity.asset, self.identity.partition, self.identity.snapshot_id)
         assert snapshot is not None
         self._sweep(snapshot)
@@ -257,12 +265,6 @@ class SnapshotWriter:
 
     def _shard_folder(self, table: str) -> str:
         return f"{self.identity.folder}/shards/{table}"
-
-    def _drop_parts(self) -> None:
-        for parts in self._parts.values():
-            for part in parts:
-                if self._writer in part.path:
-                    self._snapshots.store.delete(f"{self.identity.folder}/{part.path}")
 
     def _sweep(self, snapshot: Snapshot) -> None:
         """Remove what the manifest does not name: shard records and leftovers of killed writers."""

@@ -1,0 +1,154 @@
+"""The datasets: specs that cannot be read, cycles whose last run failed, gates that judged another version."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from synth_platform.dataset.graph import dataset_checks
+from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
+from synth_platform.definitions import SHIPPED
+from synth_platform.errors import SnapshotError, SpecError, SynthError
+from synth_platform.ops.doctor.finding import Finding
+from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
+from synth_platform.ops.guard import why_closed
+from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.workspace import Workspace
+
+_DATASET_TAG = "synth/dataset"
+_PARTITION_TAG = "dagster/partition"
+_FAILED = "failed"
+_MOST_RUNS = 2000
+_SHOWN = 3
+_Cycle = tuple[str, str | None]
+"""A dataset and one of its partitions, or None."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A dataset that this installation knows, and where its spec is."""
+
+    spec: DatasetSpec
+    base: Path
+
+
+def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """What is wrong with the datasets that are shipped or lie in the home."""
+    known: list[_Known] = []
+    for path in _spec_files(workspace):
+        try:
+            known.append(_Known(load_spec(path), path.parent))
+        except SynthError as error:
+            yield _unreadable(path, error)
+    last_runs = _last_runs(instance)
+    for (dataset, partition), run in last_runs.items():
+        if run.status == dg.DagsterRunStatus.FAILURE:
+            yield _failed_partition(dataset, partition, run, _reason(instance, run))
+    for one in known:
+        yield from _stale_checks(workspace.snapshots, instance, one, last_runs)
+
+
+def _spec_files(workspace: Workspace) -> list[Path]:
+    return [path for folder in (SHIPPED, workspace.datasets) for path in sorted(folder.glob(f"*/{SPEC_FILE}"))]
+
+
+def _unreadable(path: Path, error: SynthError) -> Finding:
+    return Finding(
+        "unreadable_spec",
+        f"the spec of a dataset is wrong: {error.what}",
+        error.where or str(path),
+        "Dagster's interface and daemon load all datasets or none",
+        error.fix or "correct it, or move it away",
+    )
+
+
+def _last_runs(instance: dg.DagsterInstance) -> dict[_Cycle, dg.DagsterRun]:
+    """The last run of each dataset and cycle."""
+    found: dict[_Cycle, dg.DagsterRun] = {}
+    for run in instance.get_runs(limit=_MOST_RUNS):
+        if dataset := run.tags.get(_DATASET_TAG):
+            found.setdefault((dataset, run.tags.get(_PARTITION_TAG)), run)
+    return found
+
+
+def _failed_partition(dataset: str, partition: str | None, run: dg.DagsterRun, reason: str) -> Finding:
+    """A run that was only killed has no cause to mend, so nothing is wrong any more."""
+    killed = PROCESS_IS_GONE in reason
+    again = f"synth materialize {dataset}{f' --partition {partition}' if partition else ''}"
+    return Finding(
+        "failed_partition",
+        f"the last run of {dataset}{f' [{partition}]' if partition else ''} failed: {reason}",
+        f"run {run.run_id}",
+        "what it was to make is not there, or older than its inputs",
+        f"{again} goes on where it was" if killed else f"mend the cause, then run: {again}",
+        note=killed,
+    )
+
+
+def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The first line of the first failure; the run's own where no step failed."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=kinds) if entry.dagster_event]
+    for event in sorted(events, key=lambda one: not one.is_step_failure):
+        if event.is_step_failure:
+            data = event.step_failure_data
+            text = data.user_failure_data.description if data.user_failure_data else None
+            text = text or (data.error.message if data.error else "")
+        else:
+            text = event.message or ""
+        if text and text.strip():
+            return text.strip().splitlines()[0][:200]
+    return "no reason was recorded"
+
+
+def _stale_checks(
+    snapshots: Snapshots, instance: dg.DagsterInstance, known: _Known, last_runs: Mapping[_Cycle, dg.DagsterRun]
+) -> Iterator[Finding]:
+    """Gates that did not judge the current version: what comes after does not start before they have."""
+    heads = list(_heads(snapshots, known.spec.name))
+    if not heads:
+        return
+    try:
+        gates = dataset_checks(known.spec, known.base)
+    except SpecError as error:
+        yield _unreadable(known.base / SPEC_FILE, error)
+        return
+    stale: dict[str | None, list[str]] = {}
+    for head in heads:
+        names = [gate.name for gate in gates.get(head.manifest.asset, ())]
+        closed = {name: why for name, why in why_closed(instance, head, names).items() if why != _FAILED}
+        if closed:
+            stale.setdefault(head.manifest.partition, []).append(_say_closed(head, closed))
+    for partition, assets in stale.items():
+        yield _stale(known.spec.name, partition, assets, last_runs.get((known.spec.name, partition)))
+
+
+def _say_closed(head: Snapshot, closed: Mapping[str, str]) -> str:
+    name, why = next(iter(closed.items()))
+    more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+    return f"{head.manifest.asset} {head.manifest.snapshot_id} ({name!r} {why}{more})"
+
+
+def _stale(dataset: str, partition: str | None, assets: Sequence[str], last: dg.DagsterRun | None) -> Finding:
+    """After a run that did not come to its end that is to be expected, and known from elsewhere."""
+    more = f" and {len(assets) - _SHOWN} more" if len(assets) > _SHOWN else ""
+    cycle = f" --partition {partition}" if partition else ""
+    return Finding(
+        "stale_checks",
+        f"gates have not judged current versions of {dataset}{f' [{partition}]' if partition else ''}",
+        ", ".join(assets[:_SHOWN]) + more,
+        "a gate that has not judged a version is closed: nothing is made from it",
+        f"synth materialize {dataset}{cycle}",
+        note=last is not None and last.status != dg.DagsterRunStatus.SUCCESS,
+    )
+
+
+def _heads(snapshots: Snapshots, dataset: str) -> Iterator[Snapshot]:
+    for asset, partition in snapshots.assets(dataset):
+        try:
+            head = snapshots.head(asset, partition)
+        except SnapshotError:
+            continue  # found where the storage is looked at
+        if head is not None and asset.split("/")[0] == dataset:
+            yield head
