@@ -34,8 +34,8 @@ class Workspace:
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's instance folder."""
-        return self.home / "dagster"
+        """Dagster's instance folder; SYNTH_DAGSTER names one that is part of an image."""
+        return Path(os.environ.get("SYNTH_DAGSTER") or self.home / "dagster").expanduser().absolute()
 
     @property
     def datasets(self) -> Path:

@@ -44,6 +44,8 @@ def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if tag := run.tags.get(PROCESS_TAG):
         host, pid, started = tag.rsplit(":", 2)
         return host == socket.gethostname() and start_time(int(pid)) != started
+    if instance.run_launcher.supports_check_run_worker_health:
+        return False  # runs in containers of their own: their pids mean nothing here, and the daemon watches them
     pids = [
         int(found.group(1))
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
