@@ -6,7 +6,6 @@ from pathlib import Path
 
 from synth_platform.snapshots.store import AlreadyExists, Store
 
-
 _LAST = ("/manifest.json", "/refs/")
 """What makes a version visible, and then current."""
 

@@ -120,8 +120,8 @@ def test_a_body_that_breaks_off_is_fetched_whole_or_refused(behind: OpenBehind, 
     assert target.read_bytes() == b"0123456789" * 10_000
 
 
-def test_a_refusal_is_not_tried_again(behind: OpenBehind, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, proxy = behind()
+def test_a_refusal_is_not_tried_again(behind: OpenBehind) -> None:
+    _, proxy = behind()
     elsewhere = S3Store("s3://no-such-bucket/root", TRY_SECONDS, RETRY_SECONDS)
     with pytest.raises((StorageError, FileNotFoundError)):
         elsewhere.create("a/x", b"x")
