@@ -102,8 +102,12 @@ def ensure_bucket(url: str) -> bool:
     bucket = url.removeprefix("s3://").split("/", 1)[0]
     client = boto3.client("s3")
     try:
-        if bucket in {entry.get("Name") for entry in client.list_buckets().get("Buckets", [])}:
+        try:
+            client.head_bucket(Bucket=bucket)
             return False
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
+                raise
         client.create_bucket(Bucket=bucket)
     except (BotoCoreError, ClientError) as error:
         raise StorageError(

@@ -105,7 +105,8 @@ class Deployment:
 
     def run(self, job: str, *assets: str) -> str:
         """Launch a job, or some of its assets, through the proxy and wait for its end; how it ended."""
-        launched = self.ui.launch(job, *assets)
+        # Each pool of connections fails once after the database went away.
+        launched = wait_for(lambda: self.ui.launch(job, *assets), 60, f"{job} cannot be launched")
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id = launched["run"]["runId"]
         query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
