@@ -58,7 +58,7 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     """
     graph = _Graph(spec, base)
     graph.build()
-    make = DatasetJobs(spec.name, graph.context.partitions)
+    make = DatasetJobs(spec.name, graph.context.partitions, spec.run_tags)
     whole = make.whole([*graph.asset_keys(), *graph.benchmark_keys()])
     jobs = [
         whole,

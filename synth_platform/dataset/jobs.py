@@ -1,6 +1,6 @@
 """The jobs of a dataset: all of it, parts of it, and what watches its releases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -35,10 +35,13 @@ class DatasetJobs:
     Args:
         dataset: its name.
         partitions: its cycles.
+        run_tags: of all its runs, beside the dataset's name.
     """
 
-    def __init__(self, dataset: str, partitions: dg.PartitionsDefinition[Any] | None) -> None:
-        self._dataset, self._partitions = dataset, partitions
+    def __init__(
+        self, dataset: str, partitions: dg.PartitionsDefinition[Any] | None, run_tags: Mapping[str, str]
+    ) -> None:
+        self._dataset, self._partitions, self._run_tags = dataset, partitions, run_tags
 
     def whole(self, assets: Sequence[dg.AssetKey]) -> Any:
         """From the sources to the release."""
@@ -77,5 +80,5 @@ class DatasetJobs:
             selection=dg.AssetSelection.assets(*assets),
             description=about,
             partitions_def=self._partitions if partitioned else None,
-            tags={"synth/dataset": self._dataset},
+            tags={**self._run_tags, "synth/dataset": self._dataset},
         )
