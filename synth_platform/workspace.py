@@ -39,8 +39,8 @@ class Workspace:
 
     @property
     def datasets(self) -> Path:
-        """The user's own dataset specs, one folder each."""
-        return self.home / "datasets"
+        """The user's own dataset specs, one folder each; SYNTH_DATASETS names another place."""
+        return Path(os.environ.get("SYNTH_DATASETS") or self.home / "datasets").expanduser().absolute()
 
     @property
     def engine(self) -> Path:

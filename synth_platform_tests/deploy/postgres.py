@@ -29,6 +29,8 @@ class Postgres:
     programs: Path
     folder: Path
     port: int
+    user: str
+    password: str
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -56,12 +58,21 @@ class Postgres:
             self.process.wait()
             self.process = None
 
+    def forget(self, table: str) -> None:
+        """Lose all rows of a table, and what refers to them."""
+        self.run("psql", "-d", self.user, "-c", f"TRUNCATE {table} CASCADE")
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs against the server."""
+        server = ["-h", "127.0.0.1", "-p", str(self.port), "-U", self.user]
+        _run([str(self.programs / program), *server, *arguments], {"PGPASSWORD": self.password})
+
 
 @contextmanager
 def postgres(programs: Path, port: int, user: str, password: str) -> Iterator[Postgres]:
     """A new server with one user and a database of the same name."""
     folder = Path(tempfile.mkdtemp(prefix="synth-postgres-"))
-    server = Postgres(programs, folder, port)
+    server = Postgres(programs, folder, port, user, password)
     try:
         (folder / "password").write_text(password)
         if os.getuid() == 0:
@@ -70,8 +81,7 @@ def postgres(programs: Path, port: int, user: str, password: str) -> Iterator[Po
         initdb = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", user, "-A", "scram-sha-256", "--no-sync"]
         _run([*_as_user(), *initdb, f"--pwfile={folder / 'password'}"])
         server.start()
-        create = [str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", user, user]
-        _run(create, {"PGPASSWORD": password})
+        server.run("createdb", user)
         yield server
     finally:
         server.kill()

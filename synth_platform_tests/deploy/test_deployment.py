@@ -25,6 +25,7 @@ import yaml
 from obstore.store import S3Store
 
 from synth_platform_tests.conftest import free_port
+from synth_platform_tests.deploy import docker_client
 from synth_platform_tests.deploy.compose import DOCKER, ROOT, Services, read_compose
 from synth_platform_tests.deploy.engine_api import EngineApi, engine_api
 from synth_platform_tests.deploy.postgres import Postgres, postgres, postgres_programs
@@ -78,6 +79,11 @@ class Site:
     def jobs(self) -> set[str]:
         """Names of the jobs in the code location."""
         return {job["name"] for job in self.ask(JOBS, repository=REPOSITORY)["repositoryOrError"]["jobs"]}
+
+    def run_ids(self) -> set[str]:
+        """All runs that the database knows."""
+        answer = self.ask("{ runsOrError { ... on Runs { results { runId } } } }")
+        return {run["runId"] for run in answer["runsOrError"]["results"]}
 
     def launch(self, job: str, *assets: str) -> dict[str, Any]:
         """Ask for a run of a job, or of some of its assets without their checks."""
@@ -425,3 +431,30 @@ def test_containers_keep_nothing_in_the_image(deployment: Deployment) -> None:
     assert sorted(path.name for path in instance.iterdir()) == ["dagster.yaml", "workspace.yaml"]
     settings = yaml.safe_load((instance / "dagster.yaml").read_text("utf-8"))
     assert settings["run_launcher"]["class"] == "DockerRunLauncher"
+
+
+def test_a_backup_brings_database_and_versions_back(deployment: Deployment, tmp_path: Path) -> None:
+    services, backup = deployment.services, tmp_path / "backup"
+    client = docker_client.install(
+        tmp_path / "bin",
+        services.environment("prepare"),
+        {"/synth/datasets": str(deployment.home / "datasets")},
+        deployment.database.programs,
+        DOCKER / "entrypoint",
+    )
+    variables = {**os.environ, "PATH": f"{client}:{os.environ['PATH']}"}
+    before = keys(deployment.bucket, "data/")
+    runs = deployment.ui.run_ids()
+    assert before and runs
+    for _ in range(2):
+        subprocess.run([DOCKER / "backup", backup], env=variables, check=True)
+    assert (backup / "datasets" / "small" / "defs.yaml").is_file()
+
+    services.stop()
+    obstore.delete(deployment.bucket, before)
+    deployment.database.forget("runs")
+    subprocess.run([DOCKER / "restore", backup], env=variables, check=True)
+    for name in ("code", "webserver", "viewer", "daemon", "proxy"):
+        services.start(name)
+    assert wait_for(deployment.ui.run_ids, 90, "the interface does not come back") == runs
+    assert keys(deployment.bucket, "data/") == before
