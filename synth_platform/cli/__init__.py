@@ -1,9 +1,9 @@
 """`synth`: make datasets, look at them, and prove them, from the terminal."""
 
-from synth_platform.cli import contamination, deploy, make, screen, versions
+from synth_platform.cli import contamination, make, screen, team, versions
 from synth_platform.cli.base import app, errors_for_people
 
-__all__ = ["app", "contamination", "deploy", "main", "make", "screen", "versions"]
+__all__ = ["app", "contamination", "main", "make", "screen", "team", "versions"]
 
 
 def main() -> None:

@@ -37,6 +37,13 @@ def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:
     return yaml.safe_load(interpolate((DOCKER / "compose.yaml").read_text("utf-8"), variables))
 
 
+def image_environment(target: str = "platform") -> dict[str, str]:
+    """Variables that the Dockerfile sets for a target."""
+    stage = re.split(rf"^FROM .* AS {target}$", (DOCKER / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)[1]
+    lines = stage.split("\nFROM ")[0].replace("\\\n", " ").splitlines()
+    return dict(pair.split("=", 1) for line in lines if line.startswith("ENV ") for pair in line.split()[1:])
+
+
 @dataclass
 class Services:
     """Runs services of the Compose file as processes, with the commands and environments that stand there.

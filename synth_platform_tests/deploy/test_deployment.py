@@ -26,7 +26,7 @@ from obstore.store import S3Store
 
 from synth_platform_tests.conftest import free_port
 from synth_platform_tests.deploy import docker_client
-from synth_platform_tests.deploy.compose import DOCKER, ROOT, Services, read_compose
+from synth_platform_tests.deploy.compose import DOCKER, ROOT, Services, image_environment, read_compose
 from synth_platform_tests.deploy.engine_api import EngineApi, engine_api
 from synth_platform_tests.deploy.postgres import Postgres, postgres, postgres_programs
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
@@ -223,12 +223,13 @@ def deployment(
 def image_variables(folder: Path, home: Path) -> dict[str, str]:
     """What the image sets, and where this checkout and its programs are."""
     return {
+        **image_environment(),
         "PATH": f"{programs_folder(folder)}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "SYNTH_HOME": str(home),
         "SYNTH_DAGSTER_SCRATCH": str(folder / "scratch"),
-        "DO_NOT_TRACK": "1",
         "HOME": str(folder),
+        "MPLCONFIGDIR": str(folder / "matplotlib"),
         "TMPDIR": str(temporary(folder)),
         "OMP_NUM_THREADS": "1",
     }
@@ -454,7 +455,7 @@ def test_a_backup_brings_database_and_versions_back(deployment: Deployment, tmp_
     obstore.delete(deployment.bucket, before)
     deployment.database.forget("runs")
     subprocess.run([DOCKER / "restore", backup], env=variables, check=True)
-    for name in ("code", "webserver", "viewer", "daemon", "proxy"):
+    for name in ("code", "webserver", "proxy"):
         services.start(name)
     assert wait_for(deployment.ui.run_ids, 90, "the interface does not come back") == runs
     assert keys(deployment.bucket, "data/") == before
