@@ -11,7 +11,7 @@ from synth_platform.cli.base import Home, app, open_console, open_workspace
 def prepare(home: Home = None) -> None:
     """Make and migrate Dagster's database, make the bucket, and prove that the store keeps create-only writes."""
     workspace, console = open_workspace(home), open_console(False)
-    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.instance import migrate
     from synth_platform.snapshots.probe import prove_create_only
     from synth_platform.snapshots.store import ensure_bucket
 
@@ -20,8 +20,7 @@ def prepare(home: Home = None) -> None:
     store = workspace.snapshots.store
     prove_create_only(store)
     console.print(f"{store.url}: of several writers of a name, one wins")
-    with open_instance(workspace) as instance:
-        instance.upgrade(console.print)
+    migrate(workspace, console.print)
     console.print(f"the database of {workspace.dagster_home} is ready")
 
 

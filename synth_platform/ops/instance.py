@@ -1,6 +1,7 @@
 """The Dagster instance of a workspace."""
 
 import os
+from collections.abc import Callable
 from importlib.resources import files
 
 import dagster as dg
@@ -24,6 +25,16 @@ def prepare_instance(workspace: Workspace) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["SYNTH_HOME"] = str(workspace.home)
     os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def migrate(workspace: Workspace, tell: Callable[[str], None]) -> None:
+    """Make the instance's database where it is missing, and bring an older one up to date.
+
+    Sweeps nothing: runs may live in other containers, whose processes are not seen from here.
+    """
+    prepare_instance(workspace)
+    with dg.DagsterInstance.from_config(str(workspace.dagster_home)) as instance:
+        instance.upgrade(tell)
 
 
 def open_instance(workspace: Workspace) -> dg.DagsterInstance:

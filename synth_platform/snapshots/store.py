@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -319,25 +320,26 @@ class _ObjectLog:
     def __init__(self, store: S3Store, path: str) -> None:
         self._store, self._path = store, path
         self._held: list[bytes] = []
-        self._lock = threading.Lock()
+        self._unwritten: deque[bytes] = deque()
         self._objects = 0
+        self._holding, self._writing = threading.Lock(), threading.Lock()
 
     def append(self, data: bytes) -> None:
-        with self._lock:
+        with self._holding:
             self._held.append(data)
 
     def sync(self) -> None:
-        with self._lock:
-            held, self._held = self._held, []
-        if not held:
-            return
-        try:
-            self._store.create(f"{self._path}-{self._objects:06d}", b"".join(held))
-        except StorageError:
-            with self._lock:
-                self._held = held + self._held
-            raise
-        self._objects += 1
+        with self._writing:
+            with self._holding:
+                held, self._held = self._held, []
+            if held:
+                self._unwritten.append(b"".join(held))
+            # What was tried once keeps its name and its bytes: it may be there although nobody said so.
+            while self._unwritten:
+                with contextlib.suppress(AlreadyExists):
+                    self._store.create(f"{self._path}-{self._objects:06d}", self._unwritten[0])
+                self._unwritten.popleft()
+                self._objects += 1
 
     def close(self) -> None:
         self.sync()

@@ -31,6 +31,7 @@ from synth_platform_tests.deploy.engine_api import EngineApi, engine_api
 from synth_platform_tests.deploy.postgres import Postgres, postgres, postgres_programs
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
 
+pytestmark = pytest.mark.xdist_group("deployment")
 PASSWORDS = {"users": ("alice", "opens-the-ui"), "viewers": ("bob", "may-only-look")}
 LAUNCH = """mutation($selector: JobOrPipelineSelector!, $tags: [ExecutionTag!]) { launchRun(executionParams: {
     selector: $selector, executionMetadata: {tags: $tags}
@@ -375,15 +376,21 @@ def test_subscriptions_pass_for_the_own_origin_only(deployment: Deployment) -> N
     assert refused.value.response.status_code == 403
 
 
-def test_a_dataset_is_made_through_the_proxy(deployment: Deployment) -> None:
+@pytest.fixture(scope="module")
+def made(deployment: Deployment) -> Deployment:
+    """The deployment after a dataset was made through the proxy."""
     assert deployment.run("small") == "SUCCESS"
+    return deployment
 
+
+def test_a_dataset_is_made_through_the_proxy(made: Deployment) -> None:
+    deployment = made
     snapshots, logs = keys(deployment.bucket, "data/small/"), keys(deployment.bucket, "compute-logs/")
     assert any(path.startswith("data/small/release/") and path.endswith("manifest.json") for path in snapshots)
     assert any(path.endswith((".err", ".out")) for path in logs)
     assert not (deployment.home / "data").exists()
 
-    (container,) = deployment.docker.containers.values()
+    container = next(iter(deployment.docker.containers.values()))
     host = container.config["HostConfig"]
     assert container.config["Image"] == "synth-platform:local"
     assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["NetworkMode"] == "synth_platform"
@@ -391,7 +398,8 @@ def test_a_dataset_is_made_through_the_proxy(deployment: Deployment) -> None:
     assert {bind.split(":")[0] for bind in host["Binds"]} == named
 
 
-def test_what_the_launcher_asks_of_docker_is_allowed_and_nothing_else(deployment: Deployment) -> None:
+def test_what_the_launcher_asks_of_docker_is_allowed_and_nothing_else(made: Deployment) -> None:
+    deployment = made
     allowed = deployment.services.allowed_requests("docker")
     assert deployment.docker.requests
     for method, path in deployment.docker.requests:
@@ -411,7 +419,7 @@ def test_the_daemon_goes_on_after_the_database_was_killed(deployment: Deployment
     deployment.database.kill()
     time.sleep(3)
     deployment.database.start()
-    wait_for(lambda: limits(deployment.ui), 60, "the webserver does not find the database again")
+    wait_for(lambda: deployment.ui.ask(LIMITS), 60, "the webserver does not find the database again")
     assert deployment.run("small", "small/documents") == "SUCCESS"
     assert deployment.services.running["daemon"].poll() is None
 
@@ -434,8 +442,8 @@ def test_containers_keep_nothing_in_the_image(deployment: Deployment) -> None:
     assert settings["run_launcher"]["class"] == "DockerRunLauncher"
 
 
-def test_a_backup_brings_database_and_versions_back(deployment: Deployment, tmp_path: Path) -> None:
-    services, backup = deployment.services, tmp_path / "backup"
+def test_a_backup_brings_database_and_versions_back(made: Deployment, tmp_path: Path) -> None:
+    deployment, services, backup = made, made.services, tmp_path / "backup"
     client = docker_client.install(
         tmp_path / "bin",
         services.environment("prepare"),

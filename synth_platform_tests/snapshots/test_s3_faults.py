@@ -128,11 +128,12 @@ def test_a_refusal_is_not_tried_again(behind: OpenBehind) -> None:
     assert writes(proxy) == 1
 
 
-def test_a_log_keeps_what_could_not_be_written_and_writes_it_later(behind: OpenBehind) -> None:
+@pytest.mark.parametrize("kind", ["503", "lost answer"])
+def test_a_log_keeps_what_it_cannot_say_is_written_and_has_it_once(behind: OpenBehind, kind: str) -> None:
     store, proxy = behind()
     log = store.open_log("a/log")
     log.append(b"one\n")
-    proxy.faults = [S3Fault("PUT", "503", 1000)]
+    proxy.faults = [S3Fault("PUT", kind, 1000), S3Fault("GET", "503", 1000)]
     with pytest.raises(StorageError):
         log.sync()
     proxy.faults = [S3Fault("PUT", "lost answer", 1)]
