@@ -52,13 +52,13 @@ class Workspace:
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's instance folder."""
-        return self.home / "dagster"
+        """Dagster's instance folder; SYNTH_DAGSTER names one that is part of an image."""
+        return Path(os.environ.get("SYNTH_DAGSTER") or self.home / "dagster").expanduser().absolute()
 
     @property
     def datasets(self) -> Path:
-        """The user's own dataset specs, one folder each."""
-        return self.home / "datasets"
+        """The user's own dataset specs, one folder each; SYNTH_DATASETS names another place."""
+        return Path(os.environ.get("SYNTH_DATASETS") or self.home / "datasets").expanduser().absolute()
 
     @property
     def engine(self) -> Path:

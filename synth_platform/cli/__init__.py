@@ -1,9 +1,22 @@
 """`synth`: make datasets, look at them, and prove them, from the terminal."""
 
-from synth_platform.cli import contamination, doctor, gc, make, plan, publish, screen, takedown, versions
+from synth_platform.cli import contamination, doctor, gc, make, plan, publish, screen, takedown, team, versions
 from synth_platform.cli.base import app, errors_for_people
 
-__all__ = ["app", "contamination", "doctor", "gc", "main", "make", "plan", "publish", "screen", "takedown", "versions"]
+__all__ = [
+    "app",
+    "contamination",
+    "doctor",
+    "gc",
+    "main",
+    "make",
+    "plan",
+    "publish",
+    "screen",
+    "takedown",
+    "team",
+    "versions",
+]
 
 
 def main() -> None:

@@ -111,6 +111,8 @@ class DatasetSpec(StrictModel):
     """``team:name`` or e-mail addresses, shown in the UI."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of all assets of the dataset."""
+    run_tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of all runs of the dataset's jobs, such as ``dagster/priority``, or where a deployment is to run them."""
     seed: int = Field(default=0, ge=0)
     """Decides every random choice except the engine's."""
     sources: list[SourceSpec] = Field(min_length=1)

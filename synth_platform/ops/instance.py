@@ -81,3 +81,12 @@ def _of_database(error: BaseException | None) -> DBAPIError | None:
     while error is not None and not isinstance(error, DBAPIError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def migrate(workspace: Workspace, tell: Callable[[str], None]) -> None:
+    """Make the instance's database where it is missing, and bring an older one up to date.
+
+    Sweeps nothing: runs may live in other containers, whose processes are not seen from here.
+    """
+    with connect(workspace) as instance:
+        instance.upgrade(tell)

@@ -18,8 +18,8 @@ def spec_fingerprint(spec: "DatasetSpec") -> str:
 
 
 def dataset_tags(spec: "DatasetSpec") -> dict[str, str]:
-    """Tags of all jobs of a dataset."""
-    return {DATASET_TAG: spec.name, SPEC_TAG: spec_fingerprint(spec)}
+    """Tags of all jobs of a dataset, those that its spec gives them among them."""
+    return {**spec.run_tags, DATASET_TAG: spec.name, SPEC_TAG: spec_fingerprint(spec)}
 
 
 def run_tags(spec: "DatasetSpec", cycle: str | None, why: str) -> dict[str, str]:

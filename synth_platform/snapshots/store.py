@@ -3,23 +3,30 @@
 import contextlib
 import errno
 import os
+import random
 import shutil
 import threading
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotFoundError
 from obstore.store import S3Store as ObjectStore
 
 from synth_platform.errors import StorageError
 
-_RETRY_SECONDS = 120
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+_TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 60.0, 5.0, 120.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _BLOCK_BYTES = 1 << 20
 _MOST_TRIES = 20
 _T = TypeVar("_T")
@@ -123,6 +130,34 @@ class Store(Protocol):
 def open_store(url: str) -> Store:
     """Open ``s3://bucket/prefix`` or a local folder (made when first written)."""
     return S3Store(url) if url.startswith("s3://") else LocalStore(Path(url))
+
+
+def ensure_bucket(url: str) -> bool:
+    """Make the bucket of an ``s3://`` root where it is missing; whether it was made.
+
+    Raises:
+        StorageError: it is neither there nor to be made.
+    """
+    import boto3  # only deployments have it (the extra `deploy`)
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket = url.removeprefix("s3://").split("/", 1)[0]
+    client = boto3.client("s3")
+    try:
+        try:
+            client.head_bucket(Bucket=bucket)
+            return False
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
+                raise
+        client.create_bucket(Bucket=bucket)
+    except (BotoCoreError, ClientError) as error:
+        raise StorageError(
+            f"the bucket cannot be made: {str(error)[:200]}",
+            where=f"s3://{bucket}",
+            fix="check AWS_ENDPOINT_URL and the keys, or make the bucket yourself",
+        ) from error
+    return True
 
 
 class LocalStore:
@@ -284,22 +319,33 @@ class _LocalLog:
 
 
 class S3Store:
-    """An S3 prefix; credentials, region and endpoint come from the usual AWS variables."""
+    """An S3 prefix; credentials, region and endpoint come from the usual AWS variables.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: ``s3://bucket/prefix``.
+        try_seconds: after which one request is given up. A stalled body would hang for ever.
+        retry_seconds: for which a request is tried again, all tries together.
+    """
+
+    def __init__(self, url: str, try_seconds: float = _TRY_SECONDS, retry_seconds: float = _RETRY_SECONDS) -> None:
         self.url = url.rstrip("/")
         self.local: Path | None = None
+        self._retry_seconds = retry_seconds
+        self._objects = self._open(try_seconds, {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_seconds)})
+        # A create-only write is never sent again unseen: its first try may have come through.
+        self._writes = self._open(try_seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=try_seconds)})
+
+    def _open(self, try_seconds: float, retries: "RetryConfig") -> ObjectStore:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        self._objects = ObjectStore.from_url(
+        return ObjectStore.from_url(
             self.url,
             config={"endpoint": endpoint} if endpoint else {},
-            # A stalled body would hang for ever: give every request a deadline, and all retries one.
             client_options={
-                "timeout": timedelta(seconds=60),
-                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(seconds=try_seconds),
+                "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, try_seconds)),
                 "allow_http": bool(endpoint and endpoint.startswith("http://")),
             },
-            retry_config={"max_retries": 10, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
+            retry_config=retries,
         )
 
     def create(self, path: str, data: bytes) -> None:
@@ -359,11 +405,33 @@ class S3Store:
         return _ObjectLog(self, path)
 
     def _put(self, path: str, data: bytes | Path) -> None:
-        """Create-only put in one request, so that the condition and the bytes arrive together."""
+        """Create-only put in one request, so that the condition and the bytes arrive together.
+
+        A try whose answer was lost may have made the object: the next one is then refused, and what stands there
+        decides whose it is.
+        """
+        deadline, pause, unanswered = time.monotonic() + self._retry_seconds, _FIRST_PAUSE, False
+        while True:
+            try:
+                obstore.put(self._writes, path, data, mode="create", use_multipart=False)
+                return
+            except (AlreadyExistsError, GenericError) as error:
+                unanswered |= isinstance(error, GenericError)
+                if isinstance(error, AlreadyExistsError) and (held := self._holding(path)) is not None:
+                    if unanswered and held == _bytes_of(data):
+                        return
+                    raise AlreadyExists(path) from None
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _holding(self, path: str) -> bytes | None:
+        """What stands under a name; None: nothing, where a write was refused for one that did not come about."""
         try:
-            obstore.put(self._objects, path, data, mode="create", use_multipart=False)
-        except AlreadyExistsError:
-            raise AlreadyExists(path) from None
+            return bytes(obstore.get(self._objects, path).bytes())
+        except NotFoundError:
+            return None
 
 
 class _ObjectLog:
@@ -372,25 +440,26 @@ class _ObjectLog:
     def __init__(self, store: S3Store, path: str) -> None:
         self._store, self._path = store, path
         self._held: list[bytes] = []
-        self._lock = threading.Lock()
+        self._unwritten: deque[bytes] = deque()
         self._objects = 0
+        self._holding, self._writing = threading.Lock(), threading.Lock()
 
     def append(self, data: bytes) -> None:
-        with self._lock:
+        with self._holding:
             self._held.append(data)
 
     def sync(self) -> None:
-        with self._lock:
-            held, self._held = self._held, []
-        if not held:
-            return
-        try:
-            self._store.create(f"{self._path}-{self._objects:06d}", b"".join(held))
-        except StorageError:
-            with self._lock:
-                self._held = held + self._held
-            raise
-        self._objects += 1
+        with self._writing:
+            with self._holding:
+                held, self._held = self._held, []
+            if held:
+                self._unwritten.append(b"".join(held))
+            # What was tried once keeps its name and its bytes: it may be there although nobody said so.
+            while self._unwritten:
+                with contextlib.suppress(AlreadyExists):
+                    self._store.create(f"{self._path}-{self._objects:06d}", self._unwritten[0])
+                self._unwritten.popleft()
+                self._objects += 1
 
     def close(self) -> None:
         self.sync()
@@ -421,6 +490,10 @@ def _in_folder(folder: Path, write: Callable[[], _T]) -> _T:
             if last:
                 raise
     raise AssertionError
+
+
+def _bytes_of(data: bytes | Path) -> bytes:
+    return data.read_bytes() if isinstance(data, Path) else data
 
 
 def sync_file(path: Path) -> None:

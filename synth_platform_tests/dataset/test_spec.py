@@ -58,6 +58,16 @@ def test_what_dagster_loads_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {"evals/playground", "evals/gsm8k", "quickstart/release", "demo/release"} <= keys
 
 
+def test_all_jobs_have_the_tags_of_runs(tmp_path: Path) -> None:
+    path = tmp_path / "defs.yaml"
+    path.write_text(GOOD + '  run_tags: {dagster/priority: "5"}\n', "utf-8")
+    resources = dg.Definitions(resources={"workspace": WorkspaceResource(home=str(tmp_path))})
+    definitions = dg.Definitions.merge(dataset_definitions(load_spec(path), tmp_path), resources)
+    jobs = [job for job in definitions.resolve_all_job_defs() if job.name.startswith("demo")]
+    assert len(jobs) > 3
+    assert all(job.run_tags == {"dagster/priority": "5", "synth/dataset": "demo"} for job in jobs)
+
+
 def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
     path = tmp_path / "defs.yaml"
     path.write_text(GOOD, "utf-8")

@@ -1,0 +1,176 @@
+"""docker/aws/: the template is valid, and a run's tag chooses whether it becomes a task with or without a GPU."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from moto import mock_aws
+
+from synth_platform_tests.deploy.compose import DOCKER
+
+TEMPLATE = DOCKER / "aws" / "stack.yaml"
+IMAGE = "registry.test/synth:1"
+
+
+def read_template() -> dict[str, Any]:
+    """The template with its short forms and aliases written out."""
+    from cfnlint.decode import cfn_yaml
+
+    return json.loads(json.dumps(cfn_yaml.load(str(TEMPLATE))))
+
+
+def test_the_template_is_valid() -> None:
+    lint = shutil.which("cfn-lint", path=str(Path(sys.executable).parent)) or "cfn-lint"
+    done = subprocess.run([lint, str(TEMPLATE)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_role_may_do_everything() -> None:
+    resources = read_template()["Resources"]
+    roles = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
+    assert {"ExecutionRole", "WebRole", "DaemonRole", "CodeRole", "RunRole"} <= set(roles)
+    for name, role in roles.items():
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                actions = [actions] if isinstance(actions, str) else actions
+                assert not [action for action in actions if action.endswith("*")], (name, actions)
+                if statement["Resource"] == "*":  # actions that have no resource to be bound to
+                    assert set(actions) <= {"ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"}, name
+    launching = [name for name, role in roles.items() if "ecs:RunTask" in json.dumps(role)]
+    assert launching == ["DaemonRole"]
+    assert "ecs:" not in json.dumps(roles["RunRole"]) and "s3:PutObject" not in json.dumps(roles["WebRole"])
+
+
+def test_secrets_are_named_and_never_written() -> None:
+    for name, resource in read_template()["Resources"].items():
+        for container in resource.get("Properties", {}).get("ContainerDefinitions", []):
+            given = {entry["Name"] for entry in container.get("Environment", [])}
+            assert not [n for n in given if "PASSWORD" in n or "TOKEN" in n or "KEY" in n or n == "USERS"], name
+            assert container["ReadonlyRootFilesystem"], name
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The template's cluster, roles and task definitions for runs in an AWS of this process; a security group."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "k",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        ec2 = boto3.client("ec2")
+        network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+        template = read_template()
+        kept = ("Bucket", "Cluster", "Logs", "DatabaseSecret", "ExecutionRole", "RunRole", "RunCpuTask", "RunGpuTask")
+        template["Resources"] = {name: template["Resources"][name] for name in kept}
+        del template["Outputs"], template["Parameters"]["GpuAmi"]
+        text = json.dumps(template)
+        for attribute in ("Endpoint.Address", "Endpoint.Port"):
+            text = text.replace(json.dumps({"Fn::GetAtt": ["Database", attribute]}), '"database"')
+        parameters = dict.fromkeys(template["Parameters"], "x")
+        parameters |= {"VpcId": network, "PlatformImage": IMAGE, "PlatformGpuImage": "registry.test/synth-gpu:1"}
+        parameters |= {
+            "GpusPerRun": "2",
+            "GpuRunMemory": "4096",
+            "MaxGpuInstances": "2",
+            "PublicSubnets": "a,b",
+            "PrivateSubnets": "a,b",
+        }
+        boto3.client("cloudformation").create_stack(
+            StackName="synth",
+            TemplateBody=text,
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        yield ec2.create_security_group(GroupName="work", Description="work", VpcId=network)["GroupId"]
+
+
+@pytest.fixture
+def in_a_task(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is a task of the cluster, as the daemon is: ECS tells it which."""
+    ecs = boto3.client("ecs")
+    subnet = boto3.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    (task,) = ecs.run_task(
+        cluster="synth",
+        taskDefinition="synth-run-cpu",
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [cluster]}},
+    )["tasks"]
+    answer = json.dumps({"Cluster": task["clusterArn"], "TaskARN": task["taskArn"]}).encode()
+
+    class Metadata(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("SYNTH_RUN_TASK_DEFINITION", "synth-run-cpu")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def launch(folder: Path, tags: dict[str, str]) -> dict[str, Any]:
+    """Launch a run with these tags by the launcher of docker/instance/ecs.yaml; the task that ECS made."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(DOCKER / "instance" / "ecs.yaml", folder / "dagster.yaml")
+
+    @dg.job
+    def small() -> None:
+        pass
+
+    code = ModuleCodePointer("synth_platform.definitions", "defs")
+    repository = RepositoryPythonOrigin(
+        executable_path="python",
+        code_pointer=code,
+        container_image=IMAGE,
+        entry_point=["dagster"],
+        container_context={},
+    )
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        run = instance.create_run_for_job(small, tags=tags, job_code_origin=JobPythonOrigin("small", repository))
+        instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
+        now = instance.get_run_by_id(run.run_id)
+        assert now is not None
+        arn = now.tags["ecs/task_arn"]
+    return boto3.client("ecs").describe_tasks(cluster="synth", tasks=[arn])["tasks"][0]
+
+
+def test_a_runs_tag_chooses_its_task_definition(in_a_task: None, tmp_path: Path) -> None:
+    ecs = boto3.client("ecs")
+    gpu_tag = read_template()["Outputs"]["GpuRuns"]["Value"]["Fn::Sub"].replace("${AWS::StackName}", "synth")
+    assert json.loads(gpu_tag)["capacityProviderStrategy"] == [{"capacityProvider": "synth-gpu", "weight": 1}]
+
+    plain = launch(tmp_path / "home", {})
+    assert "/synth-run-cpu:" in plain["taskDefinitionArn"]
+    (override,) = plain["overrides"]["containerOverrides"]
+    assert override["name"] == "run" and override["command"][:3] == ["dagster", "api", "execute_run"]
+
+    # The stand-in for ECS has no instances with GPUs, so the GPU's task definition is asked for on Fargate.
+    on_gpu = launch(tmp_path / "home", {"ecs/run_task_kwargs": json.dumps({"taskDefinition": "synth-run-gpu"})})
+    described = ecs.describe_task_definition(taskDefinition=on_gpu["taskDefinitionArn"])["taskDefinition"]
+    (container,) = described["containerDefinitions"]
+    assert container["image"] == "registry.test/synth-gpu:1"
+    assert container["resourceRequirements"] == [{"type": "GPU", "value": "2"}]

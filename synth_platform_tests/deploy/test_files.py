@@ -1,0 +1,186 @@
+"""The files of docker/ without an engine: each is what its own tool takes, and hardened as it says."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+from dagster._core.instance.ref import InstanceRef
+from dagster_docker import DockerRunLauncher
+
+from synth_platform_tests.deploy.compose import DOCKER, read_compose
+
+SETTINGS = {
+    "SYNTH_UI_ORIGIN": "https://synth.test",
+    "SYNTH_VIEW_ORIGIN": "https://view.synth.test",
+    "SYNTH_DATASETS": "/srv/datasets",
+    "SYNTH_SOURCES": "/srv/sources",
+}
+
+
+def program(name: str) -> str:
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return read_compose(SETTINGS)["services"]
+
+
+def launcher(name: str) -> dict[str, Any]:
+    return yaml.safe_load((DOCKER / "instance" / f"{name}.yaml").read_text("utf-8"))["run_launcher"]
+
+
+def test_the_compose_file_follows_its_specification() -> None:
+    compose_spec = pytest.importorskip("compose_spec")
+    compose = compose_spec.PyCompose.from_json(json.dumps(read_compose(SETTINGS)))
+    assert set(compose.service_names()) == set(services())
+
+
+def test_what_must_be_set_is_asked_for_and_the_example_sets_it() -> None:
+    with pytest.raises(KeyError, match="the address of the web interface"):
+        read_compose({})
+    example = dict(
+        line.split("=", 1) for line in (DOCKER / ".env.example").read_text("utf-8").splitlines() if line[:1].isupper()
+    )
+    assert read_compose(example)["services"]["proxy"]["environment"]["SYNTH_UI_ADDRESS"] == "https://synth.localhost"
+
+
+def test_every_service_is_hardened() -> None:
+    for name, service in services().items():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == ("no" if name == "prepare" else "unless-stopped"), name
+        assert not service.get("privileged") and (name == "proxy" or "cap_add" not in service), name
+        assert "healthcheck" in service or name == "prepare", name
+        assert "environment" not in service or not [
+            key for key in service["environment"] if key.endswith(("PASSWORD", "_KEY", "_KEY_ID"))
+        ], name
+
+
+def test_only_the_proxy_is_published_and_only_to_this_machine_unless_asked() -> None:
+    published = {name: service["ports"] for name, service in services().items() if "ports" in service}
+    assert published == {"proxy": ["127.0.0.1:80:80", "127.0.0.1:443:443"]}
+
+
+def test_the_docker_socket_has_one_door() -> None:
+    with_socket = [name for name, service in services().items() if "docker.sock" in str(service.get("volumes"))]
+    with_door = [name for name, service in services().items() if "docker" in (service.get("networks") or [])]
+    assert with_socket == ["docker"] and set(with_door) == {"docker", "webserver", "daemon"}
+
+
+def test_images_are_pinned() -> None:
+    built = [service["image"] for service in services().values() if "build" in service]
+    pulled = [service["image"] for service in services().values() if "build" not in service]
+    dockerfile = (DOCKER / "Dockerfile").read_text("utf-8")
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", dockerfile, re.MULTILINE)
+    bases = [base for base, _ in stages if base not in dict(map(reversed, stages))]
+    for image in [*pulled, *bases]:
+        assert re.search(r":v?\d+\.\d+", image), image
+    assert all(image.endswith(":local") for image in built)
+    targets = {service["build"]["target"] for service in services().values() if "build" in service}
+    assert targets < {stage for _, stage in stages}
+
+
+def test_no_image_runs_as_root() -> None:
+    stages = re.split(r"^FROM ", (DOCKER / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)[1:]
+    for stage in stages:
+        assert re.findall(r"^USER (\S+)$", stage, re.MULTILINE)[-1] == "10001", stage.splitlines()[0]
+    for name, service in services().items():
+        assert "build" in service or service["user"].split(":")[0] not in ("", "0", "root"), name
+
+
+def test_the_dockerfile_is_clean() -> None:
+    done = subprocess.run(
+        [program("hadolint"), str(DOCKER / "Dockerfile")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["new-secrets", "add-user", "backup", "restore", "entrypoint"])
+def test_scripts_parse(name: str) -> None:
+    assert (DOCKER / name).stat().st_mode & 0o111
+    done = subprocess.run(["sh", "-n", str(DOCKER / name)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_the_proxy_takes_its_file_and_is_of_the_images_version(tmp_path: Path, scheme: str) -> None:
+    caddy = program("caddy")
+    version = subprocess.run([caddy, "version"], capture_output=True, text=True, check=True).stdout.lstrip("v")
+    assert f"FROM caddy:{'.'.join(version.split('.')[:2])}." in (DOCKER / "Dockerfile").read_text("utf-8")
+    users = tmp_path / "users"
+    users.write_text("alice $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n")
+    given = {str(name): str(value) for name, value in services()["proxy"]["environment"].items()}
+    given |= {"SYNTH_UI_USERS": str(users), "SYNTH_VIEW_USERS": str(users)}
+    given |= {name: given[name].replace("https", scheme) for name in ("SYNTH_UI_ADDRESS", "SYNTH_VIEW_ADDRESS")}
+    checked = subprocess.run(
+        [caddy, "validate", "--config", str(DOCKER / "Caddyfile"), "--adapter", "caddyfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HOME": str(tmp_path), "PATH": "/bin", **given},
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("name", ["docker", "ecs", "process"])
+def test_each_launcher_makes_a_whole_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for variable in ("HOST", "DB", "USER", "PASSWORD"):
+        monkeypatch.setenv(f"DAGSTER_POSTGRES_{variable}", "x")
+    monkeypatch.setenv("DAGSTER_POSTGRES_PORT", "5432")
+    parts = [(DOCKER / "instance" / part).read_text("utf-8") for part in ("common.yaml", f"{name}.yaml")]
+    (tmp_path / "dagster.yaml").write_text("".join(parts), "utf-8")
+    settings, _ = dagster_instance_config(str(tmp_path))
+    assert settings["run_launcher"]["class"] == launcher(name)["class"]
+    assert InstanceRef.from_dir(str(tmp_path)).run_launcher_data is not None
+
+
+def test_a_runs_container_gets_what_its_launcher_has() -> None:
+    """The launcher reads each variable from its own process: one that is missing there stops every run."""
+    config = launcher("docker")["config"]
+    assert DockerRunLauncher(**config).networks == [read_compose(SETTINGS)["networks"]["platform"]["name"]]
+    for service in ("daemon", "code"):
+        has = {name.removesuffix("_FILE") for name in services()[service]["environment"]}
+        assert set(config["env_vars"]) <= has
+    volumes = {volume["name"] for volume in read_compose(SETTINGS)["volumes"].values() if volume.get("name")}
+    assert {volume.split(":")[0] for volume in config["container_kwargs"]["volumes"]} == volumes
+
+
+def test_the_entrypoint_reads_secrets_from_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("it's $(no) secret\n")
+    said = subprocess.run(
+        [DOCKER / "entrypoint", "sh", "-c", 'printf "%s|%s" "$AWS_ACCESS_KEY_ID" "${AWS_ACCESS_KEY_ID_FILE-gone}"'],
+        env={"PATH": "/usr/bin:/bin", "AWS_ACCESS_KEY_ID_FILE": str(tmp_path / "key")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "it's $(no) secret|gone"
+    missing = subprocess.run(
+        [DOCKER / "entrypoint", "true"],
+        env={"PATH": "/usr/bin:/bin", "HF_TOKEN_FILE": str(tmp_path / "none")},
+        capture_output=True,
+        check=False,
+    )
+    assert missing.returncode != 0
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    shutil.copy(DOCKER / "new-secrets", tmp_path)
+    subprocess.run([tmp_path / "new-secrets"], check=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(made) == set(read_compose(SETTINGS)["secrets"])
+    assert len({made[name] for name in made if not name.endswith("ers")}) == 4
+    assert all(re.fullmatch(r"[0-9a-f]{48}", text) for name, text in made.items() if not name.endswith("ers"))
+    subprocess.run([tmp_path / "new-secrets"], check=True)
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made

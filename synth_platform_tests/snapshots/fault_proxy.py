@@ -1,0 +1,122 @@
+"""A small proxy in front of an S3 server that loses, delays and refuses what a test tells it to."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+import httpx
+
+Kind = Literal["500", "503", "lost answer", "stall", "half body"]
+_SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
+_HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "host", "accept-encoding"}
+
+
+@dataclass
+class S3Fault:
+    """What goes wrong with the first requests of a method.
+
+    Args:
+        method: such as ``PUT``.
+        kind: a status; ``lost answer``: the request takes effect, the connection ends without a word; ``stall``: it
+            takes no effect and nobody answers; ``half body``: the answer breaks off in the middle.
+        times: how many requests it hits.
+    """
+
+    method: str
+    kind: Kind
+    times: int
+
+
+@dataclass
+class FaultProxy:
+    """A running proxy."""
+
+    upstream: str
+    url: str = ""
+    faults: list[S3Fault] = field(default_factory=list)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    """Method and path of each request."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def take(self, method: str, path: str) -> Kind | None:
+        """Note a request; what is to go wrong with it."""
+        with self._lock:
+            self.seen.append((method, path))
+            for fault in self.faults:
+                if fault.method == method and fault.times > 0:
+                    fault.times -= 1
+                    return fault.kind
+        return None
+
+    def stall(self) -> None:
+        """Say nothing until the test is over."""
+        self._over.wait(60)
+
+    def stop_stalling(self) -> None:
+        """Let stalled requests end."""
+        self._over.set()
+
+
+@contextmanager
+def fault_proxy(upstream: str, *faults: S3Fault) -> Iterator[FaultProxy]:
+    """Run a proxy while the block lasts."""
+    proxy = FaultProxy(upstream, faults=list(faults))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
+    server.daemon_threads, server.block_on_close = True, False
+    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield proxy
+    finally:
+        proxy.stop_stalling()
+        server.shutdown()
+        server.server_close()
+
+
+def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            kind = proxy.take(self.command, self.path)
+            if kind in ("500", "503"):
+                self._answer(int(kind), _SLOW_DOWN, {"Content-Length": str(len(_SLOW_DOWN))})
+            elif kind == "stall":
+                proxy.stall()
+                self.close_connection = True
+            else:
+                self._pass_on(body, kind)
+
+        def _pass_on(self, body: bytes, kind: Kind | None) -> None:
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
+            # The signature covers the host that the client sees.
+            headers["Host"] = self.headers["Host"]
+            answer = httpx.request(self.command, proxy.upstream + self.path, content=body, headers=headers, timeout=30)
+            if kind == "lost answer":
+                self.close_connection = True
+                return
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
+            kept["Content-Length"] = answer.headers.get("content-length", "0")
+            self._answer(answer.status_code, answer.content, kept, half=kind == "half body")
+
+        def _answer(self, status: int, content: bytes, headers: dict[str, str], *, half: bool = False) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content[: len(content) // 2] if half else content)
+            if half:
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+
+    return Handler
