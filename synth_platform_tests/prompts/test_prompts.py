@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -112,10 +113,8 @@ def test_control_tokens_in_documents_are_made_harmless_and_counted(tokenizer_fol
 
 
 def test_ids_change_with_what_determines_the_prompt(tokenizer_folder: Path) -> None:
-    ids = [
-        render(tokenizer_folder, "Text.", **change)["prompts"]["id"].to_list()
-        for change in ({}, {}, {"template": "table"}, {"samples": 2})
-    ]
+    changes: list[dict[str, Any]] = [{}, {}, {"template": "table"}, {"samples": 2}]
+    ids = [render(tokenizer_folder, "Text.", **change)["prompts"]["id"].to_list() for change in changes]
     assert ids[0] == ids[1] != ids[2]
     assert ids[3][0] == ids[0][0] and len(set(ids[3])) == 2
 
