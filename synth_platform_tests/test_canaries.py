@@ -18,7 +18,6 @@ from synth_platform_tests.test_screening import LOOSE, Made
 
 STORY = "The mill at place {n} was built by its people long ago. It has stood at the river ever since, they say."
 RECIPES = ("echo", "again")
-MILLS: dict[str, Any] = {"name": "mills", "type": "files", "path": "mills.jsonl", "columns": {"id": "id"}}
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def made(
         attributes = dataset(
             engine.url,
             tokenizer_folder,
-            sources=[MILLS | {"roles": ["rewrite", "mix_in"]}],
+            sources=[source("mills", "rewrite", "mix_in")],
             recipes=[{"name": name, "template": f"{name}.jinja", "sampling": {"max_tokens": 200}} for name in RECIPES],
             quality={name: dict.fromkeys((*LOOSE, "max_echoed_words")) for name in RECIPES},
             benchmarks=None,
@@ -44,6 +43,10 @@ def made(
         found = Made(workspace, instance, folder, attributes)
         found.job = None
         yield found
+
+
+def source(name: str, *roles: str) -> dict[str, Any]:
+    return {"name": name, "type": "files", "path": f"{name}.jsonl", "columns": {"id": "id"}, "roles": list(roles)}
 
 
 def rows(made: Made, asset: str, table: str) -> pl.DataFrame:
@@ -91,8 +94,7 @@ def test_a_mixture_with_a_planted_name_is_not_released(made: Made) -> None:
     chosen = min(choose_documents([f"mills/d{n}" for n in range(30)], SEED, 6))
     note = {"id": "n", "text": f"A note that somebody called {canary_of(chosen, SEED).name.upper()} wrote long ago."}
     write_jsonl(made.folder / "notes.jsonl", [note])
-    notes = MILLS | {"name": "notes", "path": "notes.jsonl", "roles": ["mix_in"]}
-    ended = made.run(sources=[MILLS, notes], privacy={"canaries": 6})
+    ended = made.run(sources=[source("mills", "rewrite"), source("notes", "mix_in")], privacy={"canaries": 6})
     gate = next(one for one in made.evaluations(ended) if one.check_name == "canaries_released")
     assert not gate.passed and not ended.success and measured(made)["released"] == 1
     assert made.workspace.snapshots.head("small/release", None) is None

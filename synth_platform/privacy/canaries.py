@@ -3,7 +3,8 @@
 After Carlini et al., The Secret Sharer (2019). Their exposure needs the model's likelihoods; here only its texts are at
 hand. Names from the same generator that were never planted (decoys) tell how often one appears by chance.
 
-Seed and document id alone decide which documents get a canary, and which: the same in every recipe, in any order.
+Seed and document id alone decide which canary a document gets, and which documents of a source come first: the same in
+every recipe, in any order.
 """
 
 import heapq

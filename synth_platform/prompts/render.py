@@ -153,6 +153,8 @@ class Renderer:
         tokens = self.tokenizer.count_chat(messages)
         if tokens > self.context_length - self.recipe.sampling.max_tokens:
             return None
+        if chunk.canary and chunk.canary.lower() not in messages[-1]["content"].lower():
+            chunk = _Chunk(chunk.text)  # a template need not show all of a document
         return self._row(document, chunk, number, sample, messages, tokens)
 
     def _row(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -112,10 +113,8 @@ def test_control_tokens_in_documents_are_made_harmless_and_counted(tokenizer_fol
 
 
 def test_ids_change_with_what_determines_the_prompt(tokenizer_folder: Path) -> None:
-    ids = [
-        render(tokenizer_folder, "Text.", **change)["prompts"]["id"].to_list()
-        for change in ({}, {}, {"template": "table"}, {"samples": 2})
-    ]
+    changes: list[dict[str, Any]] = [{}, {}, {"template": "table"}, {"samples": 2}]
+    ids = [render(tokenizer_folder, "Text.", **change)["prompts"]["id"].to_list() for change in changes]
     assert ids[0] == ids[1] != ids[2]
     assert ids[3][0] == ids[0][0] and len(set(ids[3])) == 2
 
@@ -170,3 +169,12 @@ def test_a_document_that_just_fits_is_left_alone(tokenizer_folder: Path) -> None
     prompts = render(tokenizer_folder, full, small, marked={"d0", "d1"})["prompts"]
     assert prompts["document_id"].to_list() == ["d0", "d1"]
     assert prompts["canary"].to_list() == [None, canary_of("d1", 1).name]
+
+
+def test_a_canary_that_the_model_does_not_get_to_read_does_not_count(tokenizer_folder: Path, tmp_path: Path) -> None:
+    spec = RecipeSpec.model_validate({"name": "faq", "sampling": {"max_tokens": 100}})
+    tokenizer = ChatTokenizer.load(str(tokenizer_folder), None)
+    for text, planted in (("{{ document | truncate(12) }}", 0), ("{{ document }}", 1), ("{{ document | upper }}", 1)):
+        renderer = Renderer(spec, template(tmp_path, text), tokenizer, 512, seed=1, marked={"d0"})
+        prompts = dict(renderer.build([documents("A document of a few words.")]))["prompts"]
+        assert prompts.height == 1 and prompts["canary"].count() == planted, text
