@@ -65,6 +65,6 @@ def test_no_asset_can_pickle_by_accident(tmp_path: Path) -> None:
         with pytest.raises(TypeError, match=r"careless returned a dict; write a snapshot"):
             dg.materialize([careless], resources=given, instance=instance)
         with pytest.raises(TypeError, match=r"careless cannot be loaded as an input"):
-            dg.materialize([reader], resources=given, instance=instance)
+            dg.materialize([reader, dg.AssetSpec("careless")], resources=given, instance=instance)
         stored = [one.name for one in (tmp_path / "storage").iterdir()] if (tmp_path / "storage").exists() else []
     assert not {"careful", "careless", "reader"} & set(stored)

@@ -1,5 +1,6 @@
 """Send an alert to a channel: a few tries, each with a deadline; failing is told, never raised."""
 
+import logging
 import os
 import smtplib
 import ssl
@@ -17,6 +18,8 @@ from synth_platform.secrecy import scrub
 _TRIES = 3
 _PAUSE_SECONDS = 1.0
 _DEADLINE_SECONDS = 10.0
+# httpx writes the address of every request into its log, and these addresses are secrets.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 _SLACK_SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 

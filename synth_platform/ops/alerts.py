@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
+from dagster._core.events import AssetMaterializationPlannedData as _ToBeMade
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from synth_platform.alerts.config import UI_VARIABLE, Channel
@@ -19,6 +21,7 @@ DATASET_TAG = "synth/dataset"
 ALERTED_TAG = "synth/alerted"
 """Run tag, followed by the dataset: what became of the message about this run. Where it is, none is sent again."""
 _GATE_SECONDS, _DEADLINE_SECONDS = 60, 300
+_PLANNED = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 Channels = Mapping[str, Sequence[Channel]]
@@ -42,7 +45,7 @@ def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
         run = context.dagster_run
         gates = list(_closed_gates(context.instance, run.run_id))
         problems = dict.fromkeys(filter(None, map(failure_text, context.get_step_failure_events())))
-        for dataset in datasets_of(run, gates):
+        for dataset in datasets_of(context.instance, run):
             alert = _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], list(problems))
             _tell_once(context.instance, run, alert, channels, context.log.info)
 
@@ -101,13 +104,14 @@ def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
     return watch
 
 
-def datasets_of(run: dg.DagsterRun, gates: Iterable[ClosedGate]) -> list[str]:
-    """Datasets that a run was about: as its job says, or by what was selected."""
+def datasets_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """Datasets that a run was about: as its job says, or by the assets and checks it was to make."""
     if tagged := run.tags.get(DATASET_TAG):
         return [tagged]
-    selected = {key.path[0] for key in run.asset_selection or ()}
-    selected |= {key.asset_key.path[0] for key in run.asset_check_selection or ()}
-    return sorted(selected | {_dataset(one.asset) for one in gates})
+    records = instance.get_records_for_run(run.run_id, of_type=_PLANNED).records
+    planned = [event.event_specific_data for one in records if (event := one.event_log_entry.dagster_event)]
+    keys = [one.asset_key for one in planned if isinstance(one, _ToBeMade | AssetCheckEvaluationPlanned)]
+    return sorted({key.path[0] for key in keys})
 
 
 def now() -> float:

@@ -38,7 +38,8 @@ class NoIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> NoReturn:
         """Refuse to load; stages open the snapshots of their inputs."""
-        raise TypeError(f"{context.name} cannot be loaded as an input; open its snapshot")
+        name = "/".join(context.asset_key.path) if context.has_asset_key else context.name
+        raise TypeError(f"{name} cannot be loaded as an input; open its snapshot")
 
 
 def resources(workspace: WorkspaceResource) -> Mapping[str, Any]:

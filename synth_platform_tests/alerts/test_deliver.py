@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import logging
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.01)
 
 
-def test_slack_gets_a_text_for_people() -> None:
+def test_slack_gets_a_text_for_people(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     with web_service() as service:
         assert deliver(SLACK, ALERT, {"TEST_HOOK": service.url}) is None
     assert service.bodies[0]["text"].splitlines() == [
@@ -37,6 +39,7 @@ def test_slack_gets_a_text_for_people() -> None:
         "small/quality/table · acceptance: observed 0.4213, at least 0.8",
         "https://dagster/runs/1234",
     ]
+    assert "s3cr3tp4rt" not in caplog.text
 
 
 def test_a_webhook_gets_the_parts_and_a_bearer_token() -> None:

@@ -92,6 +92,20 @@ def test_a_crash_is_told_with_its_cause(tmp_path: Path, instance: dg.DagsterInst
     assert "the gate's code is broken" in body["text"] and body["gates"] == []
 
 
+def test_runs_without_a_jobs_tag_are_known_by_what_they_were_to_make_or_check(
+    tmp_path: Path, instance: dg.DagsterInstance, service: Received
+) -> None:
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents")
+    pair.crash = True
+    only = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["d", "documents"]), "good"))
+    job = dg.define_asset_job("only_checks", selection=only)
+    chosen = dg.Definitions.merge(pair.definitions, dg.Definitions(jobs=[job])).resolve_job_def("only_checks")
+    assert not chosen.execute_in_process(instance=instance, raise_on_error=False).success
+    tell_of_failure(instance)
+    assert [body["dataset"] for body in service.bodies] == ["d"]
+
+
 def test_who_is_away_does_not_disturb_and_who_does_not_listen_hears_nothing(
     tmp_path: Path, instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
