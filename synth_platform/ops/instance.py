@@ -39,10 +39,16 @@ def connect(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
     Raises:
         StorageError: its folder or database cannot be used, now or while the block lasts.
     """
-    with _database_errors(workspace):
+    try:
         prepare_instance(workspace)
-        with dg.DagsterInstance.from_config(str(workspace.dagster_home)) as instance:
-            yield instance
+    except OSError as error:
+        raise StorageError(
+            f"the home cannot be written: {error.strerror or error}",
+            where=str(workspace.dagster_home),
+            fix="free some space, make it writable, or choose another SYNTH_HOME",
+        ) from error
+    with _database_errors(workspace), dg.DagsterInstance.from_config(str(workspace.dagster_home)) as instance:
+        yield instance
 
 
 @contextmanager

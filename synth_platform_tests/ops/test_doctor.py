@@ -179,10 +179,11 @@ def test_every_start_mends_the_same_and_says_so(home: Path, instance: dg.Dagster
 
 def test_runs_of_the_web_interface_are_judged_by_their_pid(home: Path, instance: dg.DagsterInstance) -> None:
     gone, alive = started_run(instance, dead_pid()), started_run(instance, os.getpid())
+    repeated = started_run(instance, os.getpid(), **{PROCESS_TAG: f"{this_host()}:{dead_pid()}:1"})
     mended = only(look(home, fix=True), "dead_run")
     assert gone in mended.finding.where
     assert status_of(instance, gone) == dg.DagsterRunStatus.FAILURE
-    assert status_of(instance, alive) == dg.DagsterRunStatus.STARTED
+    assert status_of(instance, alive) == status_of(instance, repeated) == dg.DagsterRunStatus.STARTED
 
 
 def test_a_run_of_another_host_is_dead_only_when_it_is_too_old(home: Path, instance: dg.DagsterInstance) -> None:

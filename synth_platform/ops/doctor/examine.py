@@ -56,14 +56,15 @@ def examine(
     """
     found = [_settle(one, fix=fix) for one in (*home_findings(workspace), *engine_environment(workspace))]
     living = 0
-    try:
-        with opening as instance:
-            for one in _of_instance(workspace, instance):
-                found.append(_settle(one, fix=fix))
-            living = len(living_runs(instance))
-    except SynthError as error:
-        found.append(Examined(unusable_database(error)))
-        living = 1  # nobody knows: nothing is certainly dead
+    if workspace.dagster_home.is_dir():
+        try:
+            with opening as instance:
+                for one in _of_instance(workspace, instance):
+                    found.append(_settle(one, fix=fix))
+                living = len(living_runs(instance))
+        except SynthError as error:
+            found.append(Examined(unusable_database(error)))
+            living = 1  # nobody knows: nothing is certainly dead
     return found + [_settle(one, fix=fix) for one in _of_storage(workspace, living, deep=deep)]
 
 

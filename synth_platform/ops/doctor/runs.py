@@ -94,30 +94,31 @@ def _why_dead(instance: dg.DagsterInstance, record: RunRecord) -> str | None:
     A process of another host cannot be looked at: its run is dead once it is older than a run may become.
     """
     run = record.dagster_run
-    if tag := run.tags.get(PROCESS_TAG):
+    pids = _launched_as(instance, run)
+    # A run that was launched (again) from the web interface may carry the tag of the run that it repeats.
+    launched = pids or run.parent_run_id or run.status == dg.DagsterRunStatus.STARTING
+    if (tag := run.tags.get(PROCESS_TAG)) and not launched:
         host, pid, started = tag.rsplit(":", 2)
         if host == this_host():
             return f"its process {pid} is gone" if start_time(int(pid)) != started else None
         return _too_old(instance, record, f"it began on {host}")
     if not _on_one_host(instance):
         return _too_old(instance, record, "it began on some host")
-    return _why_untagged_is_dead(instance, record)
-
-
-def _why_untagged_is_dead(instance: dg.DagsterInstance, record: RunRecord) -> str | None:
-    """Runs of the web interface say only their pid: a process that was given it since is left alone."""
-    run = record.dagster_run
-    pids = [
-        int(found.group(1))
-        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-        if (found := _STARTED.search(entry.message or entry.user_message))
-    ]
-    if pids:
+    if pids:  # no start time is known: a process that was given the pid since is left alone
         return f"its process {pids[-1]} is gone" if start_time(pids[-1]) is None else None
     waited = time.time() - record.create_timestamp.timestamp()
     if run.status == dg.DagsterRunStatus.STARTING and waited > instance.run_monitoring_start_timeout_seconds:
         return f"no process was started for it in {waited / 60:.0f} minutes"
     return None
+
+
+def _launched_as(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[int]:
+    """Pids of the processes that Dagster's launcher started for a run."""
+    return [
+        int(found.group(1))
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+        if (found := _STARTED.search(entry.message or entry.user_message))
+    ]
 
 
 def _too_old(instance: dg.DagsterInstance, record: RunRecord, began: str) -> str | None:
