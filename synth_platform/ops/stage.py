@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class DatasetContext:
 
     def cycle_seed(self, partition: str | None) -> int:
         """Seed of a cycle: another cycle, another seed; the same everywhere for the same cycle."""
-        return self.seed if partition is None else digest_int(self.seed, partition)
+        return self.seed if partition is None else _seed(self.seed, partition)
 
     def spec(
         self,
@@ -77,6 +78,11 @@ class DatasetContext:
 
     def _dep(self, upstream: Upstream) -> dg.AssetDep:
         return dg.AssetDep(dg.AssetKey(upstream.asset.split("/")))
+
+
+@lru_cache
+def _seed(seed: int, partition: str) -> int:
+    return digest_int(seed, partition)
 
 
 def group_name(name: str) -> str:

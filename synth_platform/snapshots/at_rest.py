@@ -8,7 +8,8 @@ from synth_platform.snapshots.manifest import RefRecord
 from synth_platform.snapshots.repository import UNPARTITIONED, Snapshot, Snapshots, sequence_of
 from synth_platform.snapshots.store import Store
 
-_MANIFESTS_KEPT = 2048
+_MANIFESTS_KEPT = 256
+"""As many as one cycle has, several times: what was looked at for one cycle is not needed for the next."""
 
 
 class SnapshotsAtRest(Snapshots):

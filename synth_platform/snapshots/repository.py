@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ class Identity:
         return f"{asset_folder(self.asset, self.partition)}/{self.snapshot_id}"
 
 
+@lru_cache(maxsize=1024)
+def _checked(name: str, kind: str) -> str:
+    return check_name(name, kind)
+
+
 def asset_folder(asset: str, partition: str | None) -> str:
     """Path of one partition of an asset below the root.
 
@@ -66,8 +72,8 @@ def asset_folder(asset: str, partition: str | None) -> str:
         SpecError: a part of the name could leave the root.
     """
     for part in asset.split("/"):
-        check_name(part, "asset name")
-    return f"{asset}/{check_name(partition, 'partition') if partition else UNPARTITIONED}"
+        _checked(part, "asset name")
+    return f"{asset}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Snapshot:
     folder: str
     _repository: "Snapshots" = field(repr=False, compare=False)
 
-    @property
+    @cached_property
     def ref(self) -> InputRef:
         """How another snapshot names this one as its input."""
         m = self.manifest
