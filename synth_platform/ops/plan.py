@@ -20,6 +20,7 @@ from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import INPUTS, SETTINGS, Change, changes_since
+from synth_platform.snapshots.manifest import InputRef, RefRecord
 from synth_platform.workspace import WorkspaceAtRest
 
 State = Literal["current", "stale", "follows", "missing", "unknown"]
@@ -82,6 +83,11 @@ class CyclePlan:
         return all(step.work == "none" for step in self.steps)
 
     @property
+    def makes_something(self) -> bool:
+        """Whether a run would change something for certain."""
+        return any(step.work in ("make", "reuse") for step in self.steps)
+
+    @property
     def is_new(self) -> bool:
         """Whether nothing of the dataset has been made in this cycle."""
         return all(step.state == "missing" for step in self.steps if not step.asset.startswith("evals/"))
@@ -118,7 +124,7 @@ class _Result:
         other: whether it is another one than before, for certain.
     """
 
-    version: Snapshot | None
+    version: InputRef | None
     other: bool = False
 
 
@@ -181,36 +187,44 @@ class _Walk:
     def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
         """Look at the next asset."""
         partition = stage_asset.partition(self.cycle)
-        head = self.workspace.snapshots.head(asset, partition)
+        record = self.workspace.snapshots.current(asset, partition)
         try:
-            stage = build(self.workspace, partition) if head is not None or kind_of(asset) == "generations" else None
+            stage = build(self.workspace, partition) if record is not None or kind_of(asset) == "generations" else None
         except SynthError as error:
-            self._unknown(asset, head, error)
+            self._unknown(asset, record, error)
             return
         if stage is None:
             self._missing(asset)
             return
         identity = identity_of(stage, stage_asset.dataset, self._inputs(stage), partition)
-        if head is None:
+        if record is None:
             self._missing(asset)
+        elif record.snapshot_id == identity.snapshot_id and not any(map(self._is_open, stage.upstreams)):
+            self._current(stage, _ref(identity, record))  # as most are: no manifest has to be read
         else:
-            self._compare(stage, head, identity)
+            self._compare(stage, identity)
         if kind_of(asset) == "generations":
             self._ask(stage, identity)
+
+    def _current(self, stage: Stage, version: InputRef) -> None:
+        assumed = (stage.assumed,) if stage.assumed else ()
+        self._step(Step(stage.asset, "current", "none", assumed, version.snapshot_id), _Result(version))
 
     def _missing(self, asset: str) -> None:
         self._step(Step(asset, "missing", "make", ("there is no version yet",)), _Result(None, other=True))
 
-    def _unknown(self, asset: str, head: Snapshot | None, error: SynthError) -> None:
+    def _unknown(self, asset: str, record: RefRecord | None, error: SynthError) -> None:
         """What cannot be looked up may have changed."""
         why = f"it cannot be told: {error.what}"
-        if head is None:
+        if record is None:
             self._step(Step(asset, "missing", "make", ("there is no version yet", why)), _Result(None, other=True))
         else:
-            self._step(Step(asset, "unknown", "check", (why,), head.manifest.snapshot_id), _Result(None))
+            self._step(Step(asset, "unknown", "check", (why,), record.snapshot_id), _Result(None))
 
-    def _compare(self, stage: Stage, head: Snapshot, identity: Identity) -> None:
-        """Compare the version that is there with what would be made."""
+    def _compare(self, stage: Stage, identity: Identity) -> None:
+        """Compare the version that is there with what would be made, fact by fact."""
+        head = self.workspace.snapshots.head(identity.asset, identity.partition)
+        assert head is not None
         open_inputs = [one.asset for one in stage.upstreams if self._is_open(one)]
         changes = [one for one in changes_since(head.manifest, identity) if not _is_of(one, open_inputs)]
         changes += [Change((INPUTS, one), None, "") for one in open_inputs if one not in _inputs_of(head)]
@@ -225,7 +239,7 @@ class _Walk:
             certain = rows and any(_goes_into_ids(change, stage) for change in changes)
             work: Work = "make" if found is None else "reuse"
             step = Step(stage.asset, "stale", work, (*why, *assumed), version, identity.fingerprint)
-            self._step(step, _Result(found, certain))
+            self._step(step, _Result(found.ref if found is not None else None, certain))
         elif other:
             why = tuple(f"{name} will be another one" for name in other)
             certain = rows and bool(stage.ids_from & set(other))
@@ -234,7 +248,7 @@ class _Walk:
             why = tuple(f"only if {name} turns out to be another one" for name in open_inputs)
             self._step(Step(stage.asset, "follows", "check", (*why, *assumed), version), _Result(None))
         else:
-            self._step(Step(stage.asset, "current", "none", assumed, version), _Result(head))
+            self._current(stage, head.ref)
 
     def _made_before(self, identity: Identity) -> Snapshot | None:
         return self.workspace.snapshots.open(identity.asset, identity.partition, identity.snapshot_id)
@@ -246,24 +260,26 @@ class _Walk:
             return
         prompts = stage.upstreams[0]
         known = self.results[prompts.asset].version
-        rendered = known or prompts.head(self.workspace.snapshots, self.cycle)
+        rendered = prompts.head(self.workspace.snapshots, self.cycle)
         left = rendered.manifest.rows if rendered is not None else None
-        if known is not None and work == "make":
+        if rendered is not None and known is not None and work == "make":
             writer = SnapshotWriter(
                 self.workspace.snapshots, identity, stage.tables, scratch=self.workspace.scratch, run_id="plan"
             )
-            left = known.manifest.rows - writer.shard_rows(next(iter(stage.tables)))
+            left = rendered.manifest.rows - writer.shard_rows(next(iter(stage.tables)))
         self.asked.append(Asked(stage.asset.rsplit("/", 1)[-1], left, work == "make"))
 
-    def _inputs(self, stage: Stage) -> dict[str, Snapshot]:
+    def _inputs(self, stage: Stage) -> list[InputRef]:
         """The versions that the stage would read, as far as they are known; else those that are there."""
-        found = {one.asset: self._input(one) for one in stage.upstreams}
-        return {asset: version for asset, version in found.items() if version is not None}
+        found = (self._input(upstream) for upstream in stage.upstreams)
+        return [version for version in found if version is not None]
 
-    def _input(self, upstream: Upstream) -> Snapshot | None:
+    def _input(self, upstream: Upstream) -> InputRef | None:
         result = self.results.get(upstream.asset)
-        known = result.version if result is not None else None
-        return known or upstream.head(self.workspace.snapshots, self.cycle)
+        if result is not None and result.version is not None:
+            return result.version
+        head = upstream.head(self.workspace.snapshots, self.cycle)
+        return head.ref if head is not None else None
 
     def _is_open(self, upstream: Upstream) -> bool:
         """Whether an input is not known before it is made."""
@@ -273,6 +289,12 @@ class _Walk:
     def _step(self, step: Step, result: _Result) -> None:
         self.steps.append(step)
         self.results[step.asset] = result
+
+
+def _ref(identity: Identity, record: RefRecord) -> InputRef:
+    return InputRef(
+        asset=identity.asset, partition=identity.partition, snapshot_id=record.snapshot_id, digest=record.digest
+    )
 
 
 def _is_of(change: Change, inputs: Sequence[str]) -> bool:

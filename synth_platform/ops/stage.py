@@ -1,7 +1,7 @@
 """What every stage's wiring shares: run a stage against snapshots, tell its progress, describe the result."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +19,7 @@ from synth_platform.progress import listen, log_listener, track
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.changes import changes_since
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
@@ -278,7 +279,7 @@ def finish_stage(begun: Begun) -> Outcome:
 def identity_of(
     stage: Stage,
     dataset: DatasetContext,
-    inputs: Mapping[str, Snapshot],
+    inputs: Iterable[InputRef],
     partition: str | None,
     attempt: int = 0,
 ) -> Identity:
@@ -288,7 +289,7 @@ def identity_of(
         partition=partition,
         code_version=stage.code_version,
         settings={**stage.settings, "seed": dataset.cycle_seed(partition)},
-        inputs=tuple(snapshot.ref for snapshot in (*inputs.values(), *stage.also)),
+        inputs=(*inputs, *(version.ref for version in stage.also)),
         attempt=attempt,
     )
 
@@ -307,12 +308,13 @@ def _identify(
     fresh one, asks for another attempt; a version that this very run made (before a retry) is not made again.
     """
     fresh = context.run.tags.get(FRESH_TAG) == "true"
-    identity = identity_of(stage, dataset, inputs, partition)
+    refs = [version.ref for version in inputs.values()]
+    identity = identity_of(stage, dataset, refs, partition)
     if not fresh and (head := _current(workspace, identity)) is not None and _is_whole(head):
         return identity, head
     attempt = 0
     while True:
-        identity = identity_of(stage, dataset, inputs, partition, attempt)
+        identity = identity_of(stage, dataset, refs, partition, attempt)
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
         if found is None:
             return identity, None

@@ -33,6 +33,13 @@ class SnapshotsAtRest(Snapshots):
         """From now on, answer as if a version were the current one."""
         self._supposed[snapshot.manifest.asset, snapshot.manifest.partition] = snapshot
 
+    def current(self, asset: str, partition: str | None) -> RefRecord | None:
+        supposed = self._supposed.get((asset, partition))
+        if supposed is None:
+            return super().current(asset, partition)
+        m = supposed.manifest
+        return RefRecord(sequence=0, snapshot_id=m.snapshot_id, digest=m.digest, run_id=m.run_id, at=m.committed_at)
+
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         return self._supposed.get((asset, partition)) or super().head(asset, partition)
 

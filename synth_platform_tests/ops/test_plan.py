@@ -312,7 +312,9 @@ def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
     attributes = attributes_of(engine, tokenizer_folder, tmp_path / "spec", regenerate={"on_change": "automatic"})
     with open_instance(workspace) as instance:
         new = Deployment(workspace, instance, tmp_path / "spec", attributes)
-        assert new.plan().is_new and not new.tick().run_requests
+        assert new.plan().is_new
+        ticked = new.tick()
+        assert not ticked.run_requests and "never made" in ticked.skip_message
         new.attributes["regenerate"] = {"on_change": "never"}
         names = [sensor.name for sensor in new.definitions()[0].sensors or ()]
         assert names == ["small_rescan"]
