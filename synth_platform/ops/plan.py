@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
+from synth_platform.generation.earlier import earlier_answers
+from synth_platform.generation.schema import GENERATIONS
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
@@ -183,10 +185,11 @@ class _Walk:
     steps: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     results: dict[str, _Result] = field(default_factory=dict)
+    partitions: dict[str, str | None] = field(default_factory=dict)
 
     def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
         """Look at the next asset."""
-        partition = stage_asset.partition(self.cycle)
+        partition = self.partitions[asset] = stage_asset.partition(self.cycle)
         record = self.workspace.snapshots.current(asset, partition)
         try:
             stage = build(self.workspace, partition) if record is not None or kind_of(asset) == "generations" else None
@@ -204,7 +207,7 @@ class _Walk:
         else:
             self._compare(stage, identity)
         if kind_of(asset) == "generations":
-            self._ask(stage, identity)
+            self._ask(asset, identity)
 
     def _current(self, stage: Stage, version: InputRef) -> None:
         assumed = (stage.assumed,) if stage.assumed else ()
@@ -220,6 +223,8 @@ class _Walk:
             self._step(Step(asset, "missing", "make", ("there is no version yet", why)), _Result(None, other=True))
         else:
             self._step(Step(asset, "unknown", "check", (why,), record.snapshot_id), _Result(None))
+        if kind_of(asset) == "generations":
+            self._ask(asset, None)
 
     def _compare(self, stage: Stage, identity: Identity) -> None:
         """Compare the version that is there with what would be made, fact by fact."""
@@ -253,21 +258,27 @@ class _Walk:
     def _made_before(self, identity: Identity) -> Snapshot | None:
         return self.workspace.snapshots.open(identity.asset, identity.partition, identity.snapshot_id)
 
-    def _ask(self, stage: Stage, identity: Identity) -> None:
-        """Count what the engine would be asked: what is left, where the work was begun before."""
+    def _ask(self, asset: str, identity: Identity | None) -> None:
+        """Count what the engine would be asked; exactly, where prompts and engine are known."""
         work = self.steps[-1].work
         if work not in ("make", "check"):
             return
-        prompts = stage.upstreams[0]
-        known = self.results[prompts.asset].version
-        rendered = prompts.head(self.workspace.snapshots, self.cycle)
+        prompts, recipe = asset.replace("/generations/", "/prompts/"), asset.rsplit("/", 1)[-1]
+        rendered = self.workspace.snapshots.head(prompts, self.partitions[prompts])
         left = rendered.manifest.rows if rendered is not None else None
-        if rendered is not None and known is not None and work == "make":
-            writer = SnapshotWriter(
-                self.workspace.snapshots, identity, stage.tables, scratch=self.workspace.scratch, run_id="plan"
-            )
-            left = rendered.manifest.rows - writer.shard_rows(next(iter(stage.tables)))
-        self.asked.append(Asked(stage.asset.rsplit("/", 1)[-1], left, work == "make"))
+        if rendered is not None and self.results[prompts].version is not None and identity is not None:
+            left = self._left(rendered, identity)
+        self.asked.append(Asked(recipe, left, work == "make"))
+
+    def _left(self, prompts: Snapshot, identity: Identity) -> int:
+        """Prompts without an answer: neither in work that was begun nor in the version before."""
+        snapshots = self.workspace.snapshots
+        writer = SnapshotWriter(
+            snapshots, identity, {"generations": GENERATIONS}, scratch=self.workspace.scratch, run_id="plan"
+        )
+        left = prompts.manifest.rows - writer.shard_rows("generations")
+        earlier = earlier_answers(snapshots, identity)
+        return left if earlier is None else min(left, earlier.unanswered(prompts, identity))
 
     def _inputs(self, stage: Stage) -> list[InputRef]:
         """The versions that the stage would read, as far as they are known; else those that are there."""
