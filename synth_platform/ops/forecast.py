@@ -60,11 +60,11 @@ class _Forecast:
         loads = tuple(self._load(recipe) for recipe in wanted)
         speed = self._speed()
         if speed is None:
-            self.assumptions.append("the engine's speed is not known: add --pilot N, which measures it")
+            self.assumptions.append("the engine's speed is not known: `synth estimate --pilot N` measures it")
         else:
             self.assumptions.append(speed.basis)
         if price_per_hour is None:
-            self.assumptions.append("no price is known: add --price, or set engine.price_per_hour")
+            self.assumptions.append("no price is known: set engine.price_per_hour, or `synth estimate --price`")
         return Estimate(loads, speed, price_per_hour, tuple(dict.fromkeys(self.assumptions)))
 
     def _head(self, *parts: str) -> Snapshot | None:

@@ -218,11 +218,12 @@ class _Walk:
 
     def _unknown(self, asset: str, record: RefRecord | None, error: SynthError) -> None:
         """What cannot be looked up may have changed."""
-        why = f"it cannot be told: {error.what}"
         if record is None:
-            self._step(Step(asset, "missing", "make", ("there is no version yet", why)), _Result(None, other=True))
+            why = ("there is no version yet", error.what)
+            self._step(Step(asset, "missing", "make", why), _Result(None, other=True))
         else:
-            self._step(Step(asset, "unknown", "check", (why,), record.snapshot_id), _Result(None))
+            why = (f"it cannot be told: {error.what}",)
+            self._step(Step(asset, "unknown", "check", why, record.snapshot_id), _Result(None))
         if kind_of(asset) == "generations":
             self._ask(asset, None)
 
