@@ -1,5 +1,6 @@
 """Versions that are only looked at: each listing and each manifest is read once, whoever asks how often."""
 
+import threading
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ class SnapshotsAtRest(Snapshots):
         self._sequences: dict[tuple[str, str | None], int] = {}
         self._partitions: dict[str, list[str]] = {}
         self._listed: set[str] = set()
+        self._listing = threading.Lock()
         self._refs: dict[tuple[str, str | None, int], RefRecord] = {}
         self._supposed: dict[tuple[str, str | None], Snapshot] = {}
         self._read = lru_cache(maxsize=_MANIFESTS_KEPT)(super().open)
@@ -55,9 +57,14 @@ class SnapshotsAtRest(Snapshots):
     def _list(self, asset: str) -> None:
         """Read the histories of all partitions of an asset with one listing, where listing a folder is a request."""
         dataset = asset.split("/", 1)[0]
-        if self.store.local is not None or dataset in self._listed:
+        if self.store.local is not None:
             return
-        self._listed.add(dataset)
+        with self._listing:
+            if dataset not in self._listed:
+                self._list_dataset(dataset)
+                self._listed.add(dataset)
+
+    def _list_dataset(self, dataset: str) -> None:
         folders: dict[str, set[str]] = defaultdict(set)
         for path in self.store.files(dataset):
             parts = path.split("/")
