@@ -65,14 +65,16 @@ class SnapshotsAtRest(Snapshots):
                 self._listed.add(dataset)
 
     def _list_dataset(self, dataset: str) -> None:
+        sequences: dict[tuple[str, str | None], int] = {}
         folders: dict[str, set[str]] = defaultdict(set)
         for path in self.store.files(dataset):
             parts = path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
                 key = ("/".join(parts[:-3]), None if parts[-3] == UNPARTITIONED else parts[-3])
-                self._sequences[key] = max(self._sequences.get(key, 0), sequence_of(path))
+                sequences[key] = max(sequences.get(key, 0), sequence_of(path))
                 if key[1] is not None:
                     folders[key[0]].add(key[1])
+        self._sequences |= sequences
         self._partitions |= {name: sorted(found) for name, found in folders.items()}
 
     def _last_sequence(self, asset: str, partition: str | None) -> int:
