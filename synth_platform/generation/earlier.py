@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from synth_platform.errors import SnapshotError
+from synth_platform.generation.identity import request_keys
 from synth_platform.generation.outcome import OUTCOME_COLUMNS, Outcome
 from synth_platform.snapshots import Identity, Snapshot, Snapshots
 
@@ -30,6 +31,24 @@ class EarlierAnswers:
         known = self.version.scan().filter(key.is_in(list(keys)) & pl.col("status").is_in(_LASTING))
         rows = known.select(key.alias("key"), *OUTCOME_COLUMNS.names()).collect(engine="streaming")
         return {one: Outcome(*values) for one, *values in rows.iter_rows()}
+
+    def unanswered(self, prompts: Snapshot, identity: Identity) -> int:
+        """How many of some prompts it has no outcome for.
+
+        Args:
+            prompts: as rendered.
+            identity: of the generations that are to be made of them.
+        """
+        left = 0
+        for batch in prompts.batches("prompts", columns=["messages", "seed"]):
+            keys = request_keys(
+                batch["messages"].to_list(),
+                batch["seed"].to_list(),
+                identity.settings["sampling"],
+                str(identity.settings["engine"]),
+            )
+            left += len(set(keys) - set(self.read(keys)))
+        return left
 
 
 def earlier_answers(snapshots: Snapshots, identity: Identity) -> EarlierAnswers | None:

@@ -33,6 +33,7 @@ from synth_platform.ops.stage import DatasetContext, Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshot, SnapshotWriter
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ class _Forecast:
         loads = tuple(self._load(recipe) for recipe in wanted)
         speed = self._speed()
         if speed is None:
-            self.assumptions.append("the engine's speed is not known: add --pilot N, which measures it")
+            self.assumptions.append("the engine's speed is not known: `synth estimate --pilot N` measures it")
         else:
             self.assumptions.append(speed.basis)
         if price_per_hour is None:
-            self.assumptions.append("no price is known: add --price, or set engine.price_per_hour")
+            self.assumptions.append("no price is known: set engine.price_per_hour, or `synth estimate --price`")
         return Estimate(loads, speed, price_per_hour, tuple(dict.fromkeys(self.assumptions)))
 
     def _head(self, *parts: str) -> Snapshot | None:
@@ -254,10 +255,10 @@ def forecast(
     return _Forecast(spec, base, workspace, partition, documents, sampled or {}, units).estimate(price)
 
 
-def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> dict[str, Snapshot]:
+def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> list[InputRef]:
     """The current versions of what a stage reads; the run that follows asks whether their gates are open."""
-    heads = {one.asset: one.head(workspace.snapshots, partition) for one in stage.upstreams}
-    return {asset: head for asset, head in heads.items() if head is not None}
+    heads = [one.head(workspace.snapshots, partition) for one in stage.upstreams]
+    return [head.ref for head in heads if head is not None]
 
 
 def take_sample(

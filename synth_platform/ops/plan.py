@@ -5,19 +5,24 @@ there. Where a stage before it is still to be made its input is not known yet; t
 made for certain, or only if that input turns out to be another one.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
+from synth_platform.generation.earlier import earlier_answers
+from synth_platform.generation.schema import GENERATIONS
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import INPUTS, SETTINGS, Change, changes_since
+from synth_platform.snapshots.manifest import InputRef, RefRecord
 from synth_platform.workspace import WorkspaceAtRest
 
 State = Literal["current", "stale", "follows", "missing", "unknown"]
@@ -80,6 +85,11 @@ class CyclePlan:
         return all(step.work == "none" for step in self.steps)
 
     @property
+    def makes_something(self) -> bool:
+        """Whether a run would change something for certain."""
+        return any(step.work in ("make", "reuse") for step in self.steps)
+
+    @property
     def is_new(self) -> bool:
         """Whether nothing of the dataset has been made in this cycle."""
         return all(step.state == "missing" for step in self.steps if not step.asset.startswith("evals/"))
@@ -116,7 +126,7 @@ class _Result:
         other: whether it is another one than before, for certain.
     """
 
-    version: Snapshot | None
+    version: InputRef | None
     other: bool = False
 
 
@@ -142,15 +152,28 @@ class Planner:
     def plans(self, partitions: Iterable[str | None]) -> Iterator[CyclePlan]:
         """The plans of several cycles, in their order."""
         if self._workspace.snapshots.store.local is not None:
-            yield from map(self.plan, partitions)
+            with _no_collections():
+                yield from map(self.plan, partitions)
             return
         with ThreadPoolExecutor(_READERS) as readers:
             yield from readers.map(self.plan, partitions)
 
     def cycles_made(self) -> list[str]:
-        """Cycles of which something was made."""
+        """Cycles of which something was made: each begins with the first of the dataset's assets."""
         own = [asset for stage in self._stages if stage.dataset.partitions is not None for asset in stage.builds]
-        return sorted({cycle for asset in own for cycle in self._workspace.snapshots.partitions(asset)})
+        return self._workspace.snapshots.partitions(own[0]) if own else []
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Plans form no cycles of objects: to look for some, again and again, would take a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass
@@ -162,40 +185,52 @@ class _Walk:
     steps: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     results: dict[str, _Result] = field(default_factory=dict)
+    partitions: dict[str, str | None] = field(default_factory=dict)
 
     def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
         """Look at the next asset."""
-        partition = stage_asset.partition(self.cycle)
-        head = self.workspace.snapshots.head(asset, partition)
+        partition = self.partitions[asset] = stage_asset.partition(self.cycle)
+        record = self.workspace.snapshots.current(asset, partition)
         try:
-            stage = build(self.workspace, partition) if head is not None or kind_of(asset) == "generations" else None
+            stage = build(self.workspace, partition) if record is not None or kind_of(asset) == "generations" else None
         except SynthError as error:
-            self._unknown(asset, head, error)
+            self._unknown(asset, record, error)
             return
         if stage is None:
             self._missing(asset)
             return
         identity = identity_of(stage, stage_asset.dataset, self._inputs(stage), partition)
-        if head is None:
+        if record is None:
             self._missing(asset)
+        elif record.snapshot_id == identity.snapshot_id and not any(map(self._is_open, stage.upstreams)):
+            self._current(stage, _ref(identity, record))  # as most are: no manifest has to be read
         else:
-            self._compare(stage, head, identity)
+            self._compare(stage, identity)
         if kind_of(asset) == "generations":
-            self._ask(stage, identity)
+            self._ask(asset, identity)
+
+    def _current(self, stage: Stage, version: InputRef) -> None:
+        assumed = (stage.assumed,) if stage.assumed else ()
+        self._step(Step(stage.asset, "current", "none", assumed, version.snapshot_id), _Result(version))
 
     def _missing(self, asset: str) -> None:
         self._step(Step(asset, "missing", "make", ("there is no version yet",)), _Result(None, other=True))
 
-    def _unknown(self, asset: str, head: Snapshot | None, error: SynthError) -> None:
+    def _unknown(self, asset: str, record: RefRecord | None, error: SynthError) -> None:
         """What cannot be looked up may have changed."""
-        why = f"it cannot be told: {error.what}"
-        if head is None:
-            self._step(Step(asset, "missing", "make", ("there is no version yet", why)), _Result(None, other=True))
+        if record is None:
+            why = ("there is no version yet", error.what)
+            self._step(Step(asset, "missing", "make", why), _Result(None, other=True))
         else:
-            self._step(Step(asset, "unknown", "check", (why,), head.manifest.snapshot_id), _Result(None))
+            why = (f"it cannot be told: {error.what}",)
+            self._step(Step(asset, "unknown", "check", why, record.snapshot_id), _Result(None))
+        if kind_of(asset) == "generations":
+            self._ask(asset, None)
 
-    def _compare(self, stage: Stage, head: Snapshot, identity: Identity) -> None:
-        """Compare the version that is there with what would be made."""
+    def _compare(self, stage: Stage, identity: Identity) -> None:
+        """Compare the version that is there with what would be made, fact by fact."""
+        head = self.workspace.snapshots.head(identity.asset, identity.partition)
+        assert head is not None
         open_inputs = [one.asset for one in stage.upstreams if self._is_open(one)]
         changes = [one for one in changes_since(head.manifest, identity) if not _is_of(one, open_inputs)]
         changes += [Change((INPUTS, one), None, "") for one in open_inputs if one not in _inputs_of(head)]
@@ -210,7 +245,7 @@ class _Walk:
             certain = rows and any(_goes_into_ids(change, stage) for change in changes)
             work: Work = "make" if found is None else "reuse"
             step = Step(stage.asset, "stale", work, (*why, *assumed), version, identity.fingerprint)
-            self._step(step, _Result(found, certain))
+            self._step(step, _Result(found.ref if found is not None else None, certain))
         elif other:
             why = tuple(f"{name} will be another one" for name in other)
             certain = rows and bool(stage.ids_from & set(other))
@@ -219,36 +254,44 @@ class _Walk:
             why = tuple(f"only if {name} turns out to be another one" for name in open_inputs)
             self._step(Step(stage.asset, "follows", "check", (*why, *assumed), version), _Result(None))
         else:
-            self._step(Step(stage.asset, "current", "none", assumed, version), _Result(head))
+            self._current(stage, head.ref)
 
     def _made_before(self, identity: Identity) -> Snapshot | None:
         return self.workspace.snapshots.open(identity.asset, identity.partition, identity.snapshot_id)
 
-    def _ask(self, stage: Stage, identity: Identity) -> None:
-        """Count what the engine would be asked: what is left, where the work was begun before."""
+    def _ask(self, asset: str, identity: Identity | None) -> None:
+        """Count what the engine would be asked; exactly, where prompts and engine are known."""
         work = self.steps[-1].work
         if work not in ("make", "check"):
             return
-        prompts = stage.upstreams[0]
-        known = self.results[prompts.asset].version
-        rendered = known or prompts.head(self.workspace.snapshots, self.cycle)
+        prompts, recipe = asset.replace("/generations/", "/prompts/"), asset.rsplit("/", 1)[-1]
+        rendered = self.workspace.snapshots.head(prompts, self.partitions[prompts])
         left = rendered.manifest.rows if rendered is not None else None
-        if known is not None and work == "make":
-            writer = SnapshotWriter(
-                self.workspace.snapshots, identity, stage.tables, scratch=self.workspace.scratch, run_id="plan"
-            )
-            left = known.manifest.rows - writer.shard_rows(next(iter(stage.tables)))
-        self.asked.append(Asked(stage.asset.rsplit("/", 1)[-1], left, work == "make"))
+        if rendered is not None and self.results[prompts].version is not None and identity is not None:
+            left = self._left(rendered, identity)
+        self.asked.append(Asked(recipe, left, work == "make"))
 
-    def _inputs(self, stage: Stage) -> dict[str, Snapshot]:
+    def _left(self, prompts: Snapshot, identity: Identity) -> int:
+        """Prompts without an answer: neither in work that was begun nor in the version before."""
+        snapshots = self.workspace.snapshots
+        writer = SnapshotWriter(
+            snapshots, identity, {"generations": GENERATIONS}, scratch=self.workspace.scratch, run_id="plan"
+        )
+        left = prompts.manifest.rows - writer.shard_rows("generations")
+        earlier = earlier_answers(snapshots, identity)
+        return left if earlier is None else min(left, earlier.unanswered(prompts, identity))
+
+    def _inputs(self, stage: Stage) -> list[InputRef]:
         """The versions that the stage would read, as far as they are known; else those that are there."""
-        found = {one.asset: self._input(one) for one in stage.upstreams}
-        return {asset: version for asset, version in found.items() if version is not None}
+        found = (self._input(upstream) for upstream in stage.upstreams)
+        return [version for version in found if version is not None]
 
-    def _input(self, upstream: Upstream) -> Snapshot | None:
+    def _input(self, upstream: Upstream) -> InputRef | None:
         result = self.results.get(upstream.asset)
-        known = result.version if result is not None else None
-        return known or upstream.head(self.workspace.snapshots, self.cycle)
+        if result is not None and result.version is not None:
+            return result.version
+        head = upstream.head(self.workspace.snapshots, self.cycle)
+        return head.ref if head is not None else None
 
     def _is_open(self, upstream: Upstream) -> bool:
         """Whether an input is not known before it is made."""
@@ -258,6 +301,12 @@ class _Walk:
     def _step(self, step: Step, result: _Result) -> None:
         self.steps.append(step)
         self.results[step.asset] = result
+
+
+def _ref(identity: Identity, record: RefRecord) -> InputRef:
+    return InputRef(
+        asset=identity.asset, partition=identity.partition, snapshot_id=record.snapshot_id, digest=record.digest
+    )
 
 
 def _is_of(change: Change, inputs: Sequence[str]) -> bool:

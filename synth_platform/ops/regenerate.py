@@ -119,8 +119,6 @@ class Regenerator:
         at_rest = workspace.at_rest()
         planner = Planner(self.stages, at_rest)
         cycles = self._cycles(planner)
-        if not cycles:
-            return _skip("Nothing has been made yet: make it once, and changes are noticed from then on.", memory)
         if self._is_running(context.instance, None):
             return _skip("A run of the dataset is under way.", memory)
         try:
@@ -131,8 +129,12 @@ class Regenerator:
         if memory.seen == seen and memory.made == made:
             return _skip(memory.said, memory)
         why = _changed(memory.seen, seen)
-        plans = [plan for plan in planner.plans(cycles) if not plan.is_current and not plan.is_new]
-        memory = _Memory(seen, made, _say(plans, self.spec.name), memory.requested)
+        made_once = [plan for plan in planner.plans(cycles) if not plan.is_new]
+        plans = [plan for plan in made_once if not plan.is_current]
+        said = (
+            _say(plans, self.spec.name) if made_once else "Nothing has been made yet; what was never made is not begun."
+        )
+        memory = _Memory(seen, made, said, memory.requested)
         if self.spec.regenerate.on_change != "automatic":
             return _skip(memory.said, memory)
         return self._request(plans, why, memory)
@@ -140,7 +142,8 @@ class Regenerator:
     def _request(self, plans: Sequence[CyclePlan], why: str, memory: "_Memory") -> dg.SensorResult:
         """Request a run for each plan, once for what is there now: one that fails is for people to look at."""
         cause = digest(memory.seen)
-        new = [plan for plan in plans if memory.requested.get(plan.partition or "") != cause]
+        certain = [plan for plan in plans if plan.makes_something]
+        new = [plan for plan in certain if memory.requested.get(plan.partition or "") != cause]
         requests = [
             dg.RunRequest(
                 run_key=f"{cause} {plan.fingerprint}",
@@ -152,7 +155,7 @@ class Regenerator:
         requested = {**memory.requested, **{plan.partition or "": cause for plan in new}}
         memory = _Memory(memory.seen, memory.made, memory.said, requested)
         if not requests:
-            said = f"{memory.said} It was requested before." if plans else memory.said
+            said = f"{memory.said} It was requested before." if certain else memory.said
             return _skip(said, memory)
         return dg.SensorResult(run_requests=requests, cursor=memory.dump())
 

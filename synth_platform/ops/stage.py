@@ -1,9 +1,10 @@
 """What every stage's wiring shares: run a stage against snapshots, tell its progress, describe the result."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from synth_platform.quality.suites import Suites
 from synth_platform.secrecy import reveals, scrub
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.changes import changes_since
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
@@ -48,7 +50,7 @@ class DatasetContext:
 
     def cycle_seed(self, partition: str | None) -> int:
         """Seed of a cycle: another cycle, another seed; the same everywhere for the same cycle."""
-        return self.seed if partition is None else digest_int(self.seed, partition)
+        return self.seed if partition is None else _seed(self.seed, partition)
 
     def spec(
         self,
@@ -95,6 +97,11 @@ def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
 def _tags_of(asset: str) -> dict[str, str]:
     """Tags to search the catalog by: which dataset, which stage, which recipe."""
     return dict(zip(("synth/dataset", "synth/stage", "synth/recipe"), asset.split("/"), strict=False))
+
+
+@lru_cache
+def _seed(seed: int, partition: str) -> int:
+    return digest_int(seed, partition)
 
 
 def group_name(name: str) -> str:
@@ -297,7 +304,7 @@ def finish_stage(begun: Begun) -> Outcome:
 def identity_of(
     stage: Stage,
     dataset: DatasetContext,
-    inputs: Mapping[str, Snapshot],
+    inputs: Iterable[InputRef],
     partition: str | None,
     attempt: int = 0,
 ) -> Identity:
@@ -307,7 +314,7 @@ def identity_of(
         partition=partition,
         code_version=stage.code_version,
         settings={**stage.settings, "seed": dataset.cycle_seed(partition)},
-        inputs=tuple(snapshot.ref for snapshot in (*inputs.values(), *stage.also)),
+        inputs=(*inputs, *(version.ref for version in stage.also)),
         attempt=attempt,
     )
 
@@ -326,12 +333,13 @@ def _identify(
     fresh one, asks for another attempt; a version that this very run made (before a retry) is not made again.
     """
     fresh = context.run.tags.get(FRESH_TAG) == "true"
-    identity = identity_of(stage, dataset, inputs, partition)
+    refs = [version.ref for version in inputs.values()]
+    identity = identity_of(stage, dataset, refs, partition)
     if not fresh and (head := _current(workspace, identity)) is not None and head.is_whole():
         return identity, head
     attempt = 0
     while True:
-        identity = identity_of(stage, dataset, inputs, partition, attempt)
+        identity = identity_of(stage, dataset, refs, partition, attempt)
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
         if found is None:
             return identity, None

@@ -48,6 +48,7 @@ def review_asset(
         rewritten: names of the sources that prompts are made of.
     """
     asset = dataset.asset("review")
+    written = tables(spec)
     looked_for = {"review": spec.model_dump(mode="json"), "privacy": privacy.model_dump(mode="json")}
     upstreams = (mixture, documents, *accepted.values(), *prompts.values(), *contamination)
 
@@ -84,7 +85,7 @@ def review_asset(
                 "last": last.manifest.digest if last else None,
             },
             upstreams=upstreams,
-            tables=tables(spec),
+            tables=written,
             work=work,
             ids_from=frozenset([mixture.asset]),
         )

@@ -1,5 +1,6 @@
 """Versions that are only looked at: each listing and each manifest is read once, whoever asks how often."""
 
+import threading
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +9,8 @@ from synth_platform.snapshots.manifest import RefRecord
 from synth_platform.snapshots.repository import UNPARTITIONED, Snapshot, Snapshots, sequence_of
 from synth_platform.snapshots.store import Store
 
-_MANIFESTS_KEPT = 2048
+_MANIFESTS_KEPT = 256
+"""As many as one cycle has, several times: what was looked at for one cycle is not needed for the next."""
 
 
 class SnapshotsAtRest(Snapshots):
@@ -24,6 +26,7 @@ class SnapshotsAtRest(Snapshots):
         self._sequences: dict[tuple[str, str | None], int] = {}
         self._partitions: dict[str, list[str]] = {}
         self._listed: set[str] = set()
+        self._listing = threading.Lock()
         self._refs: dict[tuple[str, str | None, int], RefRecord] = {}
         self._supposed: dict[tuple[str, str | None], Snapshot] = {}
         self._open_once = lru_cache(maxsize=_MANIFESTS_KEPT)(super().open)
@@ -31,6 +34,13 @@ class SnapshotsAtRest(Snapshots):
     def suppose(self, snapshot: Snapshot) -> None:
         """From now on, answer as if a version were the current one."""
         self._supposed[snapshot.manifest.asset, snapshot.manifest.partition] = snapshot
+
+    def current(self, asset: str, partition: str | None) -> RefRecord | None:
+        supposed = self._supposed.get((asset, partition))
+        if supposed is None:
+            return super().current(asset, partition)
+        m = supposed.manifest
+        return RefRecord(sequence=0, snapshot_id=m.snapshot_id, digest=m.digest, run_id=m.run_id, at=m.committed_at)
 
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         return self._supposed.get((asset, partition)) or super().head(asset, partition)
@@ -47,17 +57,24 @@ class SnapshotsAtRest(Snapshots):
     def _list(self, asset: str) -> None:
         """Read the histories of all partitions of an asset with one listing, where listing a folder is a request."""
         dataset = asset.split("/", 1)[0]
-        if self.store.local is not None or dataset in self._listed:
+        if self.store.local is not None:
             return
-        self._listed.add(dataset)
+        with self._listing:
+            if dataset not in self._listed:
+                self._list_dataset(dataset)
+                self._listed.add(dataset)
+
+    def _list_dataset(self, dataset: str) -> None:
+        sequences: dict[tuple[str, str | None], int] = {}
         folders: dict[str, set[str]] = defaultdict(set)
         for path in self.store.files(dataset):
             parts = path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
                 key = ("/".join(parts[:-3]), None if parts[-3] == UNPARTITIONED else parts[-3])
-                self._sequences[key] = max(self._sequences.get(key, 0), sequence_of(path))
+                sequences[key] = max(sequences.get(key, 0), sequence_of(path))
                 if key[1] is not None:
                     folders[key[0]].add(key[1])
+        self._sequences |= sequences
         self._partitions |= {name: sorted(found) for name, found in folders.items()}
 
     def _last_sequence(self, asset: str, partition: str | None) -> int:

@@ -48,12 +48,23 @@ def facts_of(identity: Identity) -> dict[str, Any]:
 
 def changes_since(manifest: Manifest, identity: Identity) -> list[Change]:
     """What is different now from what a version was made of; nothing if it would be made as it is."""
+    if is_made_of(manifest, identity):
+        return []
     made = {
         CODE: manifest.code_version,
         SETTINGS: manifest.settings,
         INPUTS: {ref.asset: ref.digest for ref in manifest.inputs},
     }
     return list(compare(made, facts_of(identity)))
+
+
+def is_made_of(manifest: Manifest, identity: Identity) -> bool:
+    """Whether all facts are literally the same; some that are not may still be the same as JSON."""
+    return (
+        manifest.code_version == identity.code_version
+        and manifest.settings == identity.settings
+        and {ref.asset: ref.digest for ref in manifest.inputs} == {ref.asset: ref.digest for ref in identity.inputs}
+    )
 
 
 def compare(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[Change]:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +65,11 @@ class Identity:
         return f"{asset_folder(self.asset, self.partition)}/{self.snapshot_id}"
 
 
+@lru_cache(maxsize=1024)
+def _checked(name: str, kind: str) -> str:
+    return check_name(name, kind)
+
+
 def asset_folder(asset: str, partition: str | None) -> str:
     """Path of one partition of an asset below the root.
 
@@ -71,8 +77,8 @@ def asset_folder(asset: str, partition: str | None) -> str:
         SpecError: a part of the name could leave the root.
     """
     for part in asset.split("/"):
-        check_name(part, "asset name")
-    return f"{asset}/{check_name(partition, 'partition') if partition else UNPARTITIONED}"
+        _checked(part, "asset name")
+    return f"{asset}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Snapshot:
     removal: Removal | None = None
     """Why only the manifest is left, if so; reading files raises `RemovedError` then."""
 
-    @property
+    @cached_property
     def ref(self) -> InputRef:
         """How another snapshot names this one as its input."""
         m = self.manifest

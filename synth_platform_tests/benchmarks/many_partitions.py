@@ -177,8 +177,8 @@ def _fill(home: Path, path: Path) -> None:
                 partition = stage_asset.partition(cycle)
                 if snapshots.head(asset, partition) is None:
                     stage = build(workspace, partition)
-                    heads = {one.asset: one.head(snapshots, cycle) for one in stage.upstreams}
-                    inputs = {name: head for name, head in heads.items() if head is not None}
+                    heads = [one.head(snapshots, cycle) for one in stage.upstreams]
+                    inputs = [head.ref for head in heads if head is not None]
                     snapshots.keep(_manifest(stage, identity_of(stage, stage_asset.dataset, inputs, partition)))
         documents = snapshots.heads["many/documents", cycle].manifest
         so_far[0].append(cycle)

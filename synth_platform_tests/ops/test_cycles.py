@@ -15,12 +15,13 @@ from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import launch_scheduled_runs
 from pydantic import ValidationError
 
-from synth_platform.dataset.graph import dataset_stages
-from synth_platform.dataset.spec import CadenceSpec
+from synth_platform.dataset.graph import dataset_definitions, dataset_stages
+from synth_platform.dataset.spec import CadenceSpec, load_spec
 from synth_platform.ops.cycles import freshness_of, longest_period, newest_cycle, partitions_of
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.plan import Planner
 from synth_platform.ops.regenerate import cycle_schedule_name
+from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, SPEC_TAG, WHY_TAG, spec_fingerprint
 from synth_platform.prompts.templates import Template
 from synth_platform.workspace import Workspace
@@ -96,6 +97,16 @@ def test_a_release_is_late_a_while_after_its_period() -> None:
     assert policy == dg.FreshnessPolicy.time_window(
         fail_window=timedelta(days=7, hours=12), warn_window=timedelta(days=7, hours=6)
     )
+
+
+def test_releases_of_a_cadence_have_to_be_fresh(tmp_path: Path, tokenizer_folder: Path) -> None:
+    for given in (None, {"every": "day", "start": "2026-01-01"}):
+        spec = load_spec(write_spec(tmp_path, dataset("http://127.0.0.1:9/v1", tokenizer_folder, cadence=given)))
+        resources = dg.Definitions(resources={"workspace": WorkspaceResource(home=str(tmp_path))})
+        graph = dg.Definitions.merge(dataset_definitions(spec, tmp_path), resources).resolve_asset_graph()
+        policies = {key.to_user_string(): graph.get(key).freshness_policy for key in graph.materializable_asset_keys}
+        late = [name for name, policy in policies.items() if policy is not None]
+        assert late == (["small/release"] if given else [])
 
 
 def recipe(name: str, **given: Any) -> dict[str, Any]:

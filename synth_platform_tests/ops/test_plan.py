@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, dataset_stages
+from synth_platform.dataset.jobs import prompts_job_name
 from synth_platform.dataset.spec import load_spec
 from synth_platform.ops.forecast import bill_of
 from synth_platform.ops.instance import open_instance
@@ -25,6 +26,7 @@ from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
+from synth_platform_tests.generation.mock_server import Fault
 from synth_platform_tests.pipeline import Engine, dataset, mock_engine, perfect_answers, synth, write_spec
 
 RECIPES = ("mine", "faq")
@@ -202,10 +204,13 @@ def test_of_more_documents_only_the_new_prompts_are_asked(made: Deployment, engi
     source["roles"] = ["rewrite", "mix_in"]
     source["select"] = {"sample": {"documents": 12}, "max_tokens": 400}
     assert made.work()["documents"] == "make"
+    made.run(job=prompts_job_name("small"))
+    left = [(one.recipe, one.prompts, one.certain) for one in made.plan().asked]
     made.run()
     after = made.head("generations/faq")
     new = after.manifest.rows - before.manifest.rows
     assert new > 0 and len(engine.requests()) - asked == 2 * new
+    assert left == [("mine", new, True), ("faq", new, True)], "with the prompts rendered the plan is exact"
     old, rows = before.scan().collect(), after.scan().collect()
     assert rows.filter(pl.col("id").is_in(old["id"].to_list())).sort("id").equals(old.sort("id"))
     assert after.manifest.details["answers_from"] == before.manifest.snapshot_id
@@ -245,6 +250,27 @@ def test_an_engine_that_is_away_is_taken_to_be_the_one_of_the_last_version(made:
     made.attributes["engine"]["model"] = "another"
     steps = {one.asset: one for one in made.plan().steps}
     assert steps["small/generations/faq"].state == "unknown" and steps["small/generations/faq"].work == "check"
+    assert [(one.prompts, one.certain) for one in made.plan().asked] == [(DOCUMENTS, False)] * 2
+
+
+def test_of_work_that_was_begun_only_the_rest_is_asked(
+    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    answers = perfect_answers(DOCUMENTS, planted=2)
+    with mock_engine(tmp_path, answers, Fault("die", after=30)) as dying, open_instance(workspace) as instance:
+        begun = Deployment(
+            workspace, instance, tmp_path / "spec", attributes_of(dying, tokenizer_folder, tmp_path / "spec")
+        )
+        ended = run_dataset(begun.spec, begun.folder, workspace, instance)
+        assert not ended.success
+        without = begun.plan()
+        assert [(one.prompts, one.certain) for one in without.asked] == [(DOCUMENTS, True)] * 2, "the engine is away"
+        with mock_engine(tmp_path, answers) as engine:
+            begun.attributes["engine"]["urls"] = [engine.url]
+            left = sum(one.prompts or 0 for one in begun.plan().asked)
+            assert 2 * DOCUMENTS - 30 <= left < 2 * DOCUMENTS
+            assert {step.state for step in begun.plan().steps} == {"current", "missing"}
 
 
 def test_a_version_made_afresh_stays_the_current_one(made: Deployment, engine: Engine) -> None:
@@ -312,7 +338,9 @@ def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
     attributes = attributes_of(engine, tokenizer_folder, tmp_path / "spec", regenerate={"on_change": "automatic"})
     with open_instance(workspace) as instance:
         new = Deployment(workspace, instance, tmp_path / "spec", attributes)
-        assert new.plan().is_new and not new.tick().run_requests
+        assert new.plan().is_new
+        ticked = new.tick()
+        assert not ticked.run_requests and "never made" in ticked.skip_message
         new.attributes["regenerate"] = {"on_change": "never"}
         names = [sensor.name for sensor in new.definitions()[0].sensors or ()]
         assert names == ["small_rescan"]

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -303,6 +304,9 @@ def test_versions_at_rest_are_those_of_the_moment_when_they_were_first_asked_for
             w.write("documents", rows(0, n))
             repository.set_head(w.commit(), f"run-{n}")
     still = SnapshotsAtRest(repository.store, tmp_path / "cache")
+    with ThreadPoolExecutor(8) as readers:
+        found = list(readers.map(lambda _: still.head("ds/documents", "2026-01-02"), range(8)))
+    assert found == [repository.head("ds/documents", "2026-01-02")] * 8, "whoever asks while it is being listed waits"
     assert still.partitions("ds/documents") == repository.partitions("ds/documents") == ["2026-01-01", "2026-01-02"]
     assert still.head("ds/documents", "2026-01-02") == repository.head("ds/documents", "2026-01-02")
     assert [one.run_id for one in still.history("ds/documents", "2026-01-01")] == ["run-1", "run-2"]
