@@ -190,7 +190,7 @@ class _Walk:
     def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
         """Look at the next asset."""
         partition = self.partitions[asset] = stage_asset.partition(self.cycle)
-        record = self.workspace.snapshots.current(asset, partition)
+        record = self.workspace.snapshots.current_ref(asset, partition)
         try:
             stage = build(self.workspace, partition) if record is not None or kind_of(asset) == "generations" else None
         except SynthError as error:

@@ -35,10 +35,10 @@ class SnapshotsAtRest(Snapshots):
         """From now on, answer as if a version were the current one."""
         self._supposed[snapshot.manifest.asset, snapshot.manifest.partition] = snapshot
 
-    def current(self, asset: str, partition: str | None) -> RefRecord | None:
+    def current_ref(self, asset: str, partition: str | None) -> RefRecord | None:
         supposed = self._supposed.get((asset, partition))
         if supposed is None:
-            return super().current(asset, partition)
+            return super().current_ref(asset, partition)
         m = supposed.manifest
         return RefRecord(sequence=0, snapshot_id=m.snapshot_id, digest=m.digest, run_id=m.run_id, at=m.committed_at)
 

@@ -129,7 +129,7 @@ class _InMemory(SnapshotsAtRest):
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         return self.heads.get((asset, partition))
 
-    def current(self, asset: str, partition: str | None) -> RefRecord | None:
+    def current_ref(self, asset: str, partition: str | None) -> RefRecord | None:
         head = self.head(asset, partition)
         return _record(head.manifest) if head is not None else None
 
