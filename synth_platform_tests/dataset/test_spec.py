@@ -65,7 +65,8 @@ def test_all_jobs_have_the_tags_of_runs(tmp_path: Path) -> None:
     definitions = dg.Definitions.merge(dataset_definitions(load_spec(path), tmp_path), resources)
     jobs = [job for job in definitions.resolve_all_job_defs() if job.name.startswith("demo")]
     assert len(jobs) > 3
-    assert all(job.run_tags == {"dagster/priority": "5", "synth/dataset": "demo"} for job in jobs)
+    wanted = {"dagster/priority": "5", "synth/dataset": "demo"}
+    assert all(wanted.items() <= job.run_tags.items() for job in jobs)
 
 
 def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
