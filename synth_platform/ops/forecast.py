@@ -26,6 +26,7 @@ from synth_platform.generation.meter import StatusFile, new_reading
 from synth_platform.generation.profile import tuned
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.shards import ShardStore
+from synth_platform.judging.ask import judge_template
 from synth_platform.ops.cycles import partitions_of
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.plan import CyclePlan
@@ -58,6 +59,10 @@ class _Forecast:
     def estimate(self, price_per_hour: float | None) -> Estimate:
         wanted = [one for one in self.spec.recipes if self.asked is None or one.name in self.asked]
         loads = tuple(self._load(recipe) for recipe in wanted)
+        if self.asked is None:
+            loads += tuple(
+                self._judging(recipe, load) for recipe, load in zip(wanted, loads, strict=True) if recipe.judge
+            )
         speed = self._speed()
         if speed is None:
             self.assumptions.append("the engine's speed is not known: `synth estimate --pilot N` measures it")
@@ -80,6 +85,23 @@ class _Forecast:
         if self.asked is not None:
             prompts = self.asked[recipe.name].prompts(prompts)
         return RecipeLoad(recipe.name, prompts, length, self._answer_tokens(recipe))
+
+    def _judging(self, recipe: RecipeSpec, judged: RecipeLoad) -> RecipeLoad:
+        """What the judge of a recipe would take, by its last version, else by the length of what it reads."""
+        judge, name = recipe.judge, f"{recipe.name}, judged"
+        assert judge is not None
+        asked, said = self._head("judge_prompts", recipe.name), self._head("judgements", recipe.name)
+        if asked is not None and said is not None and asked.manifest.rows:
+            prompt = float(asked.scan().select(pl.col("prompt_tokens").mean()).collect().item())
+            reply = float(said.scan().select(pl.col("completion_tokens").mean()).collect().item() or 0.0)
+            self.assumptions.append(f"{name}: {prompt:,.0f} tokens and {reply:,.0f} per reply, as in the last version")
+        else:
+            around = (len(judge.rubric) + len(judge_template().text)) / _CHARACTERS_PER_TOKEN
+            prompt, reply = judged.prompt_tokens + judged.output_tokens + around, float(judge.max_tokens)
+            self.assumptions.append(f"{name}: each answer beside its document, and the longest reply")
+        if self.spec.judge_engine is not None:
+            self.assumptions.append(f"{name}: at the speed of the engine that generates; the judge has another one")
+        return RecipeLoad(name, round(judged.prompts * judge.share), prompt, reply)
 
     def _prompts(self, recipe: RecipeSpec) -> tuple[int, float]:
         """How many prompts, and their mean length."""
