@@ -19,13 +19,16 @@ from synth_platform.progress import listen, log_listener, track
 from synth_platform.quality.suites import Suites
 from synth_platform.secrecy import reveals, scrub
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import changes_since
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 _PREVIEW_ROWS = 5
-_SPEC_FILE = "defs.yaml"
 _PREVIEW_CHARACTERS = 160
+_SPEC_FILE = "defs.yaml"
+_NO_RECIPES = frozenset(["documents", "index", "release"])
+"""Last parts of the keys of contamination that name no recipe."""
 FRESH_TAG = "synth/fresh"
 """Run tag: make the asset anew although an equal version exists."""
 
@@ -96,7 +99,13 @@ def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
 
 def _tags_of(asset: str) -> dict[str, str]:
     """Tags to search the catalog by: which dataset, which stage, which recipe."""
-    return dict(zip(("synth/dataset", "synth/stage", "synth/recipe"), asset.split("/"), strict=False))
+    dataset, *rest = asset.split("/")
+    tags = {"synth/dataset": dataset}
+    if stage := kind_of(asset):
+        tags["synth/stage"] = stage
+    if len(rest) > 1 and rest[-1] not in _NO_RECIPES:
+        tags["synth/recipe"] = rest[-1]
+    return tags
 
 
 @lru_cache
