@@ -160,20 +160,18 @@ class SnapshotWriter:
         try:
             return PartEntry.model_validate_json(self._snapshots.store.read(path))
         except FileNotFoundError:
-            raise SnapshotError(
-                "another writer has finished this version meanwhile",
-                where=self.identity.folder,
-                fix="run it again: it is found",
-            ) from None
+            raise self._finished_elsewhere() from None
 
     def use_shards(self, table: str, expected: int) -> None:
         """Make the committed shards, in order, the parts of the table.
 
         Raises:
-            SnapshotError: a shard below ``expected`` is missing.
+            SnapshotError: a shard below ``expected`` is missing, or another writer has finished the version.
         """
         shards = self.shards(table)
         missing = [number for number in range(expected) if number not in shards]
+        if missing and self._committed() is not None:
+            raise self._finished_elsewhere()
         if missing:
             raise SnapshotError(
                 f"{len(missing)} of {expected} shards are not done (first: {missing[0]})",
@@ -197,7 +195,7 @@ class SnapshotWriter:
         path = f"{self.identity.folder}/manifest.json"
         data = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
         self._snapshots.create_once(path, data)
-        snapshot = self._snapshots.open(self.identity.asset, self.identity.partition, self.identity.snapshot_id)
+        snapshot = self._committed()
         assert snapshot is not None
         self._sweep(snapshot)
         return snapshot
@@ -262,6 +260,17 @@ class SnapshotWriter:
         finally:
             local.unlink(missing_ok=True)
         return entry
+
+    def _committed(self) -> Snapshot | None:
+        """The version, once some writer has committed it."""
+        return self._snapshots.open(self.identity.asset, self.identity.partition, self.identity.snapshot_id)
+
+    def _finished_elsewhere(self) -> SnapshotError:
+        return SnapshotError(
+            "another writer has finished this version meanwhile",
+            where=self.identity.folder,
+            fix="run it again: it is found",
+        )
 
     def _shard_folder(self, table: str) -> str:
         return f"{self.identity.folder}/shards/{table}"
