@@ -18,6 +18,9 @@ from synth_platform.errors import SynthError
 from synth_platform.secrecy import reveals, scrub
 from synth_platform.workspace import Workspace
 
+LOOK, KEEP = "Look and prove", "Keep it going"
+"""Headings of the commands in the help; those that make something stand first."""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import FAILED, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import FAILED, LOOK, Home, Json, app, open_console, open_workspace, print_json
 from synth_platform.errors import SynthError
 
 contamination_app = typer.Typer(no_args_is_help=True, help="Look for test questions in any files.")
-app.add_typer(contamination_app, name="contamination")
+app.add_typer(contamination_app, name="contamination", rich_help_panel=LOOK)
 
 
 class _Method(StrEnum):

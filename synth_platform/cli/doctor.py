@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import FAILED, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import FAILED, KEEP, Home, Json, app, open_console, open_workspace, print_json
 from synth_platform.errors import SynthError
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP)
 def doctor(
     home: Home = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what is certainly dead or has an equal copy.")] = False,

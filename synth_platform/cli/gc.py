@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from synth_platform.cli.base import Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import KEEP, Home, Json, app, open_console, open_workspace, print_json
 
 
-@app.command("gc")
+@app.command("gc", rich_help_panel=KEEP)
 def collect_garbage(
     dataset: Annotated[str, typer.Argument(help="Dataset, or path of its defs.yaml; all if left out.")] = "",
     apply: Annotated[bool, typer.Option("--apply", help="Delete; without it, only show what would go.")] = False,

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from synth_platform.cli.base import (
     FAILED,
+    KEEP,
     Dataset,
     DatasetOrAll,
     Home,
@@ -26,7 +27,7 @@ from synth_platform.errors import SynthError
 from synth_platform.workspace import Workspace
 
 engine_app = typer.Typer(no_args_is_help=True, help="The environment that vLLM lives in.")
-app.add_typer(engine_app, name="engine")
+app.add_typer(engine_app, name="engine", rich_help_panel=KEEP)
 
 
 @app.command()

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import FAILED, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import FAILED, KEEP, Home, Json, app, open_console, open_workspace, print_json
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP)
 def takedown(
     document: Annotated[list[str] | None, typer.Option(help="Id of a document. May be given several times.")] = None,
     url: Annotated[

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import Home, app, open_console, open_workspace
+from synth_platform.cli.base import KEEP, Home, app, open_console, open_workspace
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP)
 def prepare(home: Home = None) -> None:
     """Make and migrate Dagster's database, make the bucket, and prove that the store keeps create-only writes."""
     workspace, console = open_workspace(home), open_console(False)
@@ -24,7 +24,7 @@ def prepare(home: Home = None) -> None:
     console.print(f"the database of {workspace.dagster_home} is ready")
 
 
-@app.command("mirror")
+@app.command("mirror", rich_help_panel=KEEP)
 def mirror_command(
     source: Annotated[str, typer.Argument(help="Root of all versions: a folder or s3://bucket/prefix.")],
     target: Annotated[str, typer.Argument(help="Root of the copy.")],

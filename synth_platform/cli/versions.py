@@ -6,6 +6,7 @@ import typer
 
 from synth_platform.cli.base import (
     FAILED,
+    LOOK,
     AssetOrAll,
     Home,
     Json,
@@ -18,7 +19,7 @@ from synth_platform.cli.base import (
 from synth_platform.errors import SynthError
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def versions(
     dataset: AssetOrAll = "",
     home: Home = None,
@@ -48,7 +49,7 @@ def versions(
     print_json(rows) if as_json else terminal.show_rows(open_console(False), rows, "nothing has been made yet")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def trace(
     row_id: Annotated[str, typer.Argument(help="Id of a row.")], home: Home = None, as_json: Json = False
 ) -> None:
@@ -62,7 +63,7 @@ def trace(
     print_json(asdict(found)) if as_json else terminal.show_trace(open_console(False), found)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def diff(
     before: Annotated[str, typer.Argument(help="Snapshot id of the earlier version.", callback=checked("snapshot id"))],
     after: Annotated[str, typer.Argument(help="Snapshot id of the later version.", callback=checked("snapshot id"))],
@@ -80,7 +81,7 @@ def diff(
     print_json(asdict(found)) if as_json else terminal.show_diff(open_console(False), found)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def verify(
     dataset: AssetOrAll = "",
     home: Home = None,
