@@ -11,7 +11,7 @@ from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.accept import ACCEPTED, REJECTED, accept, contaminated
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.judge import judge
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.profile import count_reasons
 from synth_platform.quality.remeasure import (
     MEASURED,
@@ -63,7 +63,7 @@ def quality_asset(
         if known is not None:
             run.log(f"Judging the metrics of {known.manifest.snapshot_id} anew: nothing has to be measured again")
         for metrics in metrics_of(recipe, privacy, made, encoder, known):
-            rows = judge(metrics, limits, privacy.output).match_to_schema(QUALITY)
+            rows = apply_limits(metrics, limits, privacy.output).match_to_schema(QUALITY)
             run.writer.write("quality", rows)
             run.writer.count(
                 accepted=rows.filter(pl.col("verdict") == "accepted").height,

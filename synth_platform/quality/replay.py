@@ -10,7 +10,7 @@ from synth_platform.errors import SynthError
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.judge import judge
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.remeasure import (
     Material,
     encoder_of,
@@ -91,7 +91,7 @@ def replay(
     known = find_measured(snapshots, asset, partition, measured)
     found = Replay(recipe.name, measured=known is not None)
     metrics = metrics_of(recipe, privacy, made, encoder, known)
-    judged = (judge(batch, limits, privacy.output).select("generation_id", "reasons") for batch in metrics)
+    judged = (apply_limits(batch, limits, privacy.output).select("generation_id", "reasons") for batch in metrics)
     tokens = (
         batch.rename({"id": "generation_id"}) for batch in made.generations.batches(columns=["id", "completion_tokens"])
     )

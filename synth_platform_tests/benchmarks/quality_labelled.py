@@ -20,7 +20,7 @@ from synth_platform.privacy.intervals import Share
 from synth_platform.prompts.templates import Template
 from synth_platform.quality.config import QualitySpec, with_defaults
 from synth_platform.quality.conformance import COMPUTING, RULES
-from synth_platform.quality.judge import judge
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.screen import measure
 from synth_platform_tests.quality.labelled import REASONS, LabelledRow, rows
 
@@ -85,7 +85,7 @@ def detect(labelled: Sequence[LabelledRow]) -> list[Found]:
     for recipe in sorted({row.recipe for row in labelled}):
         frame = _frame([row for row in labelled if row.recipe == recipe])
         metrics = measure(frame, RULES[recipe], computes=recipe in COMPUTING)
-        judged = judge(metrics, with_defaults(QualitySpec(), recipe))
+        judged = apply_limits(metrics, with_defaults(QualitySpec(), recipe))
         for name, codes in judged.select("generation_id", "reasons").iter_rows():
             found[name] = Found(frozenset(map(label_of, codes)), tuple(codes))
     return [found[row.name] for row in labelled]

@@ -34,7 +34,7 @@ import json, resource, sys, time
 import polars as pl
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.conformance import RULES
-from synth_platform.quality.judge import judge
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.screen import screen
 files = json.loads(sys.argv[1])
 def read(columns):
@@ -47,7 +47,7 @@ rows = kept = 0
 prompts = (batch.rename({"prompt_id": "id"}) for batch in read(["prompt_id", "messages", "source_text", "metadata"]))
 generations = read(["id", "prompt_id", "text", "status", "prompt_tokens"])
 for metrics in screen(prompts, generations, rule=RULES["tutorial"]):
-    judged = judge(metrics, QualitySpec())
+    judged = apply_limits(metrics, QualitySpec())
     rows += judged.height
     kept += (judged["verdict"] == "accepted").sum()
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -15,7 +15,7 @@ from synth_platform.judging.grades import parse_grade
 from synth_platform.judging.labels import LabelledAnswer, read_labels
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.judge import judge as apply_limits
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.schema import METRICS
 from synth_platform.snapshots.frames import left_in_step
 from synth_platform_tests.conftest import write_jsonl

@@ -17,7 +17,7 @@ from synth_platform.quality.config import GateSpec, QualitySpec, with_defaults
 from synth_platform.quality.conformance import COMPUTING, RULES, rule_for
 from synth_platform.quality.facts import check_facts
 from synth_platform.quality.gates import Gate, apply_overrides, evaluate, failing_rows
-from synth_platform.quality.judge import judge
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.screen import measure
 
 HELD_OUT = list(examples(120, seed=5, split="documents"))
@@ -122,7 +122,7 @@ def test_a_recipe_may_bring_its_own_form() -> None:
 
 def screened(rows: list[dict[str, object]], recipe: str, spec: QualitySpec | None = None) -> pl.DataFrame:
     measured = measure(pl.DataFrame(rows), RULES[recipe], computes=recipe in COMPUTING)
-    return judge(measured, with_defaults(spec or QualitySpec(), recipe))
+    return apply_limits(measured, with_defaults(spec or QualitySpec(), recipe))
 
 
 def row(example: Example, **changes: object) -> dict[str, object]:
@@ -188,7 +188,7 @@ def test_what_shows_a_planted_name_is_rejected_whatever_the_policies() -> None:
     off = QualitySpec(max_invented_names=None, max_invented_numbers=None, min_fact_accuracy=None)
     rows = pl.DataFrame([row(example, text=text, metadata=None) for text in texts])
     measured = measure(rows, RULES["none"], canaries=["Badofimukepo", "Zulisorakeda"])
-    reasons = judge(measured, off, dict.fromkeys(ENTITIES, "keep"))["reasons"].to_list()
+    reasons = apply_limits(measured, off, dict.fromkeys(ENTITIES, "keep"))["reasons"].to_list()
     assert reasons == [[], ["privacy:canary"]]
     assert not measure(rows, RULES["none"])["canary"].any(), "nothing was planted"
 
@@ -238,7 +238,7 @@ def test_limits_decide_and_metrics_stay() -> None:
         row(example, text=text, metadata=None) for text in (example.answer, example.answer + "\nIt has 777 towers.")
     ]
     measured = measure(pl.DataFrame(rows), RULES[example.recipe])
-    strict, loose = judge(measured, QualitySpec()), judge(measured, QualitySpec(max_invented_numbers=1))
+    strict, loose = apply_limits(measured, QualitySpec()), apply_limits(measured, QualitySpec(max_invented_numbers=1))
     assert strict["verdict"].to_list() == ["accepted", "rejected"] and loose["verdict"].to_list() == ["accepted"] * 2
     assert strict.drop("verdict", "reasons").equals(loose.drop("verdict", "reasons"))
 
@@ -248,8 +248,8 @@ def test_limits_decide_and_metrics_stay() -> None:
 def test_any_text_is_measured_alone_as_in_a_block(texts: list[str], source: str, split: int) -> None:
     rows = [{**row(HELD_OUT[0]), "generation_id": str(n), "text": text, "source_text": source, "metadata": None}
             for n, text in enumerate(texts)]  # fmt: skip
-    together = judge(measure(pl.DataFrame(rows), RULES["faq"], computes=True), QualitySpec())
-    apart = [judge(measure(pl.DataFrame(rows[at : at + split]), RULES["faq"], computes=True), QualitySpec())
+    together = apply_limits(measure(pl.DataFrame(rows), RULES["faq"], computes=True), QualitySpec())
+    apart = [apply_limits(measure(pl.DataFrame(rows[at : at + split]), RULES["faq"], computes=True), QualitySpec())
              for at in range(0, len(rows), split)]  # fmt: skip
     assert together.equals(pl.concat(apart))
     assert all(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from synth_platform.quality.config import QualitySpec, SupportSpec
 from synth_platform.quality.conformance import RULES
 from synth_platform.quality.detectors.sentences import passages, statements
-from synth_platform.quality.judge import judge
+from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.schema import METRICS, SUPPORT
 from synth_platform.quality.screen import measure
 
@@ -139,7 +139,7 @@ def test_what_cannot_be_compared_is_not_measured(text: str, source: str, compute
     encode = Encoder()
     row = measured(text, source=source, computes=computes, encode=encode)
     assert row.select(SUPPORT).row(0) == (None, None, None)
-    assert judge(row, QualitySpec(min_support=1.0))["support"].to_list() == [None]
+    assert apply_limits(row, QualitySpec(min_support=1.0))["support"].to_list() == [None]
 
 
 def test_without_an_encoder_the_columns_are_there_and_empty() -> None:
@@ -158,11 +158,11 @@ def test_limit_and_similarity_decide_without_measuring_again() -> None:
     )
     common = {"min_support": 0.8, "max_copied_share": None}
     near, strict = (QualitySpec(**common, support=SupportSpec(similarity=one)) for one in (0.4, 0.999))
-    assert judge(both, near)["support"].to_list() == [1.0, 0.5]
-    assert judge(both, near)["reasons"].to_list() == [[], ["unsupported"]]
-    assert judge(both, strict)["reasons"].to_list() == [["unsupported"]] * 2
-    assert judge(both, QualitySpec(**common))["support"].to_list() == [1.0, 0.5], "the default similarity"
-    unasked = judge(both, QualitySpec(max_copied_share=None))
+    assert apply_limits(both, near)["support"].to_list() == [1.0, 0.5]
+    assert apply_limits(both, near)["reasons"].to_list() == [[], ["unsupported"]]
+    assert apply_limits(both, strict)["reasons"].to_list() == [["unsupported"]] * 2
+    assert apply_limits(both, QualitySpec(**common))["support"].to_list() == [1.0, 0.5], "the default similarity"
+    unasked = apply_limits(both, QualitySpec(max_copied_share=None))
     assert unasked["support"].to_list() == [None, None] and unasked["reasons"].to_list() == [[], []]
 
 

@@ -59,7 +59,7 @@ FLAGS: Sequence[Limit] = (
 """Metrics that are true or false."""
 
 
-def judge(metrics: pl.DataFrame, spec: QualitySpec, privacy: Mapping[str, Policy] | None = None) -> pl.DataFrame:
+def apply_limits(metrics: pl.DataFrame, spec: QualitySpec, privacy: Mapping[str, Policy] | None = None) -> pl.DataFrame:
     """Rows of metrics with ``support``, ``verdict`` and ``reasons``.
 
     Args:
