@@ -37,6 +37,6 @@ def test_no_stage_imports_another_stages_wiring() -> None:
 
 
 def test_snapshots_know_nothing_of_the_stages() -> None:
-    for path in (ROOT / "snapshots").glob("*.py"):
+    for path in (ROOT / "snapshots").rglob("*.py"):
         used = {name.split(".")[1] for name in imports(path) if name.startswith("synth_platform.")}
         assert used <= {"snapshots", "config", "digest", "errors", "progress"}, f"{path.name} imports {used}"

@@ -1,0 +1,219 @@
+"""A store in an S3 bucket."""
+
+import contextlib
+import os
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotFoundError
+from obstore.store import S3Store as ObjectStore
+
+from synth_platform.errors import StorageError
+from synth_platform.snapshots.store.base import AlreadyExists, Entry, Log
+from synth_platform.snapshots.store.local import disk_errors
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+_TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 60.0, 5.0, 120.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+
+
+class S3Store:
+    """An S3 prefix; credentials, region and endpoint come from the usual AWS variables.
+
+    Args:
+        url: ``s3://bucket/prefix``.
+        try_seconds: after which one request is given up. A stalled body would hang for ever.
+        retry_seconds: for which a request is tried again, all tries together.
+    """
+
+    def __init__(self, url: str, try_seconds: float = _TRY_SECONDS, retry_seconds: float = _RETRY_SECONDS) -> None:
+        self.url = url.rstrip("/")
+        self.local: Path | None = None
+        self._retry_seconds = retry_seconds
+        self._objects = self._open(try_seconds, {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_seconds)})
+        # A create-only write is never sent again unseen: its first try may have come through.
+        self._writes = self._open(try_seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=try_seconds)})
+
+    def _open(self, try_seconds: float, retries: "RetryConfig") -> ObjectStore:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return ObjectStore.from_url(
+            self.url,
+            config={"endpoint": endpoint} if endpoint else {},
+            client_options={
+                "timeout": timedelta(seconds=try_seconds),
+                "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, try_seconds)),
+                "allow_http": bool(endpoint and endpoint.startswith("http://")),
+            },
+            retry_config=retries,
+        )
+
+    def create(self, path: str, data: bytes) -> None:
+        with _object_errors(self.url, path):
+            self._put(path, data)
+
+    def move_in(self, path: str, source: Path) -> None:
+        with _object_errors(self.url, path):
+            self._put(path, source)
+        source.unlink()
+
+    def replace(self, path: str, data: bytes) -> None:
+        with _object_errors(self.url, path):
+            obstore.put(self._objects, path, data, mode="overwrite", use_multipart=False)
+
+    def copy_in(self, path: str, source: Path) -> None:
+        with _object_errors(self.url, path):
+            obstore.put(self._objects, path, source, mode="overwrite")
+
+    def copy(self, source: str, path: str) -> None:
+        with _object_errors(self.url, path):
+            obstore.copy(self._objects, source, path, overwrite=True)
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with _object_errors(self.url, path):
+            for block in obstore.get(self._objects, path).stream():
+                yield bytes(block)
+
+    def read(self, path: str) -> bytes:
+        with _object_errors(self.url, path):
+            return bytes(obstore.get(self._objects, path).bytes())
+
+    def fetch(self, path: str, target: Path) -> None:
+        with _object_errors(self.url, path), disk_errors(target), target.open("wb") as file:
+            for block in obstore.get(self._objects, path).stream():
+                file.write(bytes(block))
+
+    def files(self, prefix: str) -> list[str]:
+        return [entry.path for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str) -> list[Entry]:
+        with _object_errors(self.url, prefix):
+            found = obstore.list(self._objects, prefix=prefix or None).collect()
+        entries = (Entry(one["path"], one["size"], one["last_modified"]) for one in found)
+        return sorted(entries, key=lambda entry: entry.path)
+
+    def folders(self, prefix: str) -> list[str]:
+        with _object_errors(self.url, prefix):
+            found = obstore.list_with_delimiter(self._objects, prefix=prefix or None)
+        return sorted(child.rsplit("/", 1)[-1] for child in found["common_prefixes"])
+
+    def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError), _object_errors(self.url, path):
+            obstore.delete(self._objects, path)
+
+    def open_log(self, path: str) -> Log:
+        return _ObjectLog(self, path)
+
+    def _put(self, path: str, data: bytes | Path) -> None:
+        """Create-only put in one request, so that the condition and the bytes arrive together.
+
+        A try whose answer was lost may have made the object: the next one is then refused, and what stands there
+        decides whose it is.
+        """
+        deadline, pause, unanswered = time.monotonic() + self._retry_seconds, _FIRST_PAUSE, False
+        while True:
+            try:
+                obstore.put(self._writes, path, data, mode="create", use_multipart=False)
+                return
+            except (AlreadyExistsError, GenericError) as error:
+                unanswered |= isinstance(error, GenericError)
+                if isinstance(error, AlreadyExistsError) and (held := self._holding(path)) is not None:
+                    if unanswered and held == _bytes_of(data):
+                        return
+                    raise AlreadyExists(path) from None
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _holding(self, path: str) -> bytes | None:
+        """What stands under a name; None: nothing, where a write was refused for one that did not come about."""
+        try:
+            return bytes(obstore.get(self._objects, path).bytes())
+        except NotFoundError:
+            return None
+
+
+class _ObjectLog:
+    """A row of objects: objects cannot grow, so each sync makes one of what was appended since the last."""
+
+    def __init__(self, store: S3Store, path: str) -> None:
+        self._store, self._path = store, path
+        self._held: list[bytes] = []
+        self._unwritten: deque[bytes] = deque()
+        self._objects = 0
+        self._holding, self._writing = threading.Lock(), threading.Lock()
+
+    def append(self, data: bytes) -> None:
+        with self._holding:
+            self._held.append(data)
+
+    def sync(self) -> None:
+        with self._writing:
+            with self._holding:
+                held, self._held = self._held, []
+            if held:
+                self._unwritten.append(b"".join(held))
+            # What was tried once keeps its name and its bytes: it may be there although nobody said so.
+            while self._unwritten:
+                with contextlib.suppress(AlreadyExists):
+                    self._store.create(f"{self._path}-{self._objects:06d}", self._unwritten[0])
+                self._unwritten.popleft()
+                self._objects += 1
+
+    def close(self) -> None:
+        self.sync()
+
+
+def ensure_bucket(url: str) -> bool:
+    """Make the bucket of an ``s3://`` root where it is missing; whether it was made.
+
+    Raises:
+        StorageError: it is neither there nor to be made.
+    """
+    import boto3  # only deployments have it (the extra `deploy`)
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket = url.removeprefix("s3://").split("/", 1)[0]
+    client = boto3.client("s3")
+    try:
+        try:
+            client.head_bucket(Bucket=bucket)
+            return False
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
+                raise
+        client.create_bucket(Bucket=bucket)
+    except (BotoCoreError, ClientError) as error:
+        raise StorageError(
+            f"the bucket cannot be made: {str(error)[:200]}",
+            where=f"s3://{bucket}",
+            fix="check AWS_ENDPOINT_URL and the keys, or make the bucket yourself",
+        ) from error
+    return True
+
+
+def _bytes_of(data: bytes | Path) -> bytes:
+    return data.read_bytes() if isinstance(data, Path) else data
+
+
+@contextlib.contextmanager
+def _object_errors(url: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except NotFoundError:
+        raise FileNotFoundError(f"{url}/{path}") from None
+    except BaseError as error:
+        raise StorageError(
+            f"the object store refused: {str(error).splitlines()[0][:200]}",
+            where=f"{url}/{path}",
+            fix="check credentials, bucket, region and AWS_ENDPOINT_URL; what was committed before is intact",
+        ) from error
