@@ -111,7 +111,10 @@ class SessionNotes:
         for path in self._store.files(self._folder):
             if path.endswith(".json"):
                 newest[path.rsplit("/", 1)[-1].rsplit("-", 1)[0]] = path  # sorted: the last one wins
-        return [Session(**json.loads(self._store.read(path))) for path in newest.values()]
+        try:
+            return [Session(**json.loads(self._store.read(path))) for path in newest.values()]
+        except FileNotFoundError:  # replaced by a newer one since it was listed
+            return self.read()
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{self._writer}-{number:08d}.json"

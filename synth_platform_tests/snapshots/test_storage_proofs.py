@@ -1,6 +1,7 @@
 """The promises of the storage: of racing writers one wins; death at any step shows nothing torn and loses nothing."""
 
 import itertools
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,26 @@ def check_death(url: str, folder: Path, undisturbed: str) -> None:
     head = snapshots.head("ds/generations", None)
     assert head is not None and head.manifest.digest == undisturbed and head.is_whole()
     assert problems(store, folder) == []
+
+
+def test_a_clock_that_jumps_changes_no_order_and_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: str
+) -> None:
+    """Back a month, ahead ten years, and back again, between any two looks at it."""
+    jumps = itertools.cycle([timedelta(days=-30), timedelta(days=3650), timedelta(days=-400)])
+
+    class Jumping(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + next(jumps)
+
+    monkeypatch.setattr("synth_platform.snapshots.writer.datetime", Jumping)
+    monkeypatch.setattr("synth_platform.snapshots.repository.datetime", Jumping)
+    store = open_store(str(tmp_path / "data"))
+    assert make(store, tmp_path) == undisturbed
+    digests = [make(store, tmp_path, seed=seed) for seed in range(1, 6)]
+    history = Snapshots(store, tmp_path / "cache").history("ds/generations", None)
+    assert [record.digest for record in history] == [undisturbed, *digests]
+    times = [record.at for record in history]
+    assert times != sorted(times), "the clock did not jump"
+    assert problems(store, tmp_path) == []
