@@ -15,7 +15,7 @@ _TOKENS = {"prompts": "prompt_tokens", "generations": "completion_tokens"}
 
 @dataclass(frozen=True)
 class Step:
-    """What a stage holds over all recipes; tokens are not known of what was only read."""
+    """What a stage holds over all recipes; tokens are not known of what was only read, or was erased."""
 
     name: str
     rows: int
@@ -29,9 +29,11 @@ def step_of(stage: str, members: Sequence[Snapshot]) -> Step:
         stage: one of `STAGES`.
         members: its versions, one per recipe.
     """
+    rows = sum(one.manifest.rows for one in members)
+    if any(one.removal is not None for one in members):
+        return Step(stage, rows)  # only what the manifests say is left
     column = _TOKENS.get(stage, "tokens")
-    tokens = sum(int(one.scan().select(pl.col(column).sum()).collect().item() or 0) for one in members)
-    return Step(stage, sum(one.manifest.rows for one in members), tokens)
+    return Step(stage, rows, sum(int(one.scan().select(pl.col(column).sum()).collect().item() or 0) for one in members))
 
 
 def funnel(lineage: Iterable[Snapshot]) -> list[Step]:

@@ -46,7 +46,9 @@ def test_the_search_finds_what_it_looks_for(line: str, tmp_path: Path) -> None:
     assert list(uses(tmp_path / "a.py"))
 
 
-def test_no_asset_can_pickle_by_accident(tmp_path: Path) -> None:
+def test_no_asset_can_pickle_by_accident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
     @dg.asset
     def careless() -> dict[str, int]:
         return {"rows": 1}

@@ -18,6 +18,7 @@ from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset
+from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.prompts.templates import Template
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.replay import replay
@@ -162,7 +163,8 @@ def test_a_release_shows_what_came_through(made: Made) -> None:
     assert f"- gates: {gates['passed']} passed, {len(gates['warned'])} warned" in shown and gates["passed"] > 50
     assert Path(str(metadata["report"])).read_text("utf-8").lower().startswith("<!doctype html>")
     spec = load_spec(made.folder / "defs.yaml")
-    graph = dataset_definitions(spec, made.folder).resolve_asset_graph()
+    given = dg.Definitions(resources=resources(WorkspaceResource(home=str(made.workspace.home))))
+    graph = dg.Definitions.merge(dataset_definitions(spec, made.folder), given).resolve_asset_graph()
     asset = graph.get(dg.AssetKey(["small", "generations", "table"]))
     assert (
         asset.tags.items() >= {"synth/dataset": "small", "synth/stage": "generations", "synth/recipe": "table"}.items()
@@ -324,7 +326,7 @@ def test_personal_data_is_kept_out_and_what_is_disclosed_is_measured(
 
     spec = with_changes(load_spec(tmp_path / "spec" / "defs.yaml"), ["privacy.output.phone=reject"])
     (recipe,) = spec.recipes
-    tried = replay(workspace.snapshots, "small", None, recipe, spec.quality["faq"], spec.privacy)
+    tried = replay(workspace.snapshots, "small", None, recipe, spec.quality["faq"], spec.privacy, workspace.encoders)
     assert tried.measured and tried.accepted == [accepted.height, 0]
     assert tried.changed_reasons() == {"privacy:phone": (0, accepted.height)}
 

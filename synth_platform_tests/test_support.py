@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from synth_platform.dataset.changes import with_quality_changes
+from synth_platform.dataset.changes import with_changes
 from synth_platform.dataset.jobs import screen_job_name
 from synth_platform.dataset.spec import load_spec
 from synth_platform.encoder import EncoderError
@@ -50,7 +50,7 @@ class Made:
 
     def try_limits(self, *changes: str) -> Replay:
         """What would become of the FAQs."""
-        spec = with_quality_changes(load_spec(self.folder / "defs.yaml"), changes)
+        spec = with_changes(load_spec(self.folder / "defs.yaml"), changes)
         recipe = next(one for one in spec.recipes if one.name == "faq")
         snapshots, cache = self.workspace.snapshots, self.workspace.encoders
         return replay(snapshots, "small", None, recipe, spec.quality["faq"], spec.privacy, cache)

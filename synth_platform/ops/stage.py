@@ -1,6 +1,7 @@
 """What every stage's wiring shares: run a stage against snapshots, tell its progress, describe the result."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from synth_platform.secrecy import reveals, scrub
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import changes_since
+from synth_platform.snapshots.healing import heal_equals
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
@@ -84,8 +86,10 @@ class DatasetContext:
         )
 
     def _spec_file(self) -> dg.CodeReferencesMetadataValue:
-        reference = dg.LocalFileCodeReference(file_path=str(self.base / _SPEC_FILE), label="the dataset's spec")
-        return dg.CodeReferencesMetadataValue(code_references=[reference])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # said once for every asset
+            reference = dg.LocalFileCodeReference(file_path=str(self.base / _SPEC_FILE), label="the dataset's spec")
+            return dg.CodeReferencesMetadataValue(code_references=[reference])
 
     def _dep(self, upstream: Upstream) -> dg.AssetDep:
         return dg.AssetDep(dg.AssetKey(upstream.asset.split("/")))
@@ -225,6 +229,10 @@ def failing_for_people() -> Iterator[None]:
         yield
     except SynthError as error:
         raise dg.Failure(str(error), allow_retries=False) from None if reveals(error) else error
+    except dg.Failure as error:
+        if reveals(error):
+            raise dg.Failure(scrub(error.description or ""), allow_retries=error.allow_retries) from None
+        raise
     except Exception as error:
         if reveals(error):
             raise RuntimeError(scrub(f"{type(error).__name__}: {error}")) from None
@@ -306,6 +314,7 @@ def finish_stage(begun: Begun) -> Outcome:
             snapshot = snapshots.open(begun.stage.asset, begun.run.partition, begun.identity.snapshot_id)
             if snapshot is None:
                 raise
+        heal_equals(snapshots, begun.identity, snapshot)
     snapshots.set_head(snapshot, begun.run.run_id)
     return Outcome(snapshot, begun.found is not None, time.monotonic() - begun.started)
 

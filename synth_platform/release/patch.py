@@ -6,6 +6,7 @@ from functools import cached_property
 
 import polars as pl
 
+from synth_platform.errors import SnapshotError
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import input_of, kind_of
 from synth_platform.snapshots.findings import FINDINGS, rows_against
@@ -66,7 +67,10 @@ def find_patch(
         mixture: what is released.
         is_as_wanted: whether a release was made by the settings of today.
     """
-    release = snapshots.head(release_asset, partition)
+    try:
+        release = snapshots.head(release_asset, partition)
+    except SnapshotError:  # it is gone: what is made now takes its place
+        return None
     if release is None or input_of(release, "mixture") != mixture:
         return None
     heads = [snapshots.head(asset, partition) for asset in finding_assets]

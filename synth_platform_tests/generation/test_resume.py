@@ -66,9 +66,9 @@ def test_a_stopped_run_goes_on_without_asking_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"shard_size": 7}, "settings.shard_size 16 -> 7"),
-        ({"template": "Explain document {number} instead."}, "settings.prompts"),
-        ({"fields": {"max_tokens": 6}}, "settings.sampling.max_tokens 5 -> 6"),
+        ({"shard_size": 7}, "shard_size 16 -> 7"),
+        ({"template": "Explain document {number} instead."}, "prompts has changed"),
+        ({"fields": {"max_tokens": 6}}, "sampling.max_tokens 5 -> 6"),
     ],
 )
 def test_changed_settings_begin_anew_and_say_so(changes: dict[str, Any], said: str, tmp_path: Path) -> None:

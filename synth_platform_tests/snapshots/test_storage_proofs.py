@@ -79,7 +79,7 @@ def test_a_clock_that_jumps_changes_no_order_and_no_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: str
 ) -> None:
     """Back a month, ahead ten years, and back again, between any two looks at it."""
-    jumps = itertools.cycle([timedelta(days=-30), timedelta(days=3650), timedelta(days=-400)])
+    jumps = itertools.cycle([timedelta(days=days) for days in (-30, 3650, -400, 77, -1)])
 
     class Jumping(datetime):
         @classmethod
