@@ -136,7 +136,7 @@ def _ask(address: str, query: str, variables: dict[str, Any] | None = None) -> d
 
 
 def _launch_rescan(page: Any, interface: str) -> None:
-    """Start the job from its page. A click while the page is still being drawn does nothing: then it is clicked again."""
+    """Start the job from its page, again where a click was lost while the page was drawn."""
     for last in (False, False, True):
         page.goto(f"{interface}/locations/{LOCATION}/jobs/small_rescan")
         page.get_by_text("evals").first.wait_for(timeout=60_000)
