@@ -8,10 +8,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from synth_platform.dataset.spec import load_spec
+from synth_platform.dataset.graph import dataset_stages
+from synth_platform.dataset.spec import DatasetSpec, load_spec
 from synth_platform.errors import SpecError
+from synth_platform.ops.forecast import bill_of
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset
+from synth_platform.ops.plan import Planner
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.catalog import Catalog, ancestors
@@ -29,10 +32,21 @@ class Judged:
     def __init__(self, folder: Path, engine: Engine, workspace: Workspace, instance: dg.DagsterInstance, model: Path):
         self.folder, self.engine, self.workspace, self.instance, self.model = folder, engine, workspace, instance, model
 
-    def run(self, judge: dict[str, Any], **changes: Any) -> Launched:
+    def spec(self, judge: dict[str, Any], **changes: Any) -> DatasetSpec:
         recipe = {"name": "faq", "sampling": {"max_tokens": 400}, "judge": {"rubric": RUBRIC, **judge}}
-        path = write_spec(self.folder, dataset(self.engine.url, self.model, recipes=[recipe], **changes))
-        return run_dataset(load_spec(path), self.folder, self.workspace, self.instance)
+        return load_spec(write_spec(self.folder, dataset(self.engine.url, self.model, recipes=[recipe], **changes)))
+
+    def run(self, judge: dict[str, Any], **changes: Any) -> Launched:
+        return run_dataset(self.spec(judge, **changes), self.folder, self.workspace, self.instance)
+
+    def asks(self, judge: dict[str, Any], **changes: Any) -> list[tuple[str, int | None, bool]]:
+        """What the plan of a run says that engines would be asked; its bill counts the same."""
+        spec, at_rest = self.spec(judge, **changes), self.workspace.at_rest()
+        plan = Planner(dataset_stages(spec, self.folder), at_rest).plan(None)
+        bill = bill_of([plan], spec, self.folder, at_rest)
+        prompts = sum(one.prompts or 0 for one in plan.asked)
+        assert prompts == (bill.at_most.prompts if bill.at_most else 0), bill
+        return [(one.recipe, one.prompts, one.certain) for one in plan.asked]
 
     def head(self, asset: str) -> Snapshot:
         found = self.workspace.snapshots.head(f"small/{asset}", None)
@@ -80,9 +94,12 @@ def test_a_judge_that_agrees_with_people_rejects(judged: Judged) -> None:
     assert any(verdict.get("judge_score") == 2 for verdict in trace.verdicts)
 
     asked, before = len(judged.engine.requests()), judged.head("generations/faq").manifest.digest
-    assert judged.run({"labels": judged.label(NONSENSE)}, quality={"faq": {"min_judge_score": 2}}).success
+    labels, other = {"labels": judged.label(NONSENSE)}, {"quality": {"faq": {"min_judge_score": 2}}}
+    assert judged.asks(labels, **other) == []
+    assert judged.run(labels, **other).success
     assert len(judged.engine.requests()) == asked, "another limit asks nobody anything"
-    assert judged.run({"rubric": "It must be short.", "labels": judged.label(NONSENSE)}, quality=limits).success
+    assert judged.asks({"rubric": "It must be short.", **labels}, quality=limits) == [("faq, judged", 24 + 60, True)]
+    assert judged.run({"rubric": "It must be short.", **labels}, quality=limits).success
     assert len(judged.engine.requests()) == asked + 24 + 60, "another rubric has only the grades made anew"
     assert judged.head("generations/faq").manifest.digest == before
 

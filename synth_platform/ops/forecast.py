@@ -1,8 +1,8 @@
 """What a dataset's generations would take: gathered from its versions, a sample, or published runs."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from synth_platform.generation.shards import ShardStore
 from synth_platform.judging.ask import judge_template
 from synth_platform.ops.cycles import partitions_of
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.plan import CyclePlan
+from synth_platform.ops.plan import CyclePlan, judging_of
 from synth_platform.ops.stage import DatasetContext, Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
@@ -57,12 +57,7 @@ class _Forecast:
     assumptions: list[str] = field(default_factory=list)
 
     def estimate(self, price_per_hour: float | None) -> Estimate:
-        wanted = [one for one in self.spec.recipes if self.asked is None or one.name in self.asked]
-        loads = tuple(self._load(recipe) for recipe in wanted)
-        if self.asked is None:
-            loads += tuple(
-                self._judging(recipe, load) for recipe, load in zip(wanted, loads, strict=True) if recipe.judge
-            )
+        loads = tuple(load for recipe in self.spec.recipes for load in self._loads(recipe))
         speed = self._speed()
         if speed is None:
             self.assumptions.append("the engine's speed is not known: `synth estimate --pilot N` measures it")
@@ -80,15 +75,24 @@ class _Forecast:
         made = snapshots.partitions(asset)
         return snapshots.current(asset, made[-1]) if made else None
 
-    def _load(self, recipe: RecipeSpec) -> RecipeLoad:
-        prompts, length = self._prompts(recipe)
-        if self.asked is not None:
-            prompts = self.asked[recipe.name].prompts(prompts)
-        return RecipeLoad(recipe.name, prompts, length, self._answer_tokens(recipe))
+    def _loads(self, recipe: RecipeSpec) -> Iterator[RecipeLoad]:
+        """Of a recipe and of its judge, as far as they are asked."""
+        names = [recipe.name, *([judging_of(recipe.name)] if recipe.judge else [])]
+        if not any(map(self._is_asked, names)):
+            return
+        own = RecipeLoad(recipe.name, *self._prompts(recipe), self._answer_tokens(recipe))
+        for load in (own, self._judging(recipe, own)) if recipe.judge else (own,):
+            if self.asked is None:
+                yield load
+            elif load.recipe in self.asked:
+                yield replace(load, prompts=self.asked[load.recipe].prompts(load.prompts))
+
+    def _is_asked(self, name: str) -> bool:
+        return self.asked is None or name in self.asked
 
     def _judging(self, recipe: RecipeSpec, judged: RecipeLoad) -> RecipeLoad:
         """What the judge of a recipe would take, by its last version, else by the length of what it reads."""
-        judge, name = recipe.judge, f"{recipe.name}, judged"
+        judge, name = recipe.judge, judging_of(recipe.name)
         assert judge is not None
         asked, said = self._head("judge_prompts", recipe.name), self._head("judgements", recipe.name)
         if asked is not None and said is not None and asked.manifest.rows:

@@ -31,6 +31,9 @@ none; it cannot be told."""
 Work = Literal["none", "reuse", "check", "make"]
 """For a run: nothing; an equal version is there and taken; made if an input turns out to be another one; made."""
 
+_PROMPTS_OF = {"generations": "prompts", "judgements": "judge_prompts"}
+"""Kinds of assets that an engine makes, and of what."""
+
 _READERS = 16
 """Cycles that are looked at side by side where each look is a request."""
 
@@ -58,10 +61,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Asked:
-    """Prompts of a recipe that the engine would be asked.
+    """Prompts of a recipe that the engine would be asked, or those of its judge.
 
     Args:
-        recipe: its name.
+        recipe: its name; of the judge's: `judging_of` it.
         prompts: how many; None: they are not rendered yet.
         certain: whether they will be asked, or only if the prompts turn out to be others.
     """
@@ -69,6 +72,11 @@ class Asked:
     recipe: str
     prompts: int | None
     certain: bool
+
+
+def judging_of(recipe: str) -> str:
+    """How the judge's work on a recipe's answers is called in plans and estimates."""
+    return f"{recipe}, judged"
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class _Walk:
         partition = self.partitions[asset] = stage_asset.partition(self.cycle)
         current = self.workspace.snapshots.current_ref(asset, partition)
         try:
-            stage = build(self.workspace, partition) if current is not None or kind_of(asset) == "generations" else None
+            stage = build(self.workspace, partition) if current is not None or kind_of(asset) in _PROMPTS_OF else None
         except SynthError as error:
             self._unknown(asset, current, error)
             return
@@ -207,8 +215,7 @@ class _Walk:
             self._current(stage, current)  # as most are: no manifest has to be read
         else:
             self._compare(stage, identity)
-        if kind_of(asset) == "generations":
-            self._ask(asset, identity)
+        self._ask(asset, identity)
 
     def _current(self, stage: Stage, version: InputRef) -> None:
         assumed = (stage.assumed,) if stage.assumed else ()
@@ -225,8 +232,7 @@ class _Walk:
         else:
             why = (f"it cannot be told: {error.what}",)
             self._step(Step(asset, "unknown", "check", why, current.snapshot_id), _Result(None))
-        if kind_of(asset) == "generations":
-            self._ask(asset, None)
+        self._ask(asset, None)
 
     def _compare(self, stage: Stage, identity: Identity) -> None:
         """Compare the version that is there with what would be made, fact by fact."""
@@ -261,16 +267,16 @@ class _Walk:
         return self.workspace.snapshots.open(identity.asset, identity.partition, identity.snapshot_id)
 
     def _ask(self, asset: str, identity: Identity | None) -> None:
-        """Count what the engine would be asked; exactly, where prompts and engine are known."""
-        work = self.steps[-1].work
-        if work not in ("make", "check"):
+        """Count what an engine would be asked; exactly, where prompts and engine are known."""
+        kind, recipe, work = kind_of(asset), asset.rsplit("/", 1)[-1], self.steps[-1].work
+        if kind not in _PROMPTS_OF or work not in ("make", "check"):
             return
-        prompts, recipe = asset.replace("/generations/", "/prompts/"), asset.rsplit("/", 1)[-1]
+        prompts = asset.replace(f"/{kind}/", f"/{_PROMPTS_OF[kind]}/")
         rendered = self.workspace.snapshots.head(prompts, self.partitions[prompts])
         left = rendered.manifest.rows if rendered is not None else None
         if rendered is not None and self.results[prompts].version is not None and identity is not None:
             left = self._left(rendered, identity)
-        self.asked.append(Asked(recipe, left, work == "make"))
+        self.asked.append(Asked(recipe if kind == "generations" else judging_of(recipe), left, work == "make"))
 
     def _left(self, prompts: Snapshot, identity: Identity) -> int:
         """Prompts without an answer: neither in work that was begun nor in the version before."""
