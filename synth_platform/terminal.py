@@ -12,8 +12,8 @@ from rich.table import Table
 
 from synth_platform.contamination.files import CalibrationRun, ScanSummary
 from synth_platform.generation.estimate import Estimate
-from synth_platform.generation.profile import EngineProfile
-from synth_platform.generation.tuning import say
+from synth_platform.generation.tuning.profile import EngineProfile
+from synth_platform.generation.tuning.search import say
 from synth_platform.progress import Listener, Task, clock, listen
 from synth_platform.quality.replay import Replay
 from synth_platform.snapshots.catalog import Diff, Trace

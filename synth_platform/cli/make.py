@@ -78,7 +78,7 @@ def _materialize(
     from synth_platform import terminal
     from synth_platform.dataset.graph import dataset_checks
     from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.environment import install, locate
+    from synth_platform.generation.servers.environment import install, locate
     from synth_platform.ops.guard import judgements
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import run_dataset
@@ -160,7 +160,7 @@ def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path,
     from synth_platform import terminal
     from synth_platform.dataset.jobs import prompts_job_name
     from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.environment import install, locate
+    from synth_platform.generation.servers.environment import install, locate
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import run_dataset
 
@@ -187,7 +187,7 @@ def tune(
     from synth_platform import terminal
     from synth_platform.dataset.jobs import tune_job_name
     from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.profile import profile_asset, read_profile, trial_rows
+    from synth_platform.generation.tuning.profile import profile_asset, read_profile, trial_rows
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import find_dataset, run_dataset
 
@@ -223,7 +223,7 @@ def status(
 ) -> None:
     """Show what the engine of a dataset is doing, or how far it came before it stopped."""
     from synth_platform import terminal
-    from synth_platform.generation.meter import read_status
+    from synth_platform.generation.run.meter import read_status
 
     found = read_status(open_workspace(home).status, dataset)
     if not found:
@@ -252,7 +252,7 @@ def ui(
 @engine_app.command("install")
 def engine_install(home: Home = None) -> None:
     """Make the environment of vLLM: the CPU build, or the GPU build where there is a GPU."""
-    from synth_platform.generation.environment import install
+    from synth_platform.generation.servers.environment import install
 
     workspace, console = open_workspace(home), open_console(False)
     found = install(workspace.engine, console.print)

@@ -9,23 +9,23 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.errors import EngineError, SnapshotError
+from synth_platform.generation.answers.earlier import EarlierAnswers, earlier_answers
+from synth_platform.generation.answers.shards import ShardStore, total
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
-from synth_platform.generation.earlier import EarlierAnswers, earlier_answers
 from synth_platform.generation.engine import Engine, find_engine
-from synth_platform.generation.environment import EngineEnvironment, require
 from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
-from synth_platform.generation.fleet import machine, visible_gpus
-from synth_platform.generation.generate import Plan
 from synth_platform.generation.identity import vllm_digest
-from synth_platform.generation.jobs import Job, SnapshotPrompts, shard_count
-from synth_platform.generation.meter import StatusFile, new_reading
-from synth_platform.generation.profile import TRIALS, describe_profile, profile_asset, tuned, write_profile
 from synth_platform.generation.report import describe_generations
+from synth_platform.generation.run.generate import Plan
+from synth_platform.generation.run.jobs import Job, SnapshotPrompts, shard_count
+from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import ShardStore, total
-from synth_platform.generation.trial import TrialServer, draw_prompts
-from synth_platform.generation.tuning import Trial, candidates, default_space, planned, search
+from synth_platform.generation.servers.environment import EngineEnvironment, require
+from synth_platform.generation.servers.fleet import machine, visible_gpus
+from synth_platform.generation.tuning.profile import TRIALS, describe_profile, profile_asset, tuned, write_profile
+from synth_platform.generation.tuning.search import Trial, candidates, default_space, planned, search
+from synth_platform.generation.tuning.trial import TrialServer, draw_prompts
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import (

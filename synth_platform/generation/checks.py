@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from synth_platform.generation.outcome import STATUSES
+from synth_platform.generation.answers.outcome import STATUSES
 from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars

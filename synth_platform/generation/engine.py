@@ -8,11 +8,11 @@ from typing import Protocol
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import EndpointEngine, RayEngine, VllmEngine
-from synth_platform.generation.environment import require
-from synth_platform.generation.fleet import run_fleet, units
-from synth_platform.generation.generate import Plan, Sampled, generate, sample
-from synth_platform.generation.hosts import Host, external_hosts
 from synth_platform.generation.identity import vllm_digest
+from synth_platform.generation.run.generate import Plan, Sampled, generate, sample
+from synth_platform.generation.servers.environment import require
+from synth_platform.generation.servers.fleet import run_fleet, units
+from synth_platform.generation.servers.hosts import Host, external_hosts
 from synth_platform.workspace import Workspace
 
 
@@ -68,7 +68,7 @@ def find_engine(
                 where="engine.type: ray",
                 fix="pip install 'synth_platform[ray]', on every machine",
             )
-        from synth_platform.generation.cluster import find_cluster  # takes a second, and comes with an extra
+        from synth_platform.generation.cluster.ray_data import find_cluster  # takes a second, and comes with an extra
 
         return find_cluster(spec, workspace, dataset, tell)
     environment = require(workspace.engine)

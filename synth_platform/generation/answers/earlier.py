@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from synth_platform.errors import SnapshotError
+from synth_platform.generation.answers.outcome import OUTCOME_COLUMNS, Outcome
 from synth_platform.generation.identity import request_keys
-from synth_platform.generation.outcome import OUTCOME_COLUMNS, Outcome
 from synth_platform.snapshots import Identity, Snapshot, Snapshots
 
 _SAME = ("engine", "model", "sampling", "seeds")

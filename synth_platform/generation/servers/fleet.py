@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.client import Endpoint
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import EngineEnvironment, check_arguments
-from synth_platform.generation.server import VllmServer, check_weights, end_orphans, log_tail
+from synth_platform.generation.servers.client import Endpoint
+from synth_platform.generation.servers.environment import EngineEnvironment, check_arguments
+from synth_platform.generation.servers.vllm_server import VllmServer, check_weights, end_orphans, log_tail
 
 _MOST_FRUITLESS = 8
 """Deaths in a row without an answer in between, after which the engine is given up."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from synth_platform.generation.outcome import Outcome
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.processes import is_alive, start_time
 
 _MOST_POINTS = 240

@@ -13,17 +13,17 @@ from typing import Any
 import polars as pl
 
 from synth_platform.errors import EngineError
+from synth_platform.generation.answers.ledger import Ledger
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.generation.budget import Budget
-from synth_platform.generation.client import Client, Endpoint
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.dispatch import Dispatcher, Work
-from synth_platform.generation.environment import EngineEnvironment
-from synth_platform.generation.fleet import shares
-from synth_platform.generation.hosts import server_of
-from synth_platform.generation.ledger import Ledger
-from synth_platform.generation.outcome import Outcome
-from synth_platform.generation.server import VllmServer, log_tail
-from synth_platform.generation.tuning import Measured, Settings
+from synth_platform.generation.run.dispatch import Dispatcher, Work
+from synth_platform.generation.servers.client import Client, Endpoint
+from synth_platform.generation.servers.environment import EngineEnvironment
+from synth_platform.generation.servers.fleet import shares
+from synth_platform.generation.servers.hosts import server_of
+from synth_platform.generation.servers.vllm_server import VllmServer, log_tail
+from synth_platform.generation.tuning.search import Measured, Settings
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.store import open_store
 

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.generator import Begun, Generator
-from synth_platform.generation.hosts import Host
-from synth_platform.generation.jobs import Job, Shard, cut, sampled_rows
-from synth_platform.generation.meter import Meter, Reading, StatusSink
-from synth_platform.generation.outcome import Outcome
-from synth_platform.generation.watch import Watch
+from synth_platform.generation.run.jobs import Job, Shard, cut, sampled_rows
+from synth_platform.generation.run.meter import Meter, Reading, StatusSink
+from synth_platform.generation.run.shard_generator import Begun, Generator
+from synth_platform.generation.run.watch import Watch
+from synth_platform.generation.servers.hosts import Host
 from synth_platform.progress import Task, track
 
 _COLLECT_AFTER = 20_000

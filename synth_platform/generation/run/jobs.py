@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from synth_platform.generation.earlier import EarlierAnswers
-from synth_platform.generation.shards import ShardStore
+from synth_platform.generation.answers.earlier import EarlierAnswers
+from synth_platform.generation.answers.shards import ShardStore
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.frames import rebatch
 

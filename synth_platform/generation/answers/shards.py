@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from synth_platform.generation.answers.ledger import Ledger
 from synth_platform.generation.budget import Spent
-from synth_platform.generation.ledger import Ledger
 from synth_platform.snapshots import Identity, SnapshotWriter
 from synth_platform.snapshots.store import Store
 

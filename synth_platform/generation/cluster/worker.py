@@ -17,17 +17,17 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from synth_platform.errors import EngineError, SynthError
+from synth_platform.generation.answers.earlier import EarlierAnswers
+from synth_platform.generation.answers.shards import ShardStore
 from synth_platform.generation.budget import Budget, Share
 from synth_platform.generation.config import RayEngine
-from synth_platform.generation.earlier import EarlierAnswers
-from synth_platform.generation.environment import require
-from synth_platform.generation.fleet import run_fleet, units
-from synth_platform.generation.generate import Plan, Running, running
 from synth_platform.generation.identity import vllm_digest
-from synth_platform.generation.jobs import Job, Shard, SnapshotPrompts
-from synth_platform.generation.meter import Reading, new_reading
+from synth_platform.generation.run.generate import Plan, Running, running
+from synth_platform.generation.run.jobs import Job, Shard, SnapshotPrompts
+from synth_platform.generation.run.meter import Reading, new_reading
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import ShardStore
+from synth_platform.generation.servers.environment import require
+from synth_platform.generation.servers.fleet import run_fleet, units
 from synth_platform.snapshots import Identity, SnapshotWriter
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.client import Endpoint, free_port
 from synth_platform.generation.config import HUB_TOKENS, UNSAFE_WEIGHTS, VllmEngine
-from synth_platform.generation.environment import SERVER_MODULE, EngineEnvironment, clean_variables
+from synth_platform.generation.servers.client import Endpoint, free_port
+from synth_platform.generation.servers.environment import SERVER_MODULE, EngineEnvironment, clean_variables
 from synth_platform.processes import is_alive, start_time, this_host
 from synth_platform.prompts.tokenizer import hub_revision, model_folder
 

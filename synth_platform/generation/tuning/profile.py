@@ -9,8 +9,8 @@ import polars as pl
 from synth_platform.config import StrictModel
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import ClientSettings, VllmEngine
-from synth_platform.generation.trial import in_flight
-from synth_platform.generation.tuning import Trial, best_of, first_words, say
+from synth_platform.generation.tuning.search import Trial, best_of, first_words, say
+from synth_platform.generation.tuning.trial import in_flight
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot, SnapshotWriter
 from synth_platform.workspace import Workspace

@@ -7,11 +7,11 @@ from typing import Protocol
 import httpx
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.client import Endpoint
-from synth_platform.generation.concurrency import AdaptiveLimit
 from synth_platform.generation.config import ClientSettings, EndpointEngine
 from synth_platform.generation.identity import ServedModel, endpoint_digest
-from synth_platform.generation.pool import Server
+from synth_platform.generation.servers.client import Endpoint
+from synth_platform.generation.servers.concurrency import AdaptiveLimit
+from synth_platform.generation.servers.pool import Server
 
 _ASK_SECONDS = 30.0
 _SLOW_START = 64

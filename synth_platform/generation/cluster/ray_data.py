@@ -22,14 +22,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from synth_platform.errors import EngineError, StorageError, SynthError
 from synth_platform.generation.budget import BudgetSpent
+from synth_platform.generation.cluster.loans import TokenLoans
+from synth_platform.generation.cluster.worker import Failure, Order, OrderedJob, Task, Worker
 from synth_platform.generation.config import RayEngine
-from synth_platform.generation.environment import require
-from synth_platform.generation.generate import Plan, Sampled
 from synth_platform.generation.identity import vllm_digest
-from synth_platform.generation.jobs import SnapshotPrompts, sampled_rows, shard_count
-from synth_platform.generation.loans import TokenLoans
-from synth_platform.generation.meter import Reading
-from synth_platform.generation.worker import Failure, Order, OrderedJob, Task, Worker
+from synth_platform.generation.run.generate import Plan, Sampled
+from synth_platform.generation.run.jobs import SnapshotPrompts, sampled_rows, shard_count
+from synth_platform.generation.run.meter import Reading
+from synth_platform.generation.servers.environment import require
 from synth_platform.progress import track
 from synth_platform.workspace import Workspace
 

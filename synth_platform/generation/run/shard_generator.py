@@ -10,17 +10,17 @@ from functools import partial
 import polars as pl
 
 from synth_platform.digest import digest, digest_texts
+from synth_platform.generation.answers.outcome import Outcome, outcome_frame
+from synth_platform.generation.answers.shards import ShardStore
 from synth_platform.generation.budget import Budget
-from synth_platform.generation.client import Client
 from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.dispatch import Dispatcher, Work
-from synth_platform.generation.hosts import Host, server_of
 from synth_platform.generation.identity import request_keys
-from synth_platform.generation.jobs import Shard
-from synth_platform.generation.meter import Meter
-from synth_platform.generation.outcome import Outcome, outcome_frame
+from synth_platform.generation.run.dispatch import Dispatcher, Work
+from synth_platform.generation.run.jobs import Shard
+from synth_platform.generation.run.meter import Meter
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import ShardStore
+from synth_platform.generation.servers.client import Client
+from synth_platform.generation.servers.hosts import Host, server_of
 
 _SEED_MASK = 0x7FFFFFFF
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.client import Client, Endpoint
-from synth_platform.generation.concurrency import AdaptiveLimit
 from synth_platform.generation.config import ClientSettings
+from synth_platform.generation.servers.client import Client, Endpoint
+from synth_platform.generation.servers.concurrency import AdaptiveLimit
 
 _WATCH_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.25

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from synth_platform.errors import SynthError
+from synth_platform.generation.answers.ledger import Ledger
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.generation.budget import Budget
-from synth_platform.generation.client import Client, Trouble
 from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.ledger import Ledger
-from synth_platform.generation.outcome import Outcome
-from synth_platform.generation.pool import Diagnosis, Pool, Server
+from synth_platform.generation.servers.client import Client, Trouble
+from synth_platform.generation.servers.pool import Diagnosis, Pool, Server
 
 _TRIAL_GROUP = 8
 """Suspects of one death that run together; those of two deaths run alone."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import aiohttp
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.outcome import Outcome
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.secrecy import scrub
 
 Fault = Literal["busy", "error", "lost"]

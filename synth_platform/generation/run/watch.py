@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 from synth_platform.errors import SynthError
+from synth_platform.generation.answers.shards import Session
 from synth_platform.generation.budget import Budget
-from synth_platform.generation.generator import Generator
-from synth_platform.generation.meter import Meter, Reading, StatusSink
-from synth_platform.generation.shards import Session
+from synth_platform.generation.run.meter import Meter, Reading, StatusSink
+from synth_platform.generation.run.shard_generator import Generator
 from synth_platform.progress import Task
 
 _TICK_SECONDS = 1.0
