@@ -168,7 +168,7 @@ def test_a_later_run_cannot_pass_a_closed_gate(
         path = write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder, gates=strict))
         assert not run(workspace, instance, path).success
         spec = load_spec(path)
-        from synth_platform.dataset.graph import dataset_definitions
+        from synth_platform.dataset.definitions import dataset_definitions
         from synth_platform.ops.resources import WorkspaceResource
 
         definitions = dg.Definitions.merge(

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.spec import DatasetSpec, load_spec
 from synth_platform.digest import digest_file
 from synth_platform.ops.instance import open_instance

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from synth_platform.dataset.changes import with_changes
-from synth_platform.dataset.graph import dataset_definitions
+from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.jobs import screen_job_name
 from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import SpecError, SynthError

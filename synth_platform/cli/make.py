@@ -187,7 +187,7 @@ def tune(
     from synth_platform import terminal
     from synth_platform.dataset.jobs import tune_job_name
     from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.tuning.profile import profile_asset, read_profile, trial_rows
+    from synth_platform.generation.tuning.profile import profile_key, read_profile, trial_rows
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import find_dataset, run_dataset
 
@@ -206,7 +206,7 @@ def tune(
         ended = run_dataset(spec, base, workspace, instance, job=tune_job_name(spec.name), fresh=fresh)
     if not ended.success:
         raise SynthError("the engine could not be tuned:\n  " + "\n  ".join(ended.problems))
-    found = workspace.snapshots.head(profile_asset(spec.name), None)
+    found = workspace.snapshots.head(profile_key(spec.name), None)
     assert found is not None
     profile, trials = read_profile(found), trial_rows(found)
     if as_json:

@@ -10,7 +10,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, dataset_stages
+from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.jobs import prompts_job_name
 from synth_platform.dataset.spec import load_spec
 from synth_platform.ops.forecast import bill_of

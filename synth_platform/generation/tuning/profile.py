@@ -51,7 +51,7 @@ class EngineProfile(StrictModel):
         return self.tokens_per_second / self.before if self.before else None
 
 
-def profile_asset(dataset: str) -> str:
+def profile_key(dataset: str) -> str:
     """Key path of a dataset's engine profile."""
     return f"{dataset}/engine_profile"
 
@@ -69,7 +69,7 @@ def tuned(spec: Spec, workspace: Workspace, dataset: str) -> Spec:
     """
     if not isinstance(spec, VllmEngine) or not spec.tuned:
         return spec
-    found = workspace.snapshots.head(profile_asset(dataset), None)
+    found = workspace.snapshots.head(profile_key(dataset), None)
     if found is None:
         raise EngineError(
             f"{dataset} has no engine profile yet",
