@@ -5,8 +5,10 @@ from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
 
+from synth_platform.snapshots.identity import UNPARTITIONED
 from synth_platform.snapshots.manifest import RefRecord
-from synth_platform.snapshots.repository import UNPARTITIONED, Snapshot, Snapshots, sequence_of
+from synth_platform.snapshots.repository import Snapshots, sequence_of
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import Store
 
 _MANIFESTS_KEPT = 256

@@ -4,7 +4,9 @@ import contextlib
 from dataclasses import replace
 
 from synth_platform.errors import SnapshotError, StorageError
-from synth_platform.snapshots.repository import Identity, Snapshot, Snapshots
+from synth_platform.snapshots.identity import Identity
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import AlreadyExists
 
 

@@ -27,8 +27,8 @@ from synth_platform.ops.cycles import partitions_of
 from synth_platform.ops.stage import Stage, identity_of
 from synth_platform.snapshots import Identity, Snapshot
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
+from synth_platform.snapshots.identity import asset_folder
 from synth_platform.snapshots.manifest import Manifest, RefRecord, TableEntry, content_digest
-from synth_platform.snapshots.repository import asset_folder
 from synth_platform.workspace import WorkspaceAtRest
 from synth_platform_tests.pipeline import mock_environment, write_spec
 
