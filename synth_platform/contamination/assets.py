@@ -17,8 +17,9 @@ from synth_platform.contamination.report import describe_hits, describe_replaced
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.encoder import Encoder, EncoderFiles, find_encoder
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace

@@ -22,9 +22,10 @@ from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.cycles import freshness_of, partitions_of
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, StageAsset
+from synth_platform.ops.stage import StageAsset
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec

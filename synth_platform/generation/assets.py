@@ -21,21 +21,12 @@ from synth_platform.generation.run.jobs import Job, SnapshotPrompts, shard_count
 from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.tuning.profile import profile_key, tuned
+from synth_platform.ops.dataset_context import DatasetContext, node_name
+from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import materialize_result
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import (
-    Begun,
-    BuildStage,
-    DatasetContext,
-    Stage,
-    StageAsset,
-    StageRun,
-    begin_stage,
-    failing_for_people,
-    finish_stage,
-    materialize_result,
-    node_name,
-)
+from synth_platform.ops.stage import Begun, BuildStage, Stage, StageAsset, StageRun, begin_stage, finish_stage
 from synth_platform.progress import listen, log_listener
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.snapshots import Snapshot

@@ -28,9 +28,10 @@ from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.tuning.profile import tuned
 from synth_platform.judging.ask import judge_template
 from synth_platform.ops.cycles import partitions_of
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.plan import CyclePlan
-from synth_platform.ops.stage import DatasetContext, Stage, identity_of
+from synth_platform.ops.stage import Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshot, SnapshotWriter

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from synth_platform.contamination.report import contamination_heat_map
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Judgement, Upstream, judgements
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
