@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synth_platform.contamination.assets import EVALS_GROUP, RELEASE_SCAN, benchmark_settings
+from synth_platform.contamination.assets import EVALS_GROUP, RELEASE_SCAN
 from synth_platform.contamination.config import BenchmarkSpec
+from synth_platform.contamination.evals import benchmark_settings
 from synth_platform.contamination.releases import newer_test_sets, replaced_releases
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
