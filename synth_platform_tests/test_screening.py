@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 import yaml
 
-from synth_platform.dataset.changes import with_changes
 from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.jobs import screen_job_name
 from synth_platform.dataset.spec import load_spec
+from synth_platform.dataset.what_if import with_changes
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset

@@ -36,7 +36,7 @@ def screen(
     """Judge stored generations by the spec as it is now, with changes to try: what is won and lost, by reason."""
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
-    from synth_platform.dataset.changes import with_changes
+    from synth_platform.dataset.what_if import with_changes
     from synth_platform.ops.launch import find_dataset
     from synth_platform.quality.config import QualitySpec
     from synth_platform.quality.replay import replay

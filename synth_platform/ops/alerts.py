@@ -16,9 +16,9 @@ from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.deliver import deliver
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.ops.failures import failure_text
+from synth_platform.ops.tags import DATASET_TAG
 
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
-DATASET_TAG = "synth/dataset"
 ALERTED_TAG = "synth/alerted"
 """Run tag, followed by the dataset: what became of the message about this run. Where it is, none is sent again."""
 _GATE_SECONDS, _DEADLINE_SECONDS = 60, 300

@@ -11,6 +11,7 @@ import dagster as dg
 
 from synth_platform.digest import digest_int
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.tags import DATASET_TAG
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots.catalog import kind_of
 
@@ -88,7 +89,7 @@ def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
 def _tags_of(asset: str) -> dict[str, str]:
     """Tags to search the catalog by: which dataset, which stage, which recipe."""
     dataset, *rest = asset.split("/")
-    tags = {"synth/dataset": dataset}
+    tags = {DATASET_TAG: dataset}
     if stage := kind_of(asset):
         tags["synth/stage"] = stage
     if len(rest) > 1 and rest[-1] not in _NO_RECIPES:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from synth_platform.generation.answers.outcome import Outcome, outcome_frame
-from synth_platform.snapshots.log import frame, frames
+from synth_platform.snapshots.framed_log import frame, frames
 from synth_platform.snapshots.store import Log, Store
 
 _KEY = "request"

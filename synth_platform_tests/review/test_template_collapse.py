@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from synth_platform.review.blocks import blocks
 from synth_platform.review.config import OpeningsSpec
-from synth_platform.review.openings import METRICS, Openings, OpeningsResult, measure_openings
+from synth_platform.review.template_collapse import METRICS, Openings, OpeningsResult, measure_openings
 from synth_platform_tests.review.rows import cut, frame, prose
 
 
