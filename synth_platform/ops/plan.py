@@ -22,7 +22,7 @@ from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import INPUTS, SETTINGS, Change, changes_since
-from synth_platform.snapshots.manifest import InputRef, RefRecord
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import WorkspaceAtRest
 
 State = Literal["current", "stale", "follows", "missing", "unknown"]
@@ -154,9 +154,10 @@ class Planner:
         if self._workspace.snapshots.store.local is not None:
             with _no_collections():
                 yield from map(self.plan, partitions)
-            return
-        with ThreadPoolExecutor(_READERS) as readers:
-            yield from readers.map(self.plan, partitions)
+        else:
+            with ThreadPoolExecutor(_READERS) as readers:
+                yield from readers.map(self.plan, partitions)
+        self._workspace.snapshots.save_heads()
 
     def cycles_made(self) -> list[str]:
         """Cycles of which something was made: each begins with the first of the dataset's assets."""
@@ -190,20 +191,20 @@ class _Walk:
     def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
         """Look at the next asset."""
         partition = self.partitions[asset] = stage_asset.partition(self.cycle)
-        record = self.workspace.snapshots.current_ref(asset, partition)
+        current = self.workspace.snapshots.current_ref(asset, partition)
         try:
-            stage = build(self.workspace, partition) if record is not None or kind_of(asset) == "generations" else None
+            stage = build(self.workspace, partition) if current is not None or kind_of(asset) == "generations" else None
         except SynthError as error:
-            self._unknown(asset, record, error)
+            self._unknown(asset, current, error)
             return
         if stage is None:
             self._missing(asset)
             return
         identity = identity_of(stage, stage_asset.dataset, self._inputs(stage), partition)
-        if record is None:
+        if current is None:
             self._missing(asset)
-        elif record.snapshot_id == identity.snapshot_id and not any(map(self._is_open, stage.upstreams)):
-            self._current(stage, _ref(identity, record))  # as most are: no manifest has to be read
+        elif current.snapshot_id == identity.snapshot_id and not any(map(self._is_open, stage.upstreams)):
+            self._current(stage, current)  # as most are: no manifest has to be read
         else:
             self._compare(stage, identity)
         if kind_of(asset) == "generations":
@@ -216,14 +217,14 @@ class _Walk:
     def _missing(self, asset: str) -> None:
         self._step(Step(asset, "missing", "make", ("there is no version yet",)), _Result(None, other=True))
 
-    def _unknown(self, asset: str, record: RefRecord | None, error: SynthError) -> None:
+    def _unknown(self, asset: str, current: InputRef | None, error: SynthError) -> None:
         """What cannot be looked up may have changed."""
-        if record is None:
+        if current is None:
             why = ("there is no version yet", error.what)
             self._step(Step(asset, "missing", "make", why), _Result(None, other=True))
         else:
             why = (f"it cannot be told: {error.what}",)
-            self._step(Step(asset, "unknown", "check", why, record.snapshot_id), _Result(None))
+            self._step(Step(asset, "unknown", "check", why, current.snapshot_id), _Result(None))
         if kind_of(asset) == "generations":
             self._ask(asset, None)
 
@@ -290,8 +291,8 @@ class _Walk:
         result = self.results.get(upstream.asset)
         if result is not None and result.version is not None:
             return result.version
-        head = upstream.head(self.workspace.snapshots, self.cycle)
-        return head.ref if head is not None else None
+        snapshots = self.workspace.snapshots
+        return snapshots.current_ref(upstream.asset, upstream.cycle(snapshots, self.cycle))
 
     def _is_open(self, upstream: Upstream) -> bool:
         """Whether an input is not known before it is made."""
@@ -301,12 +302,6 @@ class _Walk:
     def _step(self, step: Step, result: _Result) -> None:
         self.steps.append(step)
         self.results[step.asset] = result
-
-
-def _ref(identity: Identity, record: RefRecord) -> InputRef:
-    return InputRef(
-        asset=identity.asset, partition=identity.partition, snapshot_id=record.snapshot_id, digest=record.digest
-    )
 
 
 def _is_of(change: Change, inputs: Sequence[str]) -> bool:

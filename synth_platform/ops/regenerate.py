@@ -221,11 +221,11 @@ def _versions(
     """Ids of the current versions: all of the newest cycle; of the ones before, which may be thousands, the last."""
     assets = [(asset, stage) for stage in stages for asset in stage.builds]
     looked_at = [(*one, cycle) for cycle in cycles for one in (assets if cycle == cycles[-1] else assets[-1:])]
-    records = [
+    current = [
         (asset, cycle, workspace.snapshots.current_ref(asset, stage.partition(cycle)))
         for asset, stage, cycle in looked_at
     ]
-    return [(asset, cycle, record.snapshot_id if record is not None else None) for asset, cycle, record in records]
+    return [(asset, cycle, ref.snapshot_id if ref is not None else None) for asset, cycle, ref in current]
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ from synth_platform.release.w3c_prov import prov_json
 from synth_platform.review.page import REPORT
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors, kind_of
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
@@ -69,12 +70,12 @@ def release_asset(
         m = made.manifest
         return m.code_version == CODE_VERSION and all(m.settings.get(name) == one for name, one in settings.items())
 
-    def patch_of(workspace: Workspace, partition: str | None, mixed: Snapshot) -> Patch | None:
-        return find_patch(workspace.snapshots, asset, findings, partition, mixed.ref, is_as_wanted)
+    def patch_of(workspace: Workspace, partition: str | None, mixed: InputRef) -> Patch | None:
+        return find_patch(workspace.snapshots, asset, findings, partition, mixed, is_as_wanted)
 
     def work(run: StageRun) -> None:
         mixed = run.inputs[mixture.asset]
-        patch = patch_of(run.workspace, run.partition, mixed)
+        patch = patch_of(run.workspace, run.partition, mixed.ref)
         if patch is None:
             for rows in release_rows(mixed.batches("mixture")):
                 run.writer.write(TABLE, rows)
@@ -95,7 +96,7 @@ def release_asset(
         run.writer.detail(facts=measured, gates=gate_counts(judged))
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
-        mixed = workspace.snapshots.head(mixture.asset, partition)
+        mixed = workspace.snapshots.current_ref(mixture.asset, partition)
         patch = patch_of(workspace, partition, mixed) if mixed else None
         return Stage(
             also=_made_of(patch),

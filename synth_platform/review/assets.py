@@ -16,8 +16,9 @@ from synth_platform.privacy.config import PrivacySpec
 from synth_platform.review.config import ReviewSpec
 from synth_platform.review.findings import Findings, Version, review, tables
 from synth_platform.review.page import REPORT, render_page
-from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import ancestors, input_of
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
@@ -54,14 +55,15 @@ def review_asset(
     upstreams = (mixture, documents, *accepted.values(), *prompts.values(), *contamination)
 
     def work(run: StageRun) -> None:
-        of = run.inputs
+        of, snapshots = run.inputs, run.workspace.snapshots
+        last = last_review(snapshots, dataset, run.partition, of[mixture.asset].ref)
         version = Version(
             mixture=of[mixture.asset],
             documents=of[documents.asset],
             accepted={name: of[one.asset] for name, one in accepted.items()},
             prompts={name: of[one.asset] for name, one in prompts.items()},
             rewritten=rewritten,
-            last=_if_there(last_review(run.workspace, dataset, run.partition, of[mixture.asset])),
+            last=snapshots.open(last.asset, last.partition, last.snapshot_id) if last else None,
         )
         run.workspace.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="review-", dir=run.workspace.scratch) as scratch:
@@ -75,15 +77,15 @@ def review_asset(
         run.writer.detail(sections={name: part.describe() for name, part in _described(found).items()})
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
-        mixed = workspace.snapshots.head(mixture.asset, partition)
-        last = last_review(workspace, dataset, partition, mixed) if mixed else None
+        mixed = workspace.snapshots.current_ref(mixture.asset, partition)
+        last = last_review(workspace.snapshots, dataset, partition, mixed) if mixed else None
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
                 **looked_for,
                 # Not an input: what a version was made from does not go through the version before.
-                "last": last.manifest.digest if last else None,
+                "last": last.digest if last else None,
             },
             upstreams=upstreams,
             tables=written,
@@ -104,29 +106,24 @@ def review_asset(
 
 
 def last_review(
-    workspace: Workspace, dataset: DatasetContext, partition: str | None, mixture: Snapshot
-) -> Snapshot | None:
+    snapshots: Snapshots, dataset: DatasetContext, partition: str | None, mixture: InputRef
+) -> InputRef | None:
     """Review of the release before: of another mixture of this cycle, or else of the newest cycle before."""
-    snapshots, asset = workspace.snapshots, dataset.asset("release")
+    asset = dataset.asset("release")
     for record in reversed(snapshots.history(asset, partition)):
         release = snapshots.recall(asset, partition, record.snapshot_id)
-        if release is not None and input_of(release, "mixture").digest != mixture.manifest.digest:
-            return _review_of(workspace, release)
+        if release is not None and input_of(release, "mixture").digest != mixture.digest:
+            return _review_of(release)
     if partition is None:
         return None
     cycles = snapshots.partitions(asset)
     before = bisect_left(cycles, partition)
     release = snapshots.head(asset, cycles[before - 1]) if before else None
-    return _review_of(workspace, release) if release is not None else None
+    return _review_of(release) if release is not None else None
 
 
-def _review_of(workspace: Workspace, release: Snapshot) -> Snapshot | None:
-    refs = [ref for ref in release.manifest.inputs if ref.asset.endswith("/review")]
-    return workspace.snapshots.recall(refs[0].asset, refs[0].partition, refs[0].snapshot_id) if refs else None
-
-
-def _if_there(review: Snapshot | None) -> Snapshot | None:
-    return review if review is not None and review.removal is None else None
+def _review_of(release: Snapshot) -> InputRef | None:
+    return next((ref for ref in release.manifest.inputs if ref.asset.endswith("/review")), None)
 
 
 def _described(found: Findings) -> Mapping[str, Any]:

@@ -1,12 +1,14 @@
 """Versions that are only looked at: each listing and each manifest is read once, whoever asks how often."""
 
+import os
 import threading
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
 
-from synth_platform.snapshots.identity import UNPARTITIONED
-from synth_platform.snapshots.manifest import RefRecord
+from synth_platform.snapshots.head_cache import HeadCache
+from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder
+from synth_platform.snapshots.manifest import InputRef, RefRecord
 from synth_platform.snapshots.repository import Snapshots, sequence_of
 from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import Store
@@ -25,7 +27,9 @@ class SnapshotsAtRest(Snapshots):
 
     def __init__(self, store: Store, cache: Path) -> None:
         super().__init__(store, cache)
+        self._heads = HeadCache(cache, store.url)
         self._sequences: dict[tuple[str, str | None], int] = {}
+        self._stamps: dict[tuple[str, str | None], int] = {}
         self._partitions: dict[str, list[str]] = {}
         self._listed: set[str] = set()
         self._listing = threading.Lock()
@@ -37,12 +41,13 @@ class SnapshotsAtRest(Snapshots):
         """From now on, answer as if a version were the current one."""
         self._supposed[snapshot.manifest.asset, snapshot.manifest.partition] = snapshot
 
-    def current_ref(self, asset: str, partition: str | None) -> RefRecord | None:
+    def save_heads(self) -> None:
+        """Keep which versions are current for those who look next."""
+        self._heads.save()
+
+    def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
         supposed = self._supposed.get((asset, partition))
-        if supposed is None:
-            return super().current_ref(asset, partition)
-        m = supposed.manifest
-        return RefRecord(sequence=0, snapshot_id=m.snapshot_id, digest=m.digest, run_id=m.run_id, at=m.committed_at)
+        return super().current_ref(asset, partition) if supposed is None else supposed.ref
 
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         return self._supposed.get((asset, partition)) or super().head(asset, partition)
@@ -69,11 +74,13 @@ class SnapshotsAtRest(Snapshots):
     def _list_dataset(self, dataset: str) -> None:
         sequences: dict[tuple[str, str | None], int] = {}
         folders: dict[str, set[str]] = defaultdict(set)
-        for path in self.store.files(dataset):
-            parts = path.split("/")
+        for entry in self.store.entries(dataset):
+            parts = entry.path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
                 key = ("/".join(parts[:-3]), None if parts[-3] == UNPARTITIONED else parts[-3])
-                sequences[key] = max(sequences.get(key, 0), sequence_of(path))
+                sequence = sequence_of(entry.path)
+                if sequence > sequences.get(key, 0):
+                    sequences[key], self._stamps[key] = sequence, int(entry.modified.timestamp() * 1e9)
                 if key[1] is not None:
                     folders[key[0]].add(key[1])
         self._sequences |= sequences
@@ -82,14 +89,35 @@ class SnapshotsAtRest(Snapshots):
     def _last_sequence(self, asset: str, partition: str | None) -> int:
         key = (asset, partition)
         if key not in self._sequences:
+            self._sequences[key] = self._find_sequence(asset, partition)
+        return self._sequences[key]
+
+    def _find_sequence(self, asset: str, partition: str | None) -> int:
+        if self.store.local is None:
             self._list(asset)
             known = asset.split("/", 1)[0] in self._listed
-            found = self._sequences.get(key, 0) if known else super()._last_sequence(asset, partition)
-            self._sequences[key] = found
-        return self._sequences[key]
+            return self._sequences.get((asset, partition), 0) if known else super()._last_sequence(asset, partition)
+        try:
+            # By text, as the store reads: a path object for each of ten thousand cycles would cost as much as looking.
+            stamp = os.stat(f"{self.store.url}/{asset_folder(asset, partition)}/refs").st_mtime_ns  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        self._stamps[asset, partition] = stamp
+        found = self._heads.sequence(asset, partition, stamp)
+        return super()._last_sequence(asset, partition) if found is None else found
 
     def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
         key = (asset, partition, sequence)
         if key not in self._refs:
-            self._refs[key] = super()._ref(asset, partition, sequence)
+            self._refs[key] = self._find_ref(*key)
         return self._refs[key]
+
+    def _find_ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
+        stamp = self._stamps.get((asset, partition))
+        if stamp is None or sequence != self._last_sequence(asset, partition):
+            return super()._ref(asset, partition, sequence)
+        record = self._heads.record(asset, partition, stamp, sequence)
+        if record is None:
+            record = super()._ref(asset, partition, sequence)
+            self._heads.keep(asset, partition, stamp, record)
+        return record

@@ -84,22 +84,25 @@ class Snapshots:
 
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         """The current version, even if its files were removed, or None if there is none yet."""
-        record = self.current_ref(asset, partition)
-        if record is None:
+        ref = self.current_ref(asset, partition)
+        if ref is None:
             return None
-        snapshot = self.recall(asset, partition, record.snapshot_id)
+        snapshot = self.recall(asset, partition, ref.snapshot_id)
         if snapshot is None:
             raise SnapshotError(
-                f"the current version of {asset} has no manifest: {record.snapshot_id}",
+                f"the current version of {asset} has no manifest: {ref.snapshot_id}",
                 where=f"{self.store.url}/{asset_folder(asset, partition)}",
                 fix="materialize it again, or restore it from a backup",
             )
         return snapshot
 
-    def current_ref(self, asset: str, partition: str | None) -> RefRecord | None:
-        """Which version is the current one; its manifest is not read."""
+    def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
+        """How another version names the current one as its input; its manifest is not read."""
         sequence = self._last_sequence(asset, partition)
-        return self._ref(asset, partition, sequence) if sequence else None
+        if not sequence:
+            return None
+        record = self._ref(asset, partition, sequence)
+        return InputRef(asset=asset, partition=partition, snapshot_id=record.snapshot_id, digest=record.digest)
 
     def current(self, asset: str, partition: str | None) -> Snapshot | None:
         """The current version, or None if there is none with its files."""

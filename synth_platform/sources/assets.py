@@ -138,11 +138,11 @@ def _cycles_so_far(snapshots: Snapshots, asset: str) -> tuple[list[str], list[tu
     Each digest continues the one before, so that ten thousand cycles cost ten thousand digests.
     """
     cycles = snapshots.partitions(asset)
-    records = [record for cycle in cycles if (record := snapshots.current_ref(asset, cycle)) is not None]
+    current = [ref for cycle in cycles if (ref := snapshots.current_ref(asset, cycle)) is not None]
     digests: list[str] = []
-    for record in records:
-        digests.append(digest(digests[-1] if digests else None, record.digest))
-    return cycles, [(cycle, one.snapshot_id) for cycle, one in zip(cycles, records, strict=True)], digests
+    for ref in current:
+        digests.append(digest(digests[-1] if digests else None, ref.digest))
+    return cycles, [(cycle, ref.snapshot_id) for cycle, ref in zip(cycles, current, strict=True)], digests
 
 
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:

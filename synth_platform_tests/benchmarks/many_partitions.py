@@ -28,7 +28,7 @@ from synth_platform.ops.stage import Stage, identity_of
 from synth_platform.snapshots import Identity, Snapshot
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
 from synth_platform.snapshots.identity import asset_folder
-from synth_platform.snapshots.manifest import Manifest, RefRecord, TableEntry, content_digest
+from synth_platform.snapshots.manifest import InputRef, Manifest, RefRecord, TableEntry, content_digest
 from synth_platform.workspace import WorkspaceAtRest
 from synth_platform_tests.pipeline import mock_environment, write_spec
 
@@ -129,13 +129,13 @@ class _InMemory(SnapshotsAtRest):
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         return self.heads.get((asset, partition))
 
-    def current_ref(self, asset: str, partition: str | None) -> RefRecord | None:
+    def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
         head = self.head(asset, partition)
-        return _record(head.manifest) if head is not None else None
+        return head.ref if head is not None else None
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
-        record = self.current_ref(asset, partition)
-        return [record] if record is not None else []
+        head = self.head(asset, partition)
+        return [_record(head.manifest)] if head is not None else []
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
         return self.head(asset, partition)

@@ -1,0 +1,101 @@
+"""Which versions were current when last looked, kept on disk: the histories of thousands of cycles are read once."""
+
+import time
+import uuid
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from synth_platform.digest import digest
+from synth_platform.snapshots.manifest import RefRecord
+
+_WORTH_WRITING = 1000
+"""New records; fewer are read again in less time than all of them are written."""
+_SETTLED_NS = 2_000_000_000
+"""A history younger than this may get another record with the same time stamp: it is looked at again."""
+
+_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "asset": pl.String,
+    "partition": pl.String,
+    "stamp": pl.Int64,
+    "sequence": pl.Int64,
+    "snapshot_id": pl.String,
+    "digest": pl.String,
+    "run_id": pl.String,
+    "at": pl.Datetime("us", "UTC"),
+}
+
+
+class _Known(NamedTuple):
+    stamp: int
+    sequence: int
+    snapshot_id: str
+    digest: str
+    run_id: str
+    at: datetime
+
+
+class HeadCache:
+    """The last record of each history, for as long as the history bears the same time stamp.
+
+    A cache only: where its file is missing, unreadable or cannot be written, histories are read themselves.
+
+    Args:
+        folder: for files of this kind.
+        url: of the store whose histories they are.
+    """
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._file = folder / "heads" / f"{digest(url)[:16]}.parquet"
+        self._known = self._load()
+        self._new = 0
+
+    def sequence(self, asset: str, partition: str | None, stamp: int) -> int | None:
+        """Place of the last record of a history that bears a time stamp; None if it is not known."""
+        known = self._known.get((asset, partition))
+        return known.sequence if known is not None and known.stamp == stamp else None
+
+    def record(self, asset: str, partition: str | None, stamp: int, sequence: int) -> RefRecord | None:
+        """The record itself."""
+        known = self._known.get((asset, partition))
+        if known is None or (known.stamp, known.sequence) != (stamp, sequence):
+            return None
+        return RefRecord(
+            sequence=sequence,
+            snapshot_id=known.snapshot_id,
+            digest=known.digest,
+            run_id=known.run_id,
+            at=known.at,
+        )
+
+    def keep(self, asset: str, partition: str | None, stamp: int, record: RefRecord) -> None:
+        """Remember the last record of a history."""
+        if time.time_ns() - stamp > _SETTLED_NS:
+            r = record
+            self._known[asset, partition] = _Known(stamp, r.sequence, r.snapshot_id, r.digest, r.run_id, r.at)
+            self._new += 1
+
+    def save(self) -> None:
+        """Write what is known, if much of it is new."""
+        if self._new < _WORTH_WRITING:
+            return
+        rows = [(*key, *known) for key, known in self._known.items()]
+        aside = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}.partial")
+        with suppress(OSError):
+            try:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                pl.DataFrame(rows, schema=_COLUMNS, orient="row").write_parquet(aside)
+                aside.replace(self._file)
+                self._new = 0
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def _load(self) -> dict[tuple[str, str | None], _Known]:
+        try:
+            frame = pl.read_parquet(self._file, schema=_COLUMNS)
+        except (OSError, pl.exceptions.PolarsError):
+            return {}
+        return {(asset, partition): _Known(*known) for asset, partition, *known in frame.iter_rows()}

@@ -1,0 +1,105 @@
+"""Which versions are current is read once by all processes, and read again wherever a history has changed."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter, head_cache
+from synth_platform.snapshots.at_rest import SnapshotsAtRest
+from synth_platform.snapshots.store import open_store
+from synth_platform_tests.snapshots.test_snapshots import SCHEMA, rows
+
+ASSET, DAYS = "ds/documents", ("2026-01-01", "2026-01-02")
+
+
+@pytest.fixture(params=["local", "s3"])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Snapshots:
+    """Two cycles of an asset."""
+    root = str(tmp_path / "data") if request.param == "local" else request.getfixturevalue("s3_root")
+    repository = Snapshots(open_store(root), tmp_path / "cache")
+    for day in DAYS:
+        make(repository, tmp_path, day, 1)
+    return repository
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records are kept, too, and young ones."""
+    monkeypatch.setattr(head_cache, "_WORTH_WRITING", 1)
+    monkeypatch.setattr(head_cache, "_SETTLED_NS", -1)
+
+
+def make(repository: Snapshots, tmp_path: Path, day: str, n: int) -> str:
+    identity = Identity(asset=ASSET, partition=day, code_version="1", settings={"n": n})
+    writer = SnapshotWriter(repository, identity, {"rows": SCHEMA}, scratch=tmp_path / "scratch", run_id=f"run-{n}")
+    writer.write("rows", rows(0, n))
+    repository.set_head(writer.commit(), f"run-{n}")
+    return identity.snapshot_id
+
+
+class Looked:
+    """One process that looks at the histories, and what it read for that."""
+
+    def __init__(self, repository: Snapshots, tmp_path: Path) -> None:
+        self.snapshots = SnapshotsAtRest(open_store(repository.store.url), tmp_path / "cache")
+        self.reads = Counter[str]()
+        read = self.snapshots.store.read
+
+        def counted(path: str) -> bytes:
+            self.reads[path.rsplit("/", 2)[-2]] += 1
+            return read(path)
+
+        self.snapshots.store.read = counted  # type: ignore[method-assign]
+        self.found = [self.snapshots.current_ref(ASSET, day) for day in DAYS]
+        self.snapshots.save_heads()
+
+
+def test_who_looks_next_reads_no_history(repository: Snapshots, tmp_path: Path) -> None:
+    first, second = Looked(repository, tmp_path), Looked(repository, tmp_path)
+    assert first.found == second.found == [repository.current_ref(ASSET, day) for day in DAYS]
+    assert (first.reads["refs"], second.reads["refs"]) == (2, 0)
+    assert second.snapshots.history(ASSET, DAYS[0]) == repository.history(ASSET, DAYS[0])
+
+
+def test_a_newer_version_is_seen(repository: Snapshots, tmp_path: Path) -> None:
+    Looked(repository, tmp_path)
+    made = make(repository, tmp_path, DAYS[1], 2)
+    after = Looked(repository, tmp_path)
+    assert after.found == [repository.current_ref(ASSET, day) for day in DAYS]
+    assert after.found[1] is not None and after.found[1].snapshot_id == made
+    assert after.reads["refs"] == 1, "the other cycle's history has not changed"
+
+
+def test_a_history_that_was_removed_and_begun_anew_is_read_again(tmp_path: Path) -> None:
+    repository = Snapshots(open_store(str(tmp_path / "data")), tmp_path / "cache")
+    for day in DAYS:
+        make(repository, tmp_path, day, 1)
+    Looked(repository, tmp_path)
+    folder = tmp_path / "data" / ASSET / DAYS[0] / "refs"
+    (folder / "00000001.json").unlink()
+    assert Looked(repository, tmp_path).found[0] is None
+    made = make(repository, tmp_path, DAYS[0], 7)
+    again = Looked(repository, tmp_path).found[0]
+    assert again is not None and again.snapshot_id == made
+
+
+def test_a_young_history_is_read_again(repository: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_cache, "_SETTLED_NS", 3600 * 10**9)
+    Looked(repository, tmp_path)
+    assert Looked(repository, tmp_path).reads["refs"] == 2
+
+
+def test_a_damaged_cache_is_as_good_as_none(repository: Snapshots, tmp_path: Path) -> None:
+    before = Looked(repository, tmp_path)
+    for damage in (b"", b"no parquet", b"PAR1" * 100):
+        (file,) = (tmp_path / "cache" / "heads").iterdir()
+        file.write_bytes(damage)
+        after = Looked(repository, tmp_path)
+        assert after.found == before.found and after.reads["refs"] == 2
+
+
+def test_a_cache_that_cannot_be_written_stops_nobody(repository: Snapshots, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "heads").write_text("a file where a folder should be")
+    assert Looked(repository, tmp_path).found == Looked(repository, tmp_path).found
