@@ -189,10 +189,17 @@ def copied(first: Path, folder: Path) -> Iterator[tuple[Workspace, dg.DagsterIns
         yield workspace, instance
 
 
-def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> subprocess.Popen[str]:
+class Command(subprocess.Popen[str]):
+    """A command, with what it said once it was waited for."""
+
+    out: str
+    err: str
+
+
+def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> Command:
     """Run `synth` in a process of its own; one that is not waited for says nothing."""
     output = subprocess.PIPE if wait else subprocess.DEVNULL
-    process = subprocess.Popen(
+    process = Command(
         [sys.executable, "-c", "from synth_platform.cli import main; main()", *arguments],
         stdout=output,
         stderr=output,
@@ -200,5 +207,5 @@ def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) ->
         env={**os.environ, "SYNTH_HOME": str(home), **environment},
     )
     if wait:
-        process.out, process.err = process.communicate(timeout=300)  # type: ignore[attr-defined]
+        process.out, process.err = process.communicate(timeout=300)
     return process
