@@ -1,13 +1,35 @@
-"""Damaged versions that were made anew, byte for byte the same, get their parts back: others still name them."""
+"""Damaged files get their content back from equal ones: other versions still name them."""
 
 import contextlib
 from dataclasses import replace
 
+from synth_platform.digest import digest_blocks
 from synth_platform.errors import SnapshotError, StorageError
 from synth_platform.snapshots.identity import Identity
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
-from synth_platform.snapshots.store import AlreadyExists
+from synth_platform.snapshots.store import Store
+
+
+def put_back(store: Store, damaged: str, whole: str, expected: str) -> None:
+    """Put an equal file in the place of a damaged one, at once.
+
+    Args:
+        store: has both.
+        damaged: path of a file that no reader could use; it may be missing.
+        whole: path of the equal one.
+        expected: digest of what both should hold.
+
+    Raises:
+        StorageError: it cannot be written, or the other file is damaged or gone as well.
+    """
+    try:
+        found = digest_blocks(store.blocks(whole))
+    except FileNotFoundError:
+        found = None
+    if found != expected:
+        raise StorageError("the file to restore from is not what it was", where=f"{store.url}/{whole}")
+    store.copy(whole, damaged)
 
 
 def heal_equals(snapshots: Snapshots, identity: Identity, made: Snapshot) -> None:
@@ -27,12 +49,10 @@ def heal_equals(snapshots: Snapshots, identity: Identity, made: Snapshot) -> Non
 
 def _heal(snapshots: Snapshots, damaged: Snapshot, whole: Snapshot) -> None:
     for table, entries in damaged.manifest.tables.items():
-        for entry, copy in zip(entries.parts, whole.manifest.tables[table].parts, strict=True):
+        for entry, equal in zip(entries.parts, whole.manifest.tables[table].parts, strict=True):
             try:
                 snapshots.verified(damaged.folder, entry)
             except SnapshotError:
-                path = f"{damaged.folder}/{entry.path}"
-                data = snapshots.verified(whole.folder, copy).read_bytes()
-                snapshots.store.delete(path)
-                with contextlib.suppress(AlreadyExists, StorageError):  # somebody else heals it, or nobody can
-                    snapshots.store.create(path, data)
+                paths = f"{damaged.folder}/{entry.path}", f"{whole.folder}/{equal.path}"
+                with contextlib.suppress(StorageError):  # the new version stands; doctor names the damage
+                    put_back(snapshots.store, *paths, entry.digest)

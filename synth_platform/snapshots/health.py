@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from synth_platform.digest import digest_bytes, digest_file
-from synth_platform.errors import SnapshotError, StorageError
+from synth_platform.digest import digest_blocks
+from synth_platform.errors import SnapshotError
 from synth_platform.progress import track
+from synth_platform.snapshots.healing import put_back
 from synth_platform.snapshots.identity import UNPARTITIONED
 from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry
 from synth_platform.snapshots.repository import Snapshots
-from synth_platform.snapshots.store import AlreadyExists, Entry, Store
+from synth_platform.snapshots.store import Entry
 
 _IN_VERSION = re.compile(r"(?P<asset>[^.][^/]*(?:/[^/]+)*?)/(?P<partition>[^/]+)/(?P<id>[0-9a-f]{16})/(?P<file>.+)")
 _IN_HISTORY = re.compile(r"(?P<asset>[^.][^/]*(?:/[^/]+)*?)/(?P<partition>[^/]+)/refs/\d{8}\.json")
@@ -171,14 +171,7 @@ class Survey:
         Raises:
             StorageError: the copy cannot be written, or is not what it should be.
         """
-        data = self._store.read(twin)
-        if digest_bytes(data) != damage.entry.digest:
-            raise StorageError("the file to restore from changed meanwhile", where=twin)
-        self._store.delete(damage.path)
-        try:
-            self._store.create(damage.path, data)
-        except AlreadyExists:
-            raise StorageError("somebody else is restoring it", where=damage.path) from None
+        put_back(self._store, damage.path, twin, damage.entry.digest)
 
     def discard(self, paths: Iterable[str]) -> None:
         """Remove files that no reader sees."""
@@ -227,7 +220,7 @@ class Survey:
         if found.bytes != entry.bytes:
             return f"has {found.bytes:,} bytes instead of {entry.bytes:,}"
         try:
-            if deep and _digest(self._store, found.path) != entry.digest:
+            if deep and digest_blocks(self._store.blocks(found.path)) != entry.digest:
                 return "holds other bytes than were committed"
         except FileNotFoundError:
             return "is missing"
@@ -244,7 +237,3 @@ def _named(manifest: Manifest) -> Iterator[PartEntry | FileEntry]:
 
 def _partition(name: str) -> str | None:
     return None if name == UNPARTITIONED else name
-
-
-def _digest(store: Store, path: str) -> str:
-    return digest_bytes(store.read(path)) if store.local is None else digest_file(Path(store.local) / path)
