@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from synth_platform.dataset.graph import alert_definitions, benchmark_definitions, dataset_definitions
+from synth_platform.dataset.definitions import alert_definitions, benchmark_definitions, dataset_definitions
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.errors import SpecError
 from synth_platform.ops.resources import WorkspaceResource, resources

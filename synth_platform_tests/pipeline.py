@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,14 +15,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
+import pytest
 import yaml
 
 from synth_platform.dataset.spec import COMPONENT_TYPE
 from synth_platform.digest import digest_int
+from synth_platform.ops.instance import open_instance
 from synth_platform.pilot.corpus import RECIPES, answer
 from synth_platform.prompts.templates import Template
 from synth_platform.sources.playground import iter_documents
+from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import free_port
 from synth_platform_tests.generation.mock_server import Fault
 
@@ -164,10 +169,37 @@ def write_spec(folder: Path, attributes: dict[str, Any]) -> Path:
     return path
 
 
-def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> subprocess.Popen[str]:
+@contextmanager
+def opened(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance of a workspace, which the environment names meanwhile."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SYNTH_HOME", str(workspace.home))
+        environment.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+        with open_instance(workspace) as instance:
+            yield instance
+
+
+@contextmanager
+def copied(first: Path, folder: Path) -> Iterator[tuple[Workspace, dg.DagsterInstance]]:
+    """A copy of a home and of the spec beside it, opened: what was made once is changed by each test for itself."""
+    for part in ("home", "spec"):
+        shutil.copytree(first / part, folder / part)
+    workspace = Workspace(folder / "home")
+    with opened(workspace) as instance:
+        yield workspace, instance
+
+
+class Command(subprocess.Popen[str]):
+    """A command, with what it said once it was waited for."""
+
+    out: str
+    err: str
+
+
+def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> Command:
     """Run `synth` in a process of its own; one that is not waited for says nothing."""
     output = subprocess.PIPE if wait else subprocess.DEVNULL
-    process = subprocess.Popen(
+    process = Command(
         [sys.executable, "-c", "from synth_platform.cli import main; main()", *arguments],
         stdout=output,
         stderr=output,
@@ -175,5 +207,5 @@ def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) ->
         env={**os.environ, "SYNTH_HOME": str(home), **environment},
     )
     if wait:
-        process.out, process.err = process.communicate(timeout=300)  # type: ignore[attr-defined]
+        process.out, process.err = process.communicate(timeout=300)
     return process

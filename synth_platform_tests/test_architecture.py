@@ -9,6 +9,8 @@ import synth_platform
 ROOT = Path(synth_platform.__file__).parent
 STAGES = ("sources", "prompts", "generation", "quality", "contamination", "mixing", "review", "release")
 WIRING = ("assets.py", "checks.py")
+GENERATION = ("answers", "servers", "run", "cluster")
+"""Its folders, from what the others use to what uses them."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -29,11 +31,19 @@ def test_only_the_wiring_of_a_stage_imports_dagster() -> None:
 
 def test_no_stage_imports_another_stages_wiring() -> None:
     for stage in STAGES:
-        for path in (ROOT / stage).glob("*.py"):
+        for path in (ROOT / stage).rglob("*.py"):
             for name in imports(path):
                 parts = name.split(".")
                 other = parts[0] == "synth_platform" and parts[1] in STAGES and parts[1] != stage
-                assert not (other and f"{parts[2]}.py" in WIRING), f"{path.relative_to(ROOT)} imports {name}"
+                wiring = any(f"{part}.py" in WIRING for part in parts[2:])
+                assert not (other and wiring), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_folders_of_generation_import_in_one_direction() -> None:
+    for place, folder in enumerate(GENERATION):
+        for path in (ROOT / "generation" / folder).rglob("*.py"):
+            used = {name.split(".")[2] for name in imports(path) if name.startswith("synth_platform.generation.")}
+            assert not used & {*GENERATION[place + 1 :], "tuning", "engine"}, f"{path.relative_to(ROOT)} imports {used}"
 
 
 def test_snapshots_know_nothing_of_the_stages() -> None:

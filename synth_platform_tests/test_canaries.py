@@ -7,13 +7,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from synth_platform.ops.instance import open_instance
 from synth_platform.privacy.canaries import canary_of, choose_documents
 from synth_platform.privacy.rules import ALL
 from synth_platform.review.page import REPORT
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
-from synth_platform_tests.pipeline import SEED, dataset, mock_engine
+from synth_platform_tests.pipeline import SEED, dataset, mock_engine, opened
 from synth_platform_tests.test_screening import LOOSE, Made
 
 STORY = "The mill at place {n} was built by its people long ago. It has stood at the river ever since, they say."
@@ -21,17 +20,13 @@ RECIPES = ("echo", "again")
 
 
 @pytest.fixture
-def made(
-    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Made]:
+def made(workspace: Workspace, tokenizer_folder: Path, tmp_path: Path) -> Iterator[Made]:
     """A dataset of 30 documents in two recipes, before its first run; its engine repeats every prompt."""
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
     folder = tmp_path / "spec"
     write_jsonl(folder / "mills.jsonl", [{"id": f"d{n}", "text": STORY.format(n=n)} for n in range(30)])
     for name in RECIPES:
         (folder / f"{name}.jinja").write_text("{{ document }}" + f" Word of {name}." * 2)
-    with open_instance(workspace) as instance, mock_engine(tmp_path, echo=True) as engine:
+    with opened(workspace) as instance, mock_engine(tmp_path, echo=True) as engine:
         attributes = dataset(
             engine.url,
             tokenizer_folder,

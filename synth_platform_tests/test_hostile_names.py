@@ -10,8 +10,8 @@ from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import SnapshotError, SpecError
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.catalog import Catalog, diff
+from synth_platform.snapshots.identity import asset_folder
 from synth_platform.snapshots.manifest import FileEntry, PartEntry
-from synth_platform.snapshots.repository import asset_folder
 from synth_platform.workspace import Workspace
 from synth_platform_tests.pipeline import dataset, synth, write_spec
 

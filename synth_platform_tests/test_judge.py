@@ -12,7 +12,6 @@ from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.spec import DatasetSpec, load_spec
 from synth_platform.errors import SpecError
 from synth_platform.ops.forecast import bill_of
-from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset
 from synth_platform.ops.plan import Planner
 from synth_platform.snapshots import Snapshot
@@ -20,7 +19,7 @@ from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.catalog import Catalog, ancestors
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
-from synth_platform_tests.pipeline import Engine, dataset, mock_engine, perfect_answers, write_spec
+from synth_platform_tests.pipeline import Engine, dataset, mock_engine, opened, perfect_answers, write_spec
 
 RUBRIC = "Every sentence must follow from the document."
 NONSENSE = "The moon is made of cheese."
@@ -67,14 +66,12 @@ class Judged:
 
 
 @pytest.fixture
-def judged(tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Judged]:
+def judged(tokenizer_folder: Path, tmp_path: Path) -> Iterator[Judged]:
     workspace = Workspace(tmp_path / "home")
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
     answers = perfect_answers(24, planted=2)
     disliked = next(iter(answers)).split()[-1]
     grades = {NONSENSE: 1, disliked: 2}
-    with mock_engine(tmp_path, answers, grades=grades) as engine, open_instance(workspace) as instance:
+    with mock_engine(tmp_path, answers, grades=grades) as engine, opened(workspace) as instance:
         yield Judged(tmp_path / "spec", engine, workspace, instance, tokenizer_folder)
 
 

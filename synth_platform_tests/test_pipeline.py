@@ -19,17 +19,15 @@ from synth_platform.snapshots.catalog import Catalog, ancestors
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.generation.mock_server import Fault
-from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, synth, write_spec
 
 DETERMINISTIC = ("documents", "prompts/table", "contamination/documents", "contamination/index", "mixture")
 
 
 @pytest.fixture
-def instance(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-    with open_instance(workspace) as opened:
-        yield opened
+def instance(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
+    with opened(workspace) as instance:
+        yield instance
 
 
 def run(workspace: Workspace, instance: dg.DagsterInstance, path: Path, **options: object) -> Launched:
@@ -168,7 +166,7 @@ def test_a_later_run_cannot_pass_a_closed_gate(
         path = write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder, gates=strict))
         assert not run(workspace, instance, path).success
         spec = load_spec(path)
-        from synth_platform.dataset.graph import dataset_definitions
+        from synth_platform.dataset.definitions import dataset_definitions
         from synth_platform.ops.resources import WorkspaceResource
 
         definitions = dg.Definitions.merge(

@@ -8,10 +8,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.spec import DatasetSpec, load_spec
 from synth_platform.digest import digest_file
-from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import run_dataset
 from synth_platform.ops.rescan import patch_job_name, rescan_job_name
 from synth_platform.ops.resources import WorkspaceResource
@@ -19,7 +18,7 @@ from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
-from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
+from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, write_spec
 
 
 class Deployment:
@@ -56,12 +55,8 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(
-    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Deployment]:
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-    with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine, open_instance(workspace) as instance:
+def deployment(workspace: Workspace, tokenizer_folder: Path, tmp_path: Path) -> Iterator[Deployment]:
+    with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine, opened(workspace) as instance:
         attributes = dataset(engine.url, tokenizer_folder)
         attributes["release"] = {**attributes.get("release", {}), "rows_per_file": 10}
         made = Deployment(workspace, instance, tmp_path / "spec", attributes)

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 import yaml
 
-from synth_platform.dataset.changes import with_changes
-from synth_platform.dataset.graph import dataset_definitions
+from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.jobs import screen_job_name
 from synth_platform.dataset.spec import load_spec
+from synth_platform.dataset.what_if import with_changes
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset
@@ -26,7 +26,7 @@ from synth_platform.review.page import REPORT
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
-from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import copied, dataset, mock_engine, opened, perfect_answers, synth, write_spec
 
 RECIPES = ("table", "math", "faq", "tutorial")
 
@@ -63,28 +63,20 @@ class Made:
 def first(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A home with a dataset that was made, and the dataset's attributes; tests work on copies."""
     folder = tmp_path_factory.mktemp("first")
-    with pytest.MonkeyPatch.context() as environment, mock_engine(folder, perfect_answers(24, planted=2)) as engine:
-        workspace = Workspace(folder / "home")
-        environment.setenv("SYNTH_HOME", str(workspace.home))
-        environment.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    workspace = Workspace(folder / "home")
+    with mock_engine(folder, perfect_answers(24, planted=2)) as engine, opened(workspace) as instance:
         attributes = dataset(engine.url, tokenizer_folder)
-        with open_instance(workspace) as instance:
-            whole = Made(workspace, instance, folder / "spec", attributes)
-            whole.job = None
-            ended = whole.run()
-            assert ended.success, ended.problems
+        whole = Made(workspace, instance, folder / "spec", attributes)
+        whole.job = None
+        ended = whole.run()
+        assert ended.success, ended.problems
     return folder, attributes
 
 
 @pytest.fixture
-def made(first: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+def made(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[Made]:
     folder, attributes = first
-    for part in ("home", "spec"):
-        shutil.copytree(folder / part, tmp_path / part)
-    workspace = Workspace(tmp_path / "home")
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-    with open_instance(workspace) as instance:
+    with copied(folder, tmp_path) as (workspace, instance):
         yield Made(workspace, instance, tmp_path / "spec", attributes)
 
 

@@ -13,8 +13,8 @@ import pytest
 from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import EngineError, SpecError
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import require
-from synth_platform.generation.server import VllmServer
+from synth_platform.generation.servers.environment import require
+from synth_platform.generation.servers.vllm_server import VllmServer
 from synth_platform.ops.instance import prepare_instance
 from synth_platform.secrecy import declare_secret, is_secret_name, reveals, scrub
 from synth_platform.workspace import Workspace

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from synth_platform.dataset.changes import with_changes
 from synth_platform.dataset.jobs import screen_job_name
 from synth_platform.dataset.spec import load_spec
+from synth_platform.dataset.what_if import with_changes
 from synth_platform.encoder import EncoderError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import run_dataset

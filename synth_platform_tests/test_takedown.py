@@ -15,7 +15,6 @@ import yaml
 from synth_platform.dataset.spec import load_spec
 from synth_platform.digest import digest_file
 from synth_platform.errors import SnapshotError, SynthError
-from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import run_dataset
 from synth_platform.ops.takedown import Report, Request, take_down
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
@@ -25,7 +24,7 @@ from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.tombstones import TakenDown, read_tombstones
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
-from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, synth, write_spec
 
 DOCUMENTS = 16
 DATASETS = ("small", "other")
@@ -89,24 +88,19 @@ def _attributes(url: str, tokenizer: Path, name: str) -> dict[str, Any]:
 def first(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The home of two datasets that were made; the engine goes on as long as the tests do."""
     folder = tmp_path_factory.mktemp("first")
-    with pytest.MonkeyPatch.context() as environment, mock_engine(folder, perfect_answers(DOCUMENTS)) as engine:
-        workspace = Workspace(folder / "home")
-        environment.setenv("SYNTH_HOME", str(workspace.home))
-        environment.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    workspace = Workspace(folder / "home")
+    with mock_engine(folder, perfect_answers(DOCUMENTS)) as engine, opened(workspace) as instance:
         for name in DATASETS:
             write_spec(workspace.datasets / name, _attributes(engine.url, tokenizer_folder, name))
-        with open_instance(workspace) as instance:
-            for name in DATASETS:
-                Deployment(workspace, instance).run(name)
+        for name in DATASETS:
+            Deployment(workspace, instance).run(name)
         yield workspace.home
 
 
 @pytest.fixture
-def deployment(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+def deployment(first: Path, tmp_path: Path) -> Iterator[Deployment]:
     workspace = Workspace(shutil.copytree(first, tmp_path / "home"))
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-    with open_instance(workspace) as instance:
+    with opened(workspace) as instance:
         yield Deployment(workspace, instance)
 
 

@@ -18,7 +18,7 @@ def collect_garbage(
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
     from synth_platform.definitions import SHIPPED, load_specs
-    from synth_platform.ops.collect import collect, find_garbage
+    from synth_platform.ops.garbage import collect, find_garbage
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import find_dataset
 

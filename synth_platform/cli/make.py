@@ -23,6 +23,7 @@ from synth_platform.cli.base import (
     print_json,
     teller,
 )
+from synth_platform.cli.jobs import install_engine, run_job
 from synth_platform.errors import SynthError
 from synth_platform.workspace import Workspace
 
@@ -77,8 +78,6 @@ def _materialize(
 ) -> None:
     from synth_platform import terminal
     from synth_platform.dataset.graph import dataset_checks
-    from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.environment import install, locate
     from synth_platform.ops.guard import judgements
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import run_dataset
@@ -86,8 +85,7 @@ def _materialize(
     from synth_platform.summary import summarise
 
     started = time.monotonic()
-    if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
-        install(workspace.engine, console.print)
+    install_engine(workspace, console, spec)
     console.print(f"[bold]{spec.name}[/bold] in {workspace.home}")
     with open_instance(workspace, teller(console)) as instance:
         with terminal.progress(console):
@@ -157,19 +155,11 @@ def estimate(
 
 def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path, partition: str | None) -> None:
     """Have the dataset's prompts rendered, and the engine installed."""
-    from synth_platform import terminal
     from synth_platform.dataset.jobs import prompts_job_name
-    from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.environment import install, locate
-    from synth_platform.ops.instance import open_instance
-    from synth_platform.ops.launch import run_dataset
 
-    if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
-        install(workspace.engine, console.print)
-    with open_instance(workspace, teller(console)) as instance, terminal.progress(console):
-        ended = run_dataset(spec, base, workspace, instance, partition=partition, job=prompts_job_name(spec.name))
-    if not ended.success:
-        raise SynthError("the prompts could not be made:\n  " + "\n  ".join(ended.problems))
+    install_engine(workspace, console, spec)
+    failure = "the prompts could not be made"
+    run_job(workspace, console, spec, base, prompts_job_name(spec.name), failure=failure, partition=partition)
 
 
 @app.command()
@@ -187,9 +177,8 @@ def tune(
     from synth_platform import terminal
     from synth_platform.dataset.jobs import tune_job_name
     from synth_platform.generation.config import VllmEngine
-    from synth_platform.generation.profile import profile_asset, read_profile, trial_rows
-    from synth_platform.ops.instance import open_instance
-    from synth_platform.ops.launch import find_dataset, run_dataset
+    from synth_platform.generation.tuning.profile import profile_key, read_profile, trial_rows
+    from synth_platform.ops.launch import find_dataset
 
     spec, base = find_dataset(dataset, workspace)
     if not isinstance(spec.engine, VllmEngine):
@@ -202,11 +191,9 @@ def tune(
     changes = {name: value for name, value in given.items() if value is not None}
     spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=changes)})
     _make_prompts(workspace, console, spec, base, partition)
-    with open_instance(workspace, teller(console)) as instance, terminal.progress(console):
-        ended = run_dataset(spec, base, workspace, instance, job=tune_job_name(spec.name), fresh=fresh)
-    if not ended.success:
-        raise SynthError("the engine could not be tuned:\n  " + "\n  ".join(ended.problems))
-    found = workspace.snapshots.head(profile_asset(spec.name), None)
+    failure = "the engine could not be tuned"
+    run_job(workspace, console, spec, base, tune_job_name(spec.name), failure=failure, fresh=fresh)
+    found = workspace.snapshots.head(profile_key(spec.name), None)
     assert found is not None
     profile, trials = read_profile(found), trial_rows(found)
     if as_json:
@@ -223,7 +210,7 @@ def status(
 ) -> None:
     """Show what the engine of a dataset is doing, or how far it came before it stopped."""
     from synth_platform import terminal
-    from synth_platform.generation.meter import read_status
+    from synth_platform.generation.run.meter import read_status
 
     found = read_status(open_workspace(home).status, dataset)
     if not found:
@@ -252,7 +239,7 @@ def ui(
 @engine_app.command("install")
 def engine_install(home: Home = None) -> None:
     """Make the environment of vLLM: the CPU build, or the GPU build where there is a GPU."""
-    from synth_platform.generation.environment import install
+    from synth_platform.generation.servers.environment import install
 
     workspace, console = open_workspace(home), open_console(False)
     found = install(workspace.engine, console.print)

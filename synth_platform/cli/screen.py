@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from synth_platform.cli.base import (
-    Dataset,
-    Home,
-    Json,
-    Partition,
-    app,
-    open_console,
-    open_workspace,
-    print_json,
-    teller,
-)
+from synth_platform.cli.base import Dataset, Home, Json, Partition, app, open_console, open_workspace, print_json
+from synth_platform.cli.jobs import run_job
 from synth_platform.errors import SynthError
 from synth_platform.workspace import Workspace
 
@@ -45,7 +36,7 @@ def screen(
     """Judge stored generations by the spec as it is now, with changes to try: what is won and lost, by reason."""
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
-    from synth_platform.dataset.changes import with_changes
+    from synth_platform.dataset.what_if import with_changes
     from synth_platform.ops.launch import find_dataset
     from synth_platform.quality.config import QualitySpec
     from synth_platform.quality.replay import replay
@@ -73,12 +64,7 @@ def screen(
 
 
 def _apply(workspace: Workspace, console: Console, spec: "DatasetSpec", base: Path, partition: str | None) -> None:
-    from synth_platform import terminal
     from synth_platform.dataset.jobs import screen_job_name
-    from synth_platform.ops.instance import open_instance
-    from synth_platform.ops.launch import run_dataset
 
-    with open_instance(workspace, teller(console)) as instance, terminal.progress(console):
-        ended = run_dataset(spec, base, workspace, instance, partition=partition, job=screen_job_name(spec.name))
-    if not ended.success:
-        raise SynthError("the dataset could not be screened:\n  " + "\n  ".join(ended.problems))
+    failure = "the dataset could not be screened"
+    run_job(workspace, console, spec, base, screen_job_name(spec.name), failure=failure, partition=partition)

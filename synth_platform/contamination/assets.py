@@ -7,18 +7,18 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from synth_platform.contamination.calibration import load_calibration
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
-from synth_platform.contamination.eval_index import INDEX_TABLES, EvalIndex, build_eval_index
-from synth_platform.contamination.evals import benchmark_fingerprint, read_benchmark
+from synth_platform.contamination.eval_index import INDEX_TABLES
+from synth_platform.contamination.evals import benchmark_settings, read_benchmark
 from synth_platform.contamination.origin import found_items, with_origin
 from synth_platform.contamination.releases import REPLACED, ReleaseScanner, newer_test_sets, replaced_releases
 from synth_platform.contamination.report import describe_hits, describe_replaced, hits_by_benchmark, worst_verdicts
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
-from synth_platform.encoder import Encoder, EncoderFiles, find_encoder
+from synth_platform.contamination.search import build_index, load_index, open_scanner, search_settings
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
@@ -67,14 +67,6 @@ def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> StageAsset:
     )
 
 
-def benchmark_settings(benchmark: BenchmarkSpec, base: Path) -> dict[str, Any]:
-    """What determines a version of a test set: its spec and its content."""
-    return {
-        "benchmark": benchmark.model_dump(mode="json", exclude={"description"}),
-        "content": benchmark_fingerprint(benchmark, base),
-    }
-
-
 def index_asset(
     dataset: DatasetContext, contamination: ContaminationSpec, benchmarks: Sequence[Upstream]
 ) -> StageAsset:
@@ -83,7 +75,7 @@ def index_asset(
 
     def work(run: StageRun) -> None:
         items = (batch for benchmark in benchmarks for batch in run.inputs[benchmark.asset].batches("items"))
-        index = build_index(contamination, items, run.workspace, dataset.base, run)
+        index = build_index(contamination, items, run.workspace, dataset.base, run.log)
         for table, rows in index.tables().items():
             run.writer.write(table, rows)
         run.writer.count(
@@ -120,7 +112,7 @@ def documents_contamination_asset(
     asset = dataset.asset("contamination", "documents")
 
     def work(run: StageRun) -> None:
-        scanner = open_scanner(contamination, load_index(run.inputs[index.asset]), run.workspace, run)
+        scanner = open_scanner(contamination, load_index(run.inputs[index.asset]), run.workspace, run.log)
         scan_table(run, scanner, run.inputs[documents.asset], "documents", asset)
 
     return _scan_asset(
@@ -149,7 +141,7 @@ def recipe_contamination_asset(
     asset = dataset.asset("contamination", recipe)
 
     def work(run: StageRun) -> None:
-        scanner = open_scanner(contamination, load_index(run.inputs[index.asset]), run.workspace, run)
+        scanner = open_scanner(contamination, load_index(run.inputs[index.asset]), run.workspace, run.log)
         asked = run.inputs[prompts.asset]
         document_of: dict[str, str] = {}
         in_prompts = set()
@@ -196,8 +188,8 @@ def release_contamination_asset(
         wanted = [name for name in current if name in newer]
         run.log(f"Scanning {1 + len(replaced)} releases against {', '.join(wanted) or 'no newer test set'}")
         items = (batch for name in wanted for batch in run.inputs[name].batches("items"))
-        index = build_index(contamination, items, run.workspace, dataset.base, run)
-        releases = ReleaseScanner(open_scanner(contamination, index, run.workspace, run))
+        index = build_index(contamination, items, run.workspace, dataset.base, run.log)
+        releases = ReleaseScanner(open_scanner(contamination, index, run.workspace, run.log))
         for found in releases.scan(released, asset):
             run.writer.write("contamination", found)
         for one in replaced:
@@ -283,38 +275,12 @@ def _scan_asset(
     return stage_asset(dataset, spec, build, describe or describe_scan)
 
 
-def build_index(
-    contamination: ContaminationSpec, items: Any, workspace: Workspace, base: Path, run: StageRun
-) -> EvalIndex:
-    """Index test items as a dataset's spec says, with all vectors that rewordings need."""
-    if "paraphrase" not in contamination.methods:
-        return build_eval_index(items, contamination.methods)
-    spec = contamination.paraphrase
-    encode = Encoder(_encoder(contamination, workspace, run)).encode
-    return build_eval_index(
-        items, contamination.methods, load_calibration(spec.calibration, spec.encoder, base), encode
-    )
-
-
-def open_scanner(contamination: ContaminationSpec, index: EvalIndex, workspace: Workspace, run: StageRun) -> Scanner:
-    """A scanner for an index, by a dataset's spec."""
-    encode = None
-    if "paraphrase" in contamination.methods:
-        encode = Encoder(_encoder(contamination, workspace, run), threads=1).encode
-    return Scanner(index, contamination.exact, contamination.methods, encode)
-
-
 def scan_table(run: StageRun, scanner: Scanner, scanned: Snapshot, table: str, what: str) -> None:
     """Scan the texts of a table and write what was found."""
     batches = (batch.rename({"id": "row_id"}) for batch in scanned.batches(table, columns=["id", "text"]))
     for _, found in scan(scanner, batches, what=what, total=scanned.manifest.rows):
         run.writer.write("contamination", found)
     run.writer.count(scanned=scanned.manifest.rows)
-
-
-def load_index(snapshot: Snapshot) -> EvalIndex:
-    """The index that a snapshot holds."""
-    return EvalIndex.from_tables({table: snapshot.scan(table).collect() for table in INDEX_TABLES})
 
 
 def describe_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
@@ -338,24 +304,8 @@ def describe_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, obje
 def _search_settings(contamination: ContaminationSpec, workspace: Workspace, dataset: DatasetContext) -> dict[str, Any]:
     """What of the spec determines what is found, and the encoder's weights."""
     return workspace.once(
-        ("contamination", dataset.name), lambda: _look_up_settings(contamination, workspace, dataset.base)
+        ("contamination", dataset.name), lambda: search_settings(contamination, workspace, dataset.base)
     )
-
-
-def _look_up_settings(contamination: ContaminationSpec, workspace: Workspace, base: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = {"contamination": contamination.model_dump(mode="json", exclude={"rescan"})}
-    if "paraphrase" in contamination.methods:
-        spec = contamination.paraphrase
-        measured = load_calibration(spec.calibration, spec.encoder, base)
-        settings |= {
-            "encoder": find_encoder(spec.encoder, workspace.encoders).digest,
-            "thresholds": [measured.suspect.threshold, measured.contaminated.threshold],
-        }
-    return settings
-
-
-def _encoder(contamination: ContaminationSpec, workspace: Workspace, run: StageRun) -> EncoderFiles:
-    return find_encoder(contamination.paraphrase.encoder, workspace.encoders, run.log)
 
 
 def _prompt_texts(prompts: Snapshot) -> Any:

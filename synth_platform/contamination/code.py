@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import polars as pl
 
-from synth_platform.contamination.index import Index
 from synth_platform.contamination.schema import INDEX_PARTS
+from synth_platform.contamination.word_index import Index
 from synth_platform.contamination.words import split_words
 
 LEAST_INFORMATION = 24.0

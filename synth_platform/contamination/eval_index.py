@@ -8,9 +8,9 @@ import polars as pl
 from synth_platform.contamination.calibration import Calibration
 from synth_platform.contamination.code import build_code_parts
 from synth_platform.contamination.config import Method
-from synth_platform.contamination.index import build_parts
 from synth_platform.contamination.schema import EVAL_ITEMS, INDEX_CALIBRATION, INDEX_PARTS, INDEX_SEGMENTS
 from synth_platform.contamination.segments import build_segments
+from synth_platform.contamination.word_index import build_parts
 from synth_platform.encoder import Encode
 from synth_platform.progress import track
 

@@ -67,6 +67,14 @@ def benchmark_fingerprint(spec: BenchmarkSpec, base: Path) -> str:
     return digest([(file.name, file.version()) for file in find_files(spec.paths, base, suffixes_of(spec.format))])
 
 
+def benchmark_settings(benchmark: BenchmarkSpec, base: Path) -> dict[str, Any]:
+    """What determines a version of a test set: its spec and its content."""
+    return {
+        "benchmark": benchmark.model_dump(mode="json", exclude={"description"}),
+        "content": benchmark_fingerprint(benchmark, base),
+    }
+
+
 def _playground_items() -> list[dict[str, Any]]:
     return [
         {"id": question.id, "question": question.question, "answer": question.answer}

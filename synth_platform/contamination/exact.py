@@ -12,7 +12,7 @@ import numpy as np
 from rapidfuzz.distance import LCSseq
 
 from synth_platform.contamination.config import ExactSpec
-from synth_platform.contamination.index import BRIEF, SHORT_TRIPLE, Index
+from synth_platform.contamination.word_index import BRIEF, SHORT_TRIPLE, Index
 from synth_platform.contamination.words import Words, ngram_hashes, squeeze
 
 _DENSE_HITS, _DENSE_WORDS = 3, 9

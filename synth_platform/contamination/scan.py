@@ -12,9 +12,9 @@ from synth_platform.contamination.code import LEAST_INFORMATION, CodeStream, loo
 from synth_platform.contamination.config import ExactSpec, Method
 from synth_platform.contamination.eval_index import EvalIndex
 from synth_platform.contamination.exact import ExactMatcher, Match
-from synth_platform.contamination.index import Index
 from synth_platform.contamination.paraphrase import ParaphraseMatcher, Resemblance
 from synth_platform.contamination.schema import CONTAMINATION
+from synth_platform.contamination.word_index import Index
 from synth_platform.contamination.words import Words, shorten, split_words
 from synth_platform.encoder import Encode
 from synth_platform.errors import SynthError

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from synth_platform.dataset.graph import dataset_definitions
+from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 
 

@@ -1,42 +1,31 @@
-"""From a dataset spec to its graph: assets, checks, job and schedule, in the order of the pipeline."""
+"""From a dataset spec to its graph: assets and their gates, in the order of the pipeline."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
-from synth_platform.alerts.config import instance_channels
 from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
-from synth_platform.contamination.config import BenchmarkSpec
-from synth_platform.dataset.jobs import DatasetJobs
 from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.dataset.stage_gates import own_suites, stage_gates
-from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
-from synth_platform.generation.assets import (
-    JUDGEMENTS_ASKED,
-    GenerationSettings,
-    generations_assets,
-    profile_asset_of,
-)
+from synth_platform.generation.assets import JUDGEMENTS_ASKED, GenerationSettings, generations_assets
 from synth_platform.generation.config import EngineSpec, VllmEngine
+from synth_platform.generation.tuning.assets import profile_asset
 from synth_platform.judging import checks as judging_checks
 from synth_platform.judging.ask import judge_recipe
 from synth_platform.judging.assets import judge_prompts_asset
 from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
-from synth_platform.ops.alerts import alert_sensors
 from synth_platform.ops.cycles import freshness_of, partitions_of
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.plan_job import plan_job
-from synth_platform.ops.regenerate import Regenerator
-from synth_platform.ops.rescan import rescan_sensor
-from synth_platform.ops.stage import DatasetContext, StageAsset
+from synth_platform.ops.stage import StageAsset
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec
@@ -54,105 +43,19 @@ from synth_platform.sources import checks as source_checks
 from synth_platform.sources.assets import documents_asset
 
 
-def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
-    """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
-
-    Args:
-        spec: the validated spec.
-        base: folder that relative paths start from.
-
-    Raises:
-        SpecError: a gate that does not exist is changed.
-    """
-    graph = _Graph(spec, base)
-    graph.build()
-    make = DatasetJobs(spec, graph.context.partitions)
-    whole = make.whole([*graph.asset_keys(), *graph.benchmark_keys()])
-    jobs = [
-        whole,
-        make.prompts(graph.keys_of("documents", "prompts")),
-        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release", "published")),
-    ]
-    if graph.profile is not None:
-        jobs.append(make.tune([*graph.profile.keys]))
-    stages = [*_benchmark_stages(spec, base), *graph.assets]
-    jobs.append(plan_job(spec, base, stages, graph.context.partitions, *graph.keys_of("release")))
-    regenerator = Regenerator(spec, base, stages, graph.context.partitions, whole)
-    sensors = [regenerator.sensor()] if spec.regenerate.on_change != "never" else []
-    patch = make.patch(graph.keys_of("release", "published"))
-    jobs.append(patch)
-    if spec.release.publish:
-        jobs.append(make.publish(graph.keys_of("published")))
-    if graph.release_scan is not None:
-        rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
-        watched = [rescan, patch]
-        jobs.append(rescan)
-        sensors.append(rescan_sensor(spec, base, watched))
-    assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
-    return dg.Definitions(
-        assets=[one.definition for one in assets],
-        asset_checks=graph.checks,
-        jobs=jobs,
-        schedules=[regenerator.schedule()] if spec.cadence else [],
-        sensors=sensors,
-    )
-
-
 def dataset_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
     """What makes the dataset and the test sets that it names, in the order of the pipeline.
 
     Raises:
         SpecError: a gate that does not exist is changed.
     """
-    graph = _Graph(spec, base)
-    graph.build()
-    return [*_benchmark_stages(spec, base), *graph.assets]
-
-
-def _benchmark_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
-    return [contamination_assets.benchmark_asset(benchmark, base) for benchmark in spec.benchmarks]
+    graph = DatasetGraph.of(spec, base)
+    return [*graph.benchmark_stages(), *graph.assets]
 
 
 def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
     """Gates of each of the dataset's assets, with the spec's changes, and the expectations of its suites."""
-    graph = _Graph(spec, base)
-    graph.build()
-    return dict(graph.gates)
-
-
-def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
-    """Assets and checks of all benchmarks that datasets name, each once.
-
-    Raises:
-        SpecError: two datasets mean different test sets by the same name.
-    """
-    known: dict[str, tuple[BenchmarkSpec, Path, str]] = {}
-    for spec, base in specs:
-        for benchmark in spec.benchmarks:
-            found, where, owner = known.setdefault(benchmark.name, (benchmark, base, spec.name))
-            same_place = all("://" in path or Path(path).is_absolute() for path in benchmark.paths) or where == base
-            same_items = found.model_copy(update={"description": benchmark.description}) == benchmark
-            if not same_items or not same_place:
-                raise SpecError(
-                    f"the datasets {owner!r} and {spec.name!r} mean different test sets by {benchmark.name!r}",
-                    fix="give one of them another name",
-                )
-    return dg.Definitions(
-        assets=[
-            contamination_assets.benchmark_asset(benchmark, base).definition for benchmark, base, _ in known.values()
-        ],
-        asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
-    )
-
-
-def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
-    """The sensors that tell people what went wrong, where a spec or the environment names somebody.
-
-    Raises:
-        SpecError: the channels in the environment cannot be read.
-    """
-    everywhere = instance_channels()
-    return dg.Definitions(sensors=alert_sensors({spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}))
+    return dict(DatasetGraph.of(spec, base).gates)
 
 
 def _tokenizer_of(engine: EngineSpec) -> Callable[[], ChatTokenizer]:
@@ -168,7 +71,9 @@ class _Judged:
 
 
 @dataclass
-class _Graph:
+class DatasetGraph:
+    """A dataset's assets with their checks, added stage by stage."""
+
     spec: DatasetSpec
     base: Path
     assets: list[StageAsset] = field(default_factory=list)
@@ -188,8 +93,18 @@ class _Graph:
         )
         self.tokenizer = _tokenizer_of(spec.engine)
 
-    def build(self) -> None:
-        """Add every stage, in the order of the pipeline."""
+    @classmethod
+    def of(cls, spec: DatasetSpec, base: Path) -> "DatasetGraph":
+        """The whole graph of a spec.
+
+        Raises:
+            SpecError: a gate that does not exist is changed.
+        """
+        graph = cls(spec, base)
+        graph._build()
+        return graph
+
+    def _build(self) -> None:
         documents = self._documents()
         index = self._index()
         in_documents = self._document_contamination(documents, index)
@@ -207,13 +122,20 @@ class _Graph:
         self._release(mixture, review)
 
     def asset_keys(self) -> list[dg.AssetKey]:
+        """Of all assets that a run of the dataset makes."""
         return [key for asset in self.assets for key in asset.keys]
 
     def keys_of(self, *stages: str) -> list[dg.AssetKey]:
+        """Of the assets of some stages."""
         return [key for key in self.asset_keys() if key.path[1] in stages]
 
     def benchmark_keys(self) -> list[dg.AssetKey]:
+        """Of the test sets that the dataset names."""
         return [dg.AssetKey([contamination_assets.EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
+
+    def benchmark_stages(self) -> list[StageAsset]:
+        """What makes the test sets, which datasets share."""
+        return [contamination_assets.benchmark_asset(benchmark, self.base) for benchmark in self.spec.benchmarks]
 
     def _add(self, stage: str, asset: StageAsset, checks: dg.AssetChecksDefinition) -> Upstream:
         self.assets.append(asset)
@@ -263,7 +185,7 @@ class _Graph:
         self.assets.append(generations_assets(context, spec.recipes, settings, prompts))
         if isinstance(spec.engine, VllmEngine):
             asked = list(prompts.values())
-            self.profile = profile_asset_of(context, spec.recipes, spec.engine, spec.tuning, asked)
+            self.profile = profile_asset(context, spec.recipes, spec.engine, spec.tuning, asked)
         gates = self.stage_gates["generations"]
         self.checks += [generation_checks.generations_checks(context, name, gates) for name in prompts]
         return {name: self._upstream("generations", context.asset("generations", name)) for name in prompts}

@@ -8,42 +8,26 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from synth_platform.errors import EngineError, SnapshotError
+from synth_platform.errors import SnapshotError
+from synth_platform.generation.answers.earlier import EarlierAnswers, earlier_answers
+from synth_platform.generation.answers.shards import ShardStore, total
 from synth_platform.generation.budget import Budget, Spent
-from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec, VllmEngine
-from synth_platform.generation.earlier import EarlierAnswers, earlier_answers
-from synth_platform.generation.engine import Engine, find_engine
-from synth_platform.generation.environment import EngineEnvironment, require
+from synth_platform.generation.config import BudgetSpec, EngineSpec, VllmEngine
+from synth_platform.generation.engine import Engine, LastEngine, find_engine, known_engine
 from synth_platform.generation.estimate import Estimate, RecipeLoad, answer_tokens, known_speed
-from synth_platform.generation.fleet import machine, visible_gpus
-from synth_platform.generation.generate import Plan
-from synth_platform.generation.identity import vllm_digest
-from synth_platform.generation.jobs import Job, SnapshotPrompts, shard_count
-from synth_platform.generation.meter import StatusFile, new_reading
-from synth_platform.generation.profile import TRIALS, describe_profile, profile_asset, tuned, write_profile
 from synth_platform.generation.report import describe_generations
+from synth_platform.generation.run.generate import Plan
+from synth_platform.generation.run.jobs import Job, SnapshotPrompts, shard_count
+from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import ShardStore, total
-from synth_platform.generation.trial import TrialServer, draw_prompts
-from synth_platform.generation.tuning import Trial, candidates, default_space, planned, search
+from synth_platform.generation.tuning.profile import profile_key, tuned
+from synth_platform.ops.dataset_context import DatasetContext, node_name
+from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import materialize_result
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import (
-    Begun,
-    BuildStage,
-    DatasetContext,
-    Stage,
-    StageAsset,
-    StageRun,
-    begin_stage,
-    failing_for_people,
-    finish_stage,
-    group_name,
-    materialize_result,
-    node_name,
-    stage_asset,
-)
-from synth_platform.progress import listen, log_listener, track
+from synth_platform.ops.stage import Begun, BuildStage, Stage, StageAsset, StageRun, begin_stage, finish_stage
+from synth_platform.progress import listen, log_listener
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import kind_of
@@ -51,7 +35,6 @@ from synth_platform.snapshots.unfinished import unfinished_elsewhere
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
-PROFILE_CODE_VERSION = "1"
 POOL = "gpu"
 _MADE = "generations"
 
@@ -127,7 +110,7 @@ def generations_assets(
         def build(workspace: Workspace, partition: str | None) -> Stage:
             stage = dataset.asset(asking.stage)
             settings = replace(given, engine=workspace.once(("tuned", stage), lambda: _tuned(workspace)))
-            engine = workspace.once(("engine", stage), lambda: _known_engine(settings.engine, workspace, stage))
+            engine = workspace.once(("engine", stage), lambda: known_engine(settings.engine, workspace, stage))
             made = _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)(workspace, partition)
             return replace(made, assumed=engine.assumed) if isinstance(engine, LastEngine) else made
 
@@ -139,86 +122,13 @@ def generations_assets(
     return StageAsset(make, dataset, {asset: looking_up(asset, recipe) for asset, recipe in by_asset.items()})
 
 
-def profile_asset_of(
-    dataset: DatasetContext,
-    recipes: Sequence[RecipeSpec],
-    engine: VllmEngine,
-    tuning: TuningSpec,
-    prompts: Sequence[Upstream],
-) -> StageAsset:
-    """`<dataset>/engine_profile`: the fastest settings of the engine on the dataset's newest prompts."""
-    asset = profile_asset(dataset.name)
-    newest = tuple(replace(upstream, newest=True) for upstream in prompts)
-    context = replace(dataset, partitions=None)
-
-    def build(workspace: Workspace, partition: str | None) -> Stage:
-        environment = require(workspace.engine)
-        space = tuning.space or default_space(len(visible_gpus()) if environment.kind == "gpu" else 0)
-        return Stage(
-            asset=asset,
-            code_version=PROFILE_CODE_VERSION,
-            settings={
-                "engine": vllm_digest(engine, environment.described),
-                "arguments": engine.arguments,
-                "concurrency": engine.concurrency,
-                "machine": machine(environment),
-                "tuning": tuning.model_dump(mode="json") | {"space": space},
-                "sampling": {recipe.name: recipe.request_fields() for recipe in recipes},
-            },
-            upstreams=newest,
-            tables={"trials": TRIALS},
-            work=lambda run: _tune(run, dataset.name, recipes, engine, environment, tuning, space),
-        )
-
-    spec = context.spec(
-        asset,
-        newest,
-        description="The settings of vLLM that make it fastest on this dataset's prompts, found by trying them. Used"
-        " where the spec says `tuned: true`.",
-        kinds={"vllm", "parquet"},
-        code_version=PROFILE_CODE_VERSION,
-    )
-    # In a group of its own: who materializes the dataset's group does not want to wait for this.
-    spec = spec.replace_attributes(group_name=f"{group_name(dataset.name)}_engine")
-    return stage_asset(context, spec, build, lambda _, snapshot: _described_profile(snapshot), pool=POOL)
-
-
-def _tune(
-    run: StageRun,
-    dataset: str,
-    recipes: Sequence[RecipeSpec],
-    engine: VllmEngine,
-    environment: EngineEnvironment,
-    tuning: TuningSpec,
-    space: Mapping[str, Sequence[Any]],
-) -> None:
-    """Try settings on the prompts, and write down what was tried and what was best."""
-    fields = {recipe.name: recipe.request_fields() for recipe in recipes}
-    rendered = [(prompts, fields[asset.rsplit("/", 1)[-1]]) for asset, prompts in run.inputs.items()]
-    drawn = draw_prompts(rendered, tuning.prompts, run.seed)
-    server = TrialServer(engine, environment, run.workspace.engine_logs(dataset), drawn)
-    tried = candidates(space, engine.arguments, tuning.candidates, run.seed)
-    trials: list[Trial] = []
-    with track("tuning", planned(len(tried)), "trials") as task:
-        for trial in search(tried, len(drawn), server.measure, server.units, run.log):
-            trials.append(trial)
-            task.advance(note=trial.describe())
-            run.log(f"tuning: {trial.describe()}")
-    write_profile(run.writer, trials, engine)
-
-
-def _described_profile(snapshot: Snapshot) -> Mapping[str, Any]:
-    described = describe_profile(snapshot)
-    return described | {name: dg.MetadataValue.md(described[name]) for name in ("trials", "plot")}
-
-
 def _builder(
     dataset: str,
     asset: str,
     recipe: RecipeSpec,
     settings: GenerationSettings,
     prompts: Upstream,
-    engine: "Engine | LastEngine",
+    engine: Engine | LastEngine,
 ) -> BuildStage:
     return lambda workspace, partition: generation_stage(dataset, asset, recipe, settings, prompts, engine)
 
@@ -226,32 +136,7 @@ def _builder(
 def generation_upstreams(prompts: Upstream, settings: GenerationSettings, dataset: str) -> tuple[Upstream, ...]:
     """The prompts first; the engine profile where it is used."""
     used = isinstance(settings.engine, VllmEngine) and settings.engine.tuned
-    return (prompts, Upstream(profile_asset(dataset), partitioned=False)) if used else (prompts,)
-
-
-@dataclass(frozen=True)
-class LastEngine:
-    """The engine that made the last version, where the present one cannot be looked at."""
-
-    digest: str
-    assumed: str
-
-
-def _known_engine(spec: EngineSpec, workspace: Workspace, stage: str) -> Engine | LastEngine:
-    """The engine, or the one that made the newest version if that was of the same model.
-
-    Raises:
-        EngineError: it cannot be looked at, and has made nothing yet.
-    """
-    try:
-        return find_engine(spec, workspace, stage.split("/")[0], variables=os.environ, tell=lambda line: None)
-    except EngineError as error:
-        for asset in workspace.snapshots.below(stage):
-            made = workspace.snapshots.newest(asset)
-            if made is not None and made.manifest.settings.get("model") == spec.model:
-                assumed = f"the engine is taken to be the one of the last version, since {error.what}"
-                return LastEngine(str(made.manifest.settings["engine"]), assumed)
-        raise
+    return (prompts, Upstream(profile_key(dataset), partitioned=False)) if used else (prompts,)
 
 
 def generation_stage(

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from synth_platform.generation.outcome import STATUSES
+from synth_platform.generation.answers.outcome import STATUSES
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, books, gate_checks
-from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot

@@ -1,5 +1,6 @@
 """The engine of a spec: what it is known by, what it costs, and how it makes what a plan asks for."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -7,12 +8,12 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.config import EndpointEngine, RayEngine, VllmEngine
-from synth_platform.generation.environment import require
-from synth_platform.generation.fleet import run_fleet, units
-from synth_platform.generation.generate import Plan, Sampled, generate, sample
-from synth_platform.generation.hosts import Host, external_hosts
+from synth_platform.generation.config import EndpointEngine, EngineSpec, RayEngine, VllmEngine
 from synth_platform.generation.identity import vllm_digest
+from synth_platform.generation.run.generate import Plan, Sampled, generate, sample
+from synth_platform.generation.servers.environment import require
+from synth_platform.generation.servers.fleet import run_fleet, units
+from synth_platform.generation.servers.hosts import Host, external_hosts
 from synth_platform.workspace import Workspace
 
 
@@ -68,7 +69,7 @@ def find_engine(
                 where="engine.type: ray",
                 fix="pip install 'synth_platform[ray]', on every machine",
             )
-        from synth_platform.generation.cluster import find_cluster  # takes a second, and comes with an extra
+        from synth_platform.generation.cluster.ray_data import find_cluster  # takes a second, and comes with an extra
 
         return find_cluster(spec, workspace, dataset, tell)
     environment = require(workspace.engine)
@@ -99,3 +100,28 @@ class _LocalEngine:
 @contextmanager
 def _as_they_are(hosts: Sequence[Host]) -> Iterator[Sequence[Host]]:
     yield hosts
+
+
+@dataclass(frozen=True)
+class LastEngine:
+    """The engine that made the last version, where the present one cannot be looked at."""
+
+    digest: str
+    assumed: str
+
+
+def known_engine(spec: EngineSpec, workspace: Workspace, stage: str) -> Engine | LastEngine:
+    """The engine, or the one that made the newest version if that was of the same model.
+
+    Raises:
+        EngineError: it cannot be looked at, and has made nothing yet.
+    """
+    try:
+        return find_engine(spec, workspace, stage.split("/")[0], variables=os.environ, tell=lambda line: None)
+    except EngineError as error:
+        for asset in workspace.snapshots.below(stage):
+            made = workspace.snapshots.newest(asset)
+            if made is not None and made.manifest.settings.get("model") == spec.model:
+                assumed = f"the engine is taken to be the one of the last version, since {error.what}"
+                return LastEngine(str(made.manifest.settings["engine"]), assumed)
+        raise

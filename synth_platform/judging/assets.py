@@ -10,8 +10,9 @@ from synth_platform.judging.ask import Asking, judge_template
 from synth_platform.judging.config import JudgeSpec
 from synth_platform.judging.labels import LabelledAnswer, read_labels
 from synth_platform.judging.schema import ASKED, NOT_ASKED
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality.rows import with_prompts

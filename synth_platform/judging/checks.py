@@ -9,8 +9,8 @@ import polars as pl
 from synth_platform.judging.agreement import Agreement
 from synth_platform.judging.config import JudgeSpec
 from synth_platform.judging.grades import read_grades
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, books, gate_checks
-from synth_platform.ops.stage import DatasetContext
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot

@@ -8,8 +8,9 @@ import polars as pl
 from synth_platform.mixing.config import MixtureSpec
 from synth_platform.mixing.mix import ComponentPlan, draw, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS, EXCLUDED, MIXTURE
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated
 from synth_platform.release.build import component_shares

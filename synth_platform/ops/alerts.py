@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
@@ -15,9 +16,9 @@ from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.deliver import deliver
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.ops.failures import failure_text
+from synth_platform.ops.tags import DATASET_TAG
 
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
-DATASET_TAG = "synth/dataset"
 ALERTED_TAG = "synth/alerted"
 """Run tag, followed by the dataset: what became of the message about this run. Where it is, none is sent again."""
 _GATE_SECONDS, _DEADLINE_SECONDS = 60, 300
@@ -26,6 +27,8 @@ _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 Channels = Mapping[str, Sequence[Channel]]
 """Where messages about each dataset go."""
+_Look = Callable[[dg.SensorEvaluationContext, dg.RepositoryDefinition, Any], tuple[Mapping[str, float], str]]
+"""From what was known at the last tick (None at the first) to what is known now, and words for it."""
 
 
 def alert_sensors(channels: Channels) -> list[dg.SensorDefinition]:
@@ -52,17 +55,24 @@ def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
     return watch
 
 
-def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=GATE_SENSOR,
-        minimum_interval_seconds=_GATE_SECONDS,
-        default_status=_RUNNING,
-        description="Tells of blocking gates that failed in a run that did not, or that were reported from elsewhere.",
-    )
-    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def _polling_sensor(name: str, seconds: int, description: str, look: _Look) -> dg.SensorDefinition:
+    """A sensor that looks every so often; what it gives back beside its words is what it gets the next time."""
+
+    @dg.sensor(name=name, minimum_interval_seconds=seconds, default_status=_RUNNING, description=description)
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
-        keys = context.repository_def.asset_graph.asset_check_keys
-        seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}
+        known, said = look(context, context.repository_def, json.loads(context.cursor) if context.cursor else None)
+        return dg.SensorResult(cursor=json.dumps(known), skip_reason=dg.SkipReason(said))
+
+    return watch
+
+
+def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
+    def look(
+        context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition, before: Mapping[str, int] | None
+    ) -> tuple[Mapping[str, int], str]:
+        keys = repository.asset_graph.asset_check_keys
+        seen = dict(before or {})
         failed = {
             key: record
             for key, record in context.instance.event_log_storage.get_latest_asset_check_execution_by_key(
@@ -71,27 +81,27 @@ def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
             if record.status == AssetCheckExecutionRecordStatus.FAILED and record.id > seen.get(str(key), 0)
         }
         # What failed before the sensor first looked is history.
-        for record in failed.values() if context.cursor is not None else ():
+        for record in failed.values() if before is not None else ():
             _tell_of_gate(context, record, channels)
         seen |= {str(key): record.id for key, record in failed.items()}
-        return dg.SensorResult(cursor=json.dumps(seen), skip_reason=dg.SkipReason(f"{len(failed)} gates newly failed"))
+        return seen, f"{len(failed)} gates newly failed"
 
-    return watch
+    return _polling_sensor(
+        GATE_SENSOR,
+        _GATE_SECONDS,
+        "Tells of blocking gates that failed in a run that did not, or that were reported from elsewhere.",
+        look,
+    )
 
 
 def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=DEADLINE_SENSOR,
-        minimum_interval_seconds=_DEADLINE_SECONDS,
-        default_status=_RUNNING,
-        description="Tells once of each asset that has not been made anew within the time its freshness policy gives.",
-    )
-    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        assert context.repository_def is not None
-        told: dict[str, float] = json.loads(context.cursor) if context.cursor else {}
+    def look(
+        context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition, before: Mapping[str, float] | None
+    ) -> tuple[Mapping[str, float], str]:
+        told = before or {}
         late = {
             asset: made
-            for asset, window, made in _deadlines(context.instance, context.repository_def)
+            for asset, window, made in _deadlines(context.instance, repository)
             if now() - made > window.total_seconds()
         }
         for asset in (one for one, made in late.items() if told.get(one) != made):
@@ -99,9 +109,14 @@ def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
             title, page = f"{asset} is late", link(f"assets/{asset}")
             alert = Alert("late", _dataset(asset), title, problems=(f"last made at {since}",), link=page)
             context.log.info(_tell(alert, channels))
-        return dg.SensorResult(cursor=json.dumps(late), skip_reason=dg.SkipReason(f"{len(late)} assets are late"))
+        return late, f"{len(late)} assets are late"
 
-    return watch
+    return _polling_sensor(
+        DEADLINE_SENSOR,
+        _DEADLINE_SECONDS,
+        "Tells once of each asset that has not been made anew within the time its freshness policy gives.",
+        look,
+    )
 
 
 def datasets_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:

@@ -1,6 +1,32 @@
-"""Why a step failed, in the words that people need."""
+"""Failures in the words that people need: how a step ends with one, and what one says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
+
+from synth_platform.errors import SynthError
+from synth_platform.secrecy import reveals, scrub
+
+
+@contextmanager
+def failing_for_people() -> Iterator[None]:
+    """Turn problems the user has to mend into failures that show the message and are not retried.
+
+    Dagster stores errors with all that caused them: one that would show a secret is told in words without it.
+    """
+    try:
+        yield
+    except SynthError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None if reveals(error) else error
+    except dg.Failure as error:
+        if reveals(error):
+            raise dg.Failure(scrub(error.description or ""), allow_retries=error.allow_retries) from None
+        raise
+    except Exception as error:
+        if reveals(error):
+            raise RuntimeError(scrub(f"{type(error).__name__}: {error}")) from None
+        raise
 
 
 def failure_text(event: dg.DagsterEvent) -> str | None:

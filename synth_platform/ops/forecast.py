@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from synth_platform.errors import SpecError, SynthError
+from synth_platform.generation.answers.shards import ShardStore
 from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.engine import find_engine
@@ -21,16 +22,16 @@ from synth_platform.generation.estimate import (
     known_speed,
     mean,
 )
-from synth_platform.generation.generate import Plan, Sampled
-from synth_platform.generation.meter import StatusFile, new_reading
-from synth_platform.generation.profile import tuned
+from synth_platform.generation.run.generate import Plan, Sampled
+from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import ShardStore
+from synth_platform.generation.tuning.profile import tuned
 from synth_platform.judging.ask import judge_template
 from synth_platform.ops.cycles import partitions_of
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.plan import CyclePlan, judging_of
-from synth_platform.ops.stage import DatasetContext, Stage, identity_of
+from synth_platform.ops.stage import Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshot, SnapshotWriter

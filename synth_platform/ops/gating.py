@@ -7,9 +7,11 @@ from typing import Any
 import dagster as dg
 
 from synth_platform.errors import SnapshotError
+from synth_platform.ops.dataset_context import DatasetContext, node_name
+from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import JUDGED_VERSION, version_of
+from synth_platform.ops.materialization import shown_cell
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import DatasetContext, failing_for_people, node_name, shown_cell
 from synth_platform.quality.gates import Check, Gate, GateOutcome, evaluate
 from synth_platform.quality.suites import ExpectationOutcome, evaluate_suite
 from synth_platform.secrecy import scrub

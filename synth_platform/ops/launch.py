@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from synth_platform.config import check_name
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
-from synth_platform.generation.earlier import earlier_answers
+from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of

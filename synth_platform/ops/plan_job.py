@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from synth_platform.ops.dataset_context import group_name
+from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.forecast import Bill, bill_of
 from synth_platform.ops.plan import CyclePlan, Planner
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import StageAsset, failing_for_people, group_name
+from synth_platform.ops.stage import StageAsset
 from synth_platform.ops.tags import dataset_tags
 
 if TYPE_CHECKING:

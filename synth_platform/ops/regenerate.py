@@ -15,9 +15,10 @@ import dagster as dg
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.ops.cycles import newest_cycle
+from synth_platform.ops.dataset_context import group_name
 from synth_platform.ops.plan import CyclePlan, Planner
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import StageAsset, group_name
+from synth_platform.ops.stage import StageAsset
 from synth_platform.ops.tags import DATASET_TAG, run_tags
 from synth_platform.prompts.templates import Template
 from synth_platform.sources.rows import source_stamp

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import dagster as dg
 import polars as pl
 
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.privacy import canaries
 from synth_platform.privacy.config import PrivacySpec

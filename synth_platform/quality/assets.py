@@ -4,8 +4,9 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.generation.budget import per_accepted_million
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec

@@ -14,7 +14,7 @@ from jsonschema.validators import validator_for
 from synth_platform.errors import SpecError
 from synth_platform.prompts.config import PatternConformance
 from synth_platform.quality.arithmetic import final_number
-from synth_platform.quality.labels import with_plain_labels
+from synth_platform.quality.part_labels import with_plain_labels
 
 Rule = Callable[[str], list[str]]
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from synth_platform.contamination.report import contamination_heat_map
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Judgement, Upstream, judgements
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
@@ -15,9 +16,9 @@ from synth_platform.release.config import ReleaseSpec
 from synth_platform.release.croissant import croissant_json
 from synth_platform.release.overview import gate_counts, overview
 from synth_platform.release.patch import Patch, find_patch
-from synth_platform.release.prov import prov_json
 from synth_platform.release.provenance import benchmark_hits, gather_facts, measured_facts, provenance_json
 from synth_platform.release.publish import PUBLISHED, publish
+from synth_platform.release.w3c_prov import prov_json
 from synth_platform.review.page import REPORT
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import ancestors, kind_of

@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.review.config import ReviewSpec
 from synth_platform.review.findings import Findings, Version, review, tables

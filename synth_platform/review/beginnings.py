@@ -10,8 +10,8 @@ import polars as pl
 from synth_platform.contamination.words import Words, mix, split_words
 from synth_platform.digest import digest_int
 from synth_platform.review.blocks import Block
+from synth_platform.review.count_min import CountMin
 from synth_platform.review.samples import SampledRow
-from synth_platform.review.sketches import CountMin
 from synth_platform.review.statistics import Interval, share_interval
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)

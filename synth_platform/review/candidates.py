@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from synth_platform.banding import band_shape
 from synth_platform.errors import SynthError
-from synth_platform.minhash import band_shape
 from synth_platform.review.config import NearDuplicatesSpec
 from synth_platform.review.minhash import estimated_similarity, method
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, gate_checks
-from synth_platform.ops.stage import DatasetContext
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import input_of

@@ -13,7 +13,7 @@ import polars as pl
 
 from synth_platform.errors import SynthError
 from synth_platform.review.blocks import Block, blocks, seeded
-from synth_platform.review.names import WordNames
+from synth_platform.review.word_names import WordNames
 
 GROUPS = 16
 SLOTS = 1 << 15

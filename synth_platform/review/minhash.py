@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
 
+from synth_platform.banding import band_shape
 from synth_platform.contamination.words import Words, mix, ngram_hashes
-from synth_platform.minhash import band_shape
 from synth_platform.review.blocks import Block, blocks
 from synth_platform.review.config import NearDuplicatesSpec
 from synth_platform.sources.dedup import hash_texts

@@ -11,8 +11,8 @@ from synth_platform.review.config import ReviewSpec
 from synth_platform.review.diversity import DiversityResult, diversity_of
 from synth_platform.review.drift_sketch import DriftSketch
 from synth_platform.review.minhash import sketch_block
-from synth_platform.review.openings import Openings, OpeningsResult
 from synth_platform.review.samples import RowSample
+from synth_platform.review.template_collapse import Openings, OpeningsResult
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import polars as pl
 from synth_platform.snapshots.catalog import input_of, kind_of
 from synth_platform.snapshots.findings import FINDINGS, rows_against
 from synth_platform.snapshots.reconcile import Reconciliation, reconcile
-from synth_platform.snapshots.repository import Snapshot, Snapshots
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 
 
 def account(snapshots: Snapshots, snapshot: Snapshot) -> Reconciliation | None:

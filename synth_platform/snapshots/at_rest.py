@@ -7,8 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from synth_platform.snapshots.head_cache import HeadCache
+from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder
 from synth_platform.snapshots.manifest import InputRef, RefRecord
-from synth_platform.snapshots.repository import UNPARTITIONED, Snapshot, Snapshots, asset_folder, sequence_of
+from synth_platform.snapshots.repository import Snapshots, sequence_of
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import Store
 
 _MANIFESTS_KEPT = 256

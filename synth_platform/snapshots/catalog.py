@@ -12,7 +12,8 @@ import duckdb
 
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
-from synth_platform.snapshots.repository import Snapshot, Snapshots
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.tombstones import read_tombstones
 
 _KINDS = (

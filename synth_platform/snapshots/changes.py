@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from synth_platform.snapshots.identity import Identity
 from synth_platform.snapshots.manifest import Manifest
-from synth_platform.snapshots.repository import Identity
 
 SETTINGS, INPUTS, CODE = "settings", "inputs", "code_version"
 _LONGEST = 60

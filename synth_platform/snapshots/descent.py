@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from synth_platform.snapshots.catalog import kind_of
-from synth_platform.snapshots.repository import Snapshot, Snapshots
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.tombstones import TakenDown
 
 _ID_COLUMNS = ("id", "document_id", "prompt_id", "generation_id", "row_id")

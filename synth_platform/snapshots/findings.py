@@ -5,7 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from synth_platform.snapshots.catalog import kind_of
-from synth_platform.snapshots.repository import Identity, Snapshot, Snapshots
+from synth_platform.snapshots.identity import Identity
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone
 from synth_platform.snapshots.writer import SnapshotWriter
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from synth_platform.digest import digest_blocks
 from synth_platform.errors import SnapshotError, StorageError
-from synth_platform.snapshots.repository import Identity, Snapshot, Snapshots
+from synth_platform.snapshots.identity import Identity
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import Store
 
 

@@ -11,8 +11,9 @@ from synth_platform.digest import digest_blocks
 from synth_platform.errors import SnapshotError
 from synth_platform.progress import track
 from synth_platform.snapshots.healing import put_back
+from synth_platform.snapshots.identity import UNPARTITIONED
 from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry
-from synth_platform.snapshots.repository import UNPARTITIONED, Snapshots
+from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.store import Entry
 
 _IN_VERSION = re.compile(r"(?P<asset>[^.][^/]*(?:/[^/]+)*?)/(?P<partition>[^/]+)/(?P<id>[0-9a-f]{16})/(?P<file>.+)")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from synth_platform.digest import digest
+from synth_platform.digest import digest, digest_bytes
 
 
 def _stays_inside(path: str) -> str:
@@ -130,3 +130,8 @@ def content_digest(tables: dict[str, TableEntry], files: list[FileEntry]) -> str
     """Digest over what the parts hold, whoever wrote them and under whatever file names."""
     parts = {name: [(part.rows, part.digest) for part in table.parts] for name, table in tables.items()}
     return digest(parts, sorted((file.path, file.digest) for file in files))
+
+
+def file_entry(path: str, data: bytes) -> FileEntry:
+    """Manifest entry of a file beside the tables."""
+    return FileEntry(path=path, bytes=len(data), digest=digest_bytes(data))

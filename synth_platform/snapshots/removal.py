@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from synth_platform.snapshots.manifest import Manifest, Removal
-from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, Snapshot, Snapshots
+from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 
 _QUOTES_ROWS = "sections"
 """Detail of a review that shows examples; it must not outlive them."""

@@ -1,158 +1,25 @@
-"""Find and read snapshots: the history of each asset, its current version, verified parts."""
+"""All versions of all assets: find them, tell which is current, and make another one so."""
 
-import threading
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import polars as pl
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from synth_platform.config import check_name
-from synth_platform.digest import digest, digest_bytes, digest_file
-from synth_platform.errors import RemovedError, SnapshotError
+from synth_platform.errors import SnapshotError
+from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder
+from synth_platform.snapshots.local_copies import LocalCopies
 from synth_platform.snapshots.manifest import FileEntry, InputRef, Manifest, PartEntry, RefRecord, Removal
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import AlreadyExists, Store
 
-UNPARTITIONED = "unpartitioned"
 MANIFEST_FILE = "manifest.json"
 REMOVAL_FILE = "removed.json"
-_BATCH_ROWS = 4096
 _SHORTEST_PATH = 4
 """Parts of a manifest's path, at least: asset, partition, snapshot, name."""
 _Record = TypeVar("_Record", Manifest, Removal)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """All that determines a snapshot's content; equal identities may share work, different ones never.
-
-    Args:
-        asset: asset key path, such as ``quickstart/prompts/table``.
-        partition: the cycle, or None.
-        code_version: version of the stage's code.
-        settings: the part of the spec that the stage reads, JSON-able.
-        inputs: the snapshots it reads.
-        attempt: raised to make the same thing anew.
-    """
-
-    asset: str
-    partition: str | None
-    code_version: str
-    settings: Mapping[str, Any]
-    inputs: tuple[InputRef, ...] = ()
-    attempt: int = 0
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of the identity; inputs count by content, not by where they lie."""
-        inputs = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
-        return digest(self.asset, self.partition, self.code_version, dict(self.settings), inputs, self.attempt)
-
-    @property
-    def snapshot_id(self) -> str:
-        """Folder name of the snapshot."""
-        return self.fingerprint[:16]
-
-    @property
-    def folder(self) -> str:
-        """Path of the snapshot's folder below the root."""
-        return f"{asset_folder(self.asset, self.partition)}/{self.snapshot_id}"
-
-
-@lru_cache(maxsize=1024)
-def _checked(name: str, kind: str) -> str:
-    return check_name(name, kind)
-
-
-def asset_folder(asset: str, partition: str | None) -> str:
-    """Path of one partition of an asset below the root.
-
-    Raises:
-        SpecError: a part of the name could leave the root.
-    """
-    for part in asset.split("/"):
-        _checked(part, "asset name")
-    return f"{asset}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One committed version, read through verified files."""
-
-    manifest: Manifest
-    folder: str
-    _repository: "Snapshots" = field(repr=False, compare=False)
-    removal: Removal | None = None
-    """Why only the manifest is left, if so; reading files raises `RemovedError` then."""
-
-    @cached_property
-    def ref(self) -> InputRef:
-        """How another snapshot names this one as its input."""
-        m = self.manifest
-        return InputRef(asset=m.asset, partition=m.partition, snapshot_id=m.snapshot_id, digest=m.digest)
-
-    @property
-    def location(self) -> str:
-        """Folder or URL for people."""
-        return f"{self._repository.store.url}/{self.folder}"
-
-    def files(self, table: str | None = None) -> list[Path]:
-        """Local, verified Parquet files of a table (the main one by default), in row order."""
-        self._check_there()
-        name = table or next(iter(self.manifest.tables))
-        if name not in self.manifest.tables:
-            raise SnapshotError(f"no table {name!r}", where=self.location, fix=f"it has {list(self.manifest.tables)}")
-        return [self._repository.verified(self.folder, part) for part in self.manifest.tables[name].parts]
-
-    def is_whole(self) -> bool:
-        """Whether all parts are there and hold what was committed."""
-        try:
-            for table in self.manifest.tables:
-                self.files(table)
-        except SnapshotError:
-            return False
-        return True
-
-    def scan(self, table: str | None = None) -> pl.LazyFrame:
-        """A lazy frame over a table."""
-        return pl.scan_parquet(self.files(table), glob=False)
-
-    def batches(self, table: str | None = None, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The table's rows in order, a few thousand at a time; of an empty table, one batch without rows."""
-        files = self.files(table)
-        for file in files:
-            yield from _batches(file, columns, even_if_empty=len(files) == 1)
-
-    def part_batches(self, part: PartEntry, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The rows of one part in order, a few thousand at a time."""
-        self._check_there()
-        return _batches(self._repository.verified(self.folder, part), columns, even_if_empty=True)
-
-    def local_files(self) -> Iterator[tuple[PartEntry | FileEntry, Path]]:
-        """Every file of the version, its tables' parts and what lies beside them, with a verified local copy."""
-        self._check_there()
-        parts = [part for table in self.manifest.tables.values() for part in table.parts]
-        for entry in (*parts, *self.manifest.files):
-            yield entry, self._repository.verified(self.folder, entry)
-
-    def read_file(self, path: str) -> bytes:
-        """Bytes of a file beside the tables."""
-        self._check_there()
-        return self._repository.store.read(f"{self.folder}/{path}")
-
-    def _check_there(self) -> None:
-        if self.removal is not None:
-            raise RemovedError(
-                f"{self.manifest.asset} {self.manifest.snapshot_id} {self.removal.describe()}",
-                where=self.location,
-                fix="materialize it again",
-            )
 
 
 class Snapshots:
@@ -164,9 +31,8 @@ class Snapshots:
     """
 
     def __init__(self, store: Store, cache: Path) -> None:
-        self.store, self._cache = store, cache
-        self._verified: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self.store = store
+        self._copies = LocalCopies(store, cache)
 
     def open(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
         """The snapshot, or None while it has no manifest, or no more.
@@ -178,7 +44,7 @@ class Snapshots:
         text = self._read(f"{folder}/{MANIFEST_FILE}")
         if text is None:
             return None
-        return Snapshot(_parse(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self)
+        return Snapshot(_parse(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self._copies)
 
     def recall(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
         """The snapshot, even if all that is left of it is what its manifest said."""
@@ -189,7 +55,7 @@ class Snapshots:
         if text is None:
             return None
         removal = _parse(Removal, text, f"{self.store.url}/{folder}/{REMOVAL_FILE}")
-        return Snapshot(removal.manifest, folder, self, removal)
+        return Snapshot(removal.manifest, folder, self._copies, removal)
 
     def all(self, prefix: str = "") -> Iterator[Snapshot]:
         """Every snapshot with its files, whether it was ever current or not, in the order of their paths."""
@@ -299,10 +165,7 @@ class Snapshots:
 
     def forget(self, snapshot: Snapshot) -> None:
         """Delete the local copies of a remote snapshot's parts."""
-        if self.store.local is None:
-            for table in snapshot.manifest.tables.values():
-                for part in table.parts:
-                    self._local(f"{snapshot.folder}/{part.path}", part.digest).unlink(missing_ok=True)
+        self._copies.forget(snapshot.folder, snapshot.manifest)
 
     def create_once(self, path: str, data: bytes) -> bool:
         """Create a file; False if somebody else's stands there.
@@ -324,53 +187,13 @@ class Snapshots:
         Raises:
             SnapshotError: it is missing, cut short or changed.
         """
-        path = f"{folder}/{part.path}"
-        local = self._local(path, part.digest)
-        with self._lock:
-            if (path, part.digest) in self._verified and local.exists():
-                return local
-        if not local.exists():
-            self._fetch(path, local)
-        if local.stat().st_size != part.bytes or digest_file(local) != part.digest:
-            if self.store.local is None:
-                local.unlink()
-            raise SnapshotError(
-                "a part does not match its manifest: it was damaged or changed after the commit",
-                where=f"{self.store.url}/{path}",
-                fix="restore the file from a backup, or materialize the asset anew with --fresh",
-            )
-        with self._lock:
-            self._verified.add((path, part.digest))
-        return local
+        return self._copies.verified(folder, part)
 
     def _read(self, path: str) -> bytes | None:
         try:
             return self.store.read(path)
         except FileNotFoundError:
             return None
-
-    def _local(self, path: str, part_digest: str) -> Path:
-        if self.store.local is not None:
-            return self.store.local / path
-        return self._cache / f"{part_digest}.parquet"
-
-    def _fetch(self, path: str, local: Path) -> None:
-        missing = SnapshotError(
-            "a part named by the manifest is missing",
-            where=f"{self.store.url}/{path}",
-            fix="restore the file from a backup, or materialize the asset anew with --fresh",
-        )
-        if self.store.local is not None:
-            raise missing
-        self._cache.mkdir(parents=True, exist_ok=True)
-        aside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}.partial")
-        try:
-            self.store.fetch(path, aside)
-            aside.replace(local)
-        except FileNotFoundError:
-            raise missing from None
-        finally:
-            aside.unlink(missing_ok=True)
 
     def _last_sequence(self, asset: str, partition: str | None) -> int:
         names = self.store.files(f"{asset_folder(asset, partition)}/refs")
@@ -388,16 +211,6 @@ class Snapshots:
             ) from error
 
 
-def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> Iterator[pl.DataFrame]:
-    with pq.ParquetFile(file) as parquet:
-        if not parquet.metadata.num_rows and even_if_empty:
-            yield pl.read_parquet(file, columns=columns)
-        for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns):
-            frame = pl.from_arrow(batch)
-            assert isinstance(frame, pl.DataFrame)
-            yield frame
-
-
 def _parse(kind: type[_Record], text: bytes, where: str) -> _Record:
     try:
         return kind.model_validate_json(text)
@@ -412,8 +225,3 @@ def _parse(kind: type[_Record], text: bytes, where: str) -> _Record:
 def sequence_of(path: str) -> int:
     """The place in a history that a file holds; 0 if it is none of a history's files."""
     return int(path[-13:-5]) if path.endswith(".json") and path[-13:-5].isdigit() else 0
-
-
-def file_entry(path: str, data: bytes) -> FileEntry:
-    """Manifest entry of a file beside the tables."""
-    return FileEntry(path=path, bytes=len(data), digest=digest_bytes(data))

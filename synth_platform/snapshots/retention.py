@@ -9,9 +9,10 @@ from typing import Literal
 from pydantic import Field
 
 from synth_platform.config import StrictModel
+from synth_platform.snapshots.identity import UNPARTITIONED
 from synth_platform.snapshots.manifest import InputRef, Manifest
 from synth_platform.snapshots.removal import finish_removal, remove
-from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, UNPARTITIONED, Snapshots
+from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, Snapshots
 from synth_platform.snapshots.store import Entry
 
 _ID = re.compile(r"[0-9a-f]{16}")

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 
 from synth_platform.snapshots.changes import compare, facts_of
-from synth_platform.snapshots.repository import Identity, Snapshots, asset_folder
+from synth_platform.snapshots.identity import Identity, asset_folder
+from synth_platform.snapshots.repository import Snapshots
 
 IDENTITY_FILE = "identity.json"
 

@@ -8,7 +8,8 @@ from synth_platform.errors import RemovedError, SynthError
 from synth_platform.progress import track
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.catalog import ancestors
-from synth_platform.snapshots.repository import Snapshot, Snapshots
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 
 
 @dataclass

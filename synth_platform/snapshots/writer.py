@@ -13,8 +13,10 @@ import polars as pl
 
 from synth_platform.digest import digest_file
 from synth_platform.errors import SnapshotError, StorageError
-from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry, TableEntry, content_digest
-from synth_platform.snapshots.repository import Identity, Snapshot, Snapshots, file_entry
+from synth_platform.snapshots.identity import Identity
+from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry, TableEntry, content_digest, file_entry
+from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import AlreadyExists, Store
 from synth_platform.snapshots.unfinished import IDENTITY_FILE, identity_record
 

@@ -8,7 +8,8 @@ import dagster as dg
 
 from synth_platform.digest import digest
 from synth_platform.errors import SnapshotError
-from synth_platform.ops.stage import DatasetContext, Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.dataset_context import DatasetContext
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.tokenizer import ChatTokenizer

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
 
+from synth_platform.banding import band_shape
 from synth_platform.digest import digest_texts
-from synth_platform.minhash import band_shape
 from synth_platform.sources.config import NearDedupSpec
 
 _WORDS = re.compile(r"\w+")

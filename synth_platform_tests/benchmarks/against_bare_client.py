@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import require
-from synth_platform.generation.fleet import run_fleet
+from synth_platform.generation.servers.environment import require
+from synth_platform.generation.servers.fleet import run_fleet
 from synth_platform.workspace import Workspace
 from synth_platform_tests.benchmarks.bare_client import send
 from synth_platform_tests.generation.runs import Run, execute, texts

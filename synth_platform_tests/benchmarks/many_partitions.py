@@ -27,8 +27,9 @@ from synth_platform.ops.cycles import partitions_of
 from synth_platform.ops.stage import Stage, identity_of
 from synth_platform.snapshots import Identity, Snapshot
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
+from synth_platform.snapshots.identity import asset_folder
+from synth_platform.snapshots.local_copies import LocalCopies
 from synth_platform.snapshots.manifest import InputRef, Manifest, RefRecord, TableEntry, content_digest
-from synth_platform.snapshots.repository import asset_folder
 from synth_platform.workspace import WorkspaceAtRest
 from synth_platform_tests.pipeline import mock_environment, write_spec
 
@@ -154,7 +155,7 @@ class _InMemory(SnapshotsAtRest):
         ):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, "utf-8")
-        self.heads[m.asset, m.partition] = Snapshot(m, f"{folder}/{m.snapshot_id}", self)
+        self.heads[m.asset, m.partition] = Snapshot(m, f"{folder}/{m.snapshot_id}", LocalCopies(self.store, root))
         if m.partition is not None:
             self.cycles.setdefault(m.asset, []).append(m.partition)
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from synth_platform.contamination import index as index_module
+from synth_platform.contamination import word_index
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.contamination.eval_index import EvalIndex
 from synth_platform.contamination.evals import read_benchmark
@@ -97,7 +97,7 @@ def test_a_hash_collision_is_no_hit(monkeypatch: pytest.MonkeyPatch) -> None:
     def collide(hashes: np.ndarray, *steps: int) -> np.ndarray:
         return np.zeros(max(len(hashes) - max(steps), 0), np.uint64)
 
-    monkeypatch.setattr(index_module, "ngram_hashes", collide)
+    monkeypatch.setattr(word_index, "ngram_hashes", collide)
     monkeypatch.setattr("synth_platform.contamination.exact.ngram_hashes", collide)
     searched = index(items(QUESTION))
     shuffled = QUESTION.split()

@@ -5,7 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from synth_platform.dataset.graph import dataset_checks, dataset_definitions
+from synth_platform.dataset.definitions import dataset_definitions
+from synth_platform.dataset.graph import dataset_checks
 from synth_platform.dataset.spec import load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError

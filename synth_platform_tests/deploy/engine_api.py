@@ -6,14 +6,14 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from synth_platform_tests.serving import QuietHandler, serving
 
 _PATH = re.compile(r"(?:/v1\.\d+)?/(.*)")
 
@@ -92,22 +92,17 @@ class EngineApi:
 def engine_api(image: dict[str, str], logs: Path) -> Iterator[EngineApi]:
     """Serve the API while the block lasts; containers end with it."""
     api = EngineApi(image, logs)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
-    api.host = f"tcp://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        for name in api.containers:
-            api.kill(name)
+    with serving(_handler(api)) as address:
+        api.host = f"tcp://{address}"
+        try:
+            yield api
+        finally:
+            for name in api.containers:
+                api.kill(name)
 
 
-def _handler(api: EngineApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+def _handler(api: EngineApi) -> type[QuietHandler]:
+    class Handler(QuietHandler):
         def _serve(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, answer = api.answer(self.command, self.path, json.loads(raw) if raw else {})
@@ -118,9 +113,6 @@ def _handler(api: EngineApi) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
         do_GET = do_POST = do_DELETE = _serve
 

@@ -18,14 +18,14 @@ from pydantic import TypeAdapter
 
 from synth_platform.digest import digest, digest_int
 from synth_platform.errors import SynthError
+from synth_platform.generation.answers.shards import ShardStore, total
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import BudgetSpec, EngineSpec
 from synth_platform.generation.engine import find_engine
-from synth_platform.generation.generate import Plan
-from synth_platform.generation.jobs import Job, SnapshotPrompts, shard_count
-from synth_platform.generation.meter import StatusFile, new_reading
+from synth_platform.generation.run.generate import Plan
+from synth_platform.generation.run.jobs import Job, SnapshotPrompts, shard_count
+from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.shards import ShardStore, total
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.sources.playground import generate_document

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_platform.generation.concurrency import AdaptiveLimit
-from synth_platform.generation.loans import TokenLoans
+from synth_platform.generation.cluster.loans import TokenLoans
+from synth_platform.generation.servers.concurrency import AdaptiveLimit
 
 
 class Clock:
@@ -97,7 +97,7 @@ def test_loans_never_exceed_what_there_is(shards: list[tuple[int, int]], tokens:
 def test_what_a_lost_worker_borrowed_counts_as_spent_and_keeps_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("synth_platform.generation.loans._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("synth_platform.generation.cluster.loans._LOOK_SECONDS", 0.01)
     clock = Clock()
 
     async def work() -> int:

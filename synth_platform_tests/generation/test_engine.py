@@ -14,8 +14,8 @@ import pytest
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import EngineEnvironment, check_arguments, locate, require
-from synth_platform.generation.fleet import run_fleet
+from synth_platform.generation.servers.environment import EngineEnvironment, check_arguments, locate, require
+from synth_platform.generation.servers.fleet import run_fleet
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.conformance import rule_for
 from synth_platform.workspace import Workspace
@@ -67,8 +67,8 @@ def test_server_dies_with_the_process_that_started_it(environment: EngineEnviron
         import time
         from pathlib import Path
         from synth_platform.generation.config import VllmEngine
-        from synth_platform.generation.environment import require
-        from synth_platform.generation.fleet import run_fleet
+        from synth_platform.generation.servers.environment import require
+        from synth_platform.generation.servers.fleet import run_fleet
         with run_fleet(VllmEngine.model_validate({SPEC!r}), require(Path({str(environment.folder)!r})),
                         Path({str(tmp_path)!r}), print):
             time.sleep(600)

@@ -21,9 +21,9 @@ import pytest
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import EngineEnvironment
-from synth_platform.generation.fleet import shares, units
-from synth_platform.generation.server import end_orphans
+from synth_platform.generation.servers.environment import EngineEnvironment
+from synth_platform.generation.servers.fleet import shares, units
+from synth_platform.generation.servers.vllm_server import end_orphans
 from synth_platform.processes import start_time
 from synth_platform.snapshots import Snapshot
 from synth_platform_tests.generation.mock_server import Fault
@@ -175,9 +175,9 @@ def test_an_engine_that_is_frozen_but_healthy_is_started_anew(
     owned: Any, tmp_path: Path, undisturbed_owned: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its /health says 200 all the time, and no request is near its limit."""
-    monkeypatch.setattr("synth_platform.generation.pool._WATCH_SECONDS", 0.5)
-    monkeypatch.setattr("synth_platform.generation.client._PROBE_SECONDS", 1.0)
-    monkeypatch.setattr("synth_platform.generation.fleet._FROZEN_SECONDS", 2.0)
+    monkeypatch.setattr("synth_platform.generation.servers.pool._WATCH_SECONDS", 0.5)
+    monkeypatch.setattr("synth_platform.generation.servers.client._PROBE_SECONDS", 1.0)
+    monkeypatch.setattr("synth_platform.generation.servers.fleet._FROZEN_SECONDS", 2.0)
     book = owned(Fault("hang", seconds=6.0))
     run = Run(str(tmp_path / "home"), {**OWNED, "request_seconds": 600.0, "stall_seconds": 1.0}, prompts=100)
     started = time.monotonic()
@@ -237,7 +237,7 @@ def test_a_prompt_that_kills_the_engine_is_one_failed_row(owned: Any, tmp_path: 
 
 
 def test_an_engine_that_cannot_live_is_given_up(owned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth_platform.generation.fleet._MOST_FRUITLESS", 2)
+    monkeypatch.setattr("synth_platform.generation.servers.fleet._MOST_FRUITLESS", 2)
     owned(Fault("die", seconds=1e9))
     with pytest.raises(EngineError, match=r"died 2 times without an answer in between"):
         execute(Run(str(tmp_path / "home"), OWNED, prompts=20))

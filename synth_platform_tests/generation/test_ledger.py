@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_platform.errors import StorageError
-from synth_platform.generation.ledger import Ledger
-from synth_platform.generation.outcome import STATUSES, Outcome
-from synth_platform.snapshots.log import frame, frames
+from synth_platform.generation.answers.ledger import Ledger
+from synth_platform.generation.answers.outcome import STATUSES, Outcome
+from synth_platform.snapshots.framed_log import frame, frames
 from synth_platform.snapshots.store import open_store
 
 KEYS = st.text("abc", min_size=1, max_size=8)

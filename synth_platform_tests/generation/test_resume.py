@@ -16,7 +16,7 @@ import pytest
 
 from synth_platform.errors import StorageError
 from synth_platform.generation.budget import BudgetSpent
-from synth_platform.generation.meter import read_status
+from synth_platform.generation.run.meter import read_status
 from synth_platform.snapshots import Identity, Snapshot
 from synth_platform.snapshots.unfinished import unfinished_elsewhere
 from synth_platform_tests.generation.runs import ASSET, Run, execute, start, texts

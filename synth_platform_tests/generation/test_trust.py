@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.config import RESERVED_ARGUMENTS, RayEngine, VllmEngine
-from synth_platform.generation.environment import require
-from synth_platform.generation.fleet import run_fleet
 from synth_platform.generation.identity import model_digest, vllm_digest
+from synth_platform.generation.servers.environment import require
+from synth_platform.generation.servers.fleet import run_fleet
 from synth_platform_tests.pipeline import mock_environment
 
 ON_THE_HUB = "owner/name"

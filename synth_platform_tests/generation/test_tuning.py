@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from synth_platform.errors import EngineError
-from synth_platform.generation.tuning import Measured, Trial, best_of, candidates, default_space, planned, say, search
+from synth_platform.generation.tuning.search import (
+    Measured,
+    Trial,
+    best_of,
+    candidates,
+    default_space,
+    planned,
+    say,
+    search,
+)
 from synth_platform_tests.pipeline import dataset, mock_environment, synth, write_spec
 
 SPACE: dict[str, list[Any]] = {"max_num_seqs": [None, 8, 64], "max_num_batched_tokens": [None, 512]}

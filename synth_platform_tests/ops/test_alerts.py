@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from synth_platform.alerts.config import SlackChannel, WebhookChannel
-from synth_platform.dataset.graph import alert_definitions
+from synth_platform.dataset.definitions import alert_definitions
 from synth_platform.dataset.spec import load_spec
 from synth_platform.ops import alerts
 from synth_platform.ops.alerts import DEADLINE_SENSOR, FAILURE_SENSOR, GATE_SENSOR, alert_sensors

@@ -15,7 +15,8 @@ from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import launch_scheduled_runs
 from pydantic import ValidationError
 
-from synth_platform.dataset.graph import dataset_definitions, dataset_stages
+from synth_platform.dataset.definitions import dataset_definitions
+from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.spec import CadenceSpec, load_spec
 from synth_platform.ops.cycles import freshness_of, longest_period, newest_cycle, partitions_of
 from synth_platform.ops.instance import open_instance

@@ -20,8 +20,8 @@ from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG as MAX_RUNTIME
 from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.generation.config import VllmEngine
-from synth_platform.generation.environment import EngineEnvironment
-from synth_platform.generation.server import VllmServer
+from synth_platform.generation.servers.environment import EngineEnvironment
+from synth_platform.generation.servers.vllm_server import VllmServer
 from synth_platform.ops.doctor.examine import Examined, examine
 from synth_platform.ops.doctor.home import home_findings
 from synth_platform.ops.doctor.runs import PROCESS_TAG
@@ -213,7 +213,7 @@ def test_slots_of_ended_and_deleted_runs_are_freed(home: Path, instance: dg.Dags
 
 def test_an_engine_without_owner_is_ended(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server ignores the kernel's signal at its owner's death, as one that is stuck does."""
-    monkeypatch.setattr("synth_platform.generation.server._STOP_SECONDS", 0.3)
+    monkeypatch.setattr("synth_platform.generation.servers.vllm_server._STOP_SECONDS", 0.3)
     stubborn = mock_environment(tmp_path / "environment")
     (stubborn / "bin" / "python").write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n")
     owner = multiprocessing.get_context("spawn").Process(target=_own_a_server, args=(stubborn, home))

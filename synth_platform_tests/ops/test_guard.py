@@ -8,10 +8,11 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, gate_checks
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import DatasetContext, Stage, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageRun, stage_asset
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace

@@ -1,7 +1,6 @@
 """The plan: what a run would make, and why; nothing after a run, exactly what a change concerns afterwards."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from synth_platform.dataset.graph import benchmark_definitions, dataset_definitions, dataset_stages
+from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.jobs import prompts_job_name
 from synth_platform.dataset.spec import load_spec
 from synth_platform.ops.forecast import bill_of
@@ -27,7 +27,16 @@ from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
 from synth_platform_tests.generation.mock_server import Fault
-from synth_platform_tests.pipeline import Engine, dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import (
+    Engine,
+    copied,
+    dataset,
+    mock_engine,
+    opened,
+    perfect_answers,
+    synth,
+    write_spec,
+)
 
 RECIPES = ("mine", "faq")
 DOCUMENTS = 24
@@ -113,25 +122,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def first(engine: Engine, tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """A dataset that was made once; tests work on copies of it."""
     folder = tmp_path_factory.mktemp("first")
-    with pytest.MonkeyPatch.context() as environment:
-        workspace = Workspace(folder / "home")
-        environment.setenv("SYNTH_HOME", str(workspace.home))
-        environment.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-        attributes = attributes_of(engine, tokenizer_folder, folder / "spec")
-        with open_instance(workspace) as instance:
-            Deployment(workspace, instance, folder / "spec", attributes).run()
+    workspace = Workspace(folder / "home")
+    attributes = attributes_of(engine, tokenizer_folder, folder / "spec")
+    with opened(workspace) as instance:
+        Deployment(workspace, instance, folder / "spec", attributes).run()
     return folder, attributes
 
 
 @pytest.fixture
-def made(first: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+def made(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[Deployment]:
     folder, attributes = first
-    for part in ("home", "spec"):
-        shutil.copytree(folder / part, tmp_path / part)
-    workspace = Workspace(tmp_path / "home")
-    monkeypatch.setenv("SYNTH_HOME", str(workspace.home))
-    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
-    with open_instance(workspace) as instance:
+    with copied(folder, tmp_path) as (workspace, instance):
         yield Deployment(workspace, instance, tmp_path / "spec", json.loads(json.dumps(attributes)))
 
 

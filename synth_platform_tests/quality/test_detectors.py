@@ -9,7 +9,7 @@ from synth_platform.quality.detectors.gaps import has_gap
 from synth_platform.quality.detectors.leftovers import measure_leftovers
 from synth_platform.quality.detectors.mojibake import count_damage
 from synth_platform.quality.detectors.refusals import refuses
-from synth_platform.quality.labels import label_of, with_plain_labels
+from synth_platform.quality.part_labels import label_of, with_plain_labels
 
 
 def one(text: str) -> pl.Series:

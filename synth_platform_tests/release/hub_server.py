@@ -4,13 +4,13 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from synth_platform_tests.serving import QuietHandler, serving
 
 TOKEN = "hf_test"
 
@@ -72,24 +72,13 @@ class HubState:
 def hub_server() -> Iterator[HubState]:
     """Run the stand-in while the block lasts."""
     state = HubState()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(state)) as address:
+        state.url = f"http://{address}"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-def _handler(state: HubState) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
+def _handler(state: HubState) -> type[QuietHandler]:
+    class Handler(QuietHandler):
         def _serve(self) -> None:
             body = self._body()
             path = unquote(urlsplit(self.path).path)

@@ -19,6 +19,7 @@ from synth_platform.release.publish import publish
 from synth_platform.snapshots import Identity, Snapshot, Snapshots, SnapshotWriter
 from synth_platform.snapshots.store import LocalStore, S3Store, open_store
 from synth_platform_tests.release.hub_server import TOKEN, HubState, hub_server
+from synth_platform_tests.snapshots.deaths import dying_after
 
 ROWS = 6000
 
@@ -150,9 +151,7 @@ def test_a_version_is_withdrawn_but_never_the_current_one(place: Place, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_a_torn_upload_never_moves_the_pointer(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_a_torn_upload_never_moves_the_pointer(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The publisher dies before each of its writes in turn; the next one goes on."""
     url = request.getfixturevalue("s3_root") if kind == "s3" else str(tmp_path / "published")
     spec = TypeAdapter(DestinationSpec).validate_python(
@@ -160,26 +159,12 @@ def test_a_torn_upload_never_moves_the_pointer(
     )
     first, second = release(tmp_path, "red", "green"), release(tmp_path, "red", "blue", "white")
     open_destination(spec, Path()).publish(first)
-    left = 0
-
-    def dying(work: Callable[..., None]) -> Callable[..., None]:
-        def write(*arguments: Any) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            work(*arguments)
-
-        return write
-
     store = S3Store if kind == "s3" else LocalStore
-    for name in ("replace", "copy", "copy_in"):
-        monkeypatch.setattr(store, name, dying(getattr(store, name)))
     writes = 0
     while True:
-        left = writes
         try:
-            open_destination(spec, Path()).publish(second)
+            with dying_after(writes, store, "replace", "copy", "copy_in"):
+                open_destination(spec, Path()).publish(second)
         except KeyboardInterrupt:
             assert _current_files(url) == content(first)
             writes = 1  # what came before is there already: each further try gets one write further

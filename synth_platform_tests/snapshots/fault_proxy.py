@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
+
+from synth_platform_tests.serving import QuietHandler, serving
 
 Kind = Literal["500", "503", "lost answer", "stall", "half body"]
 _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
@@ -65,22 +66,16 @@ class FaultProxy:
 def fault_proxy(upstream: str, *faults: S3Fault) -> Iterator[FaultProxy]:
     """Run a proxy while the block lasts."""
     proxy = FaultProxy(upstream, faults=list(faults))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
-    server.daemon_threads, server.block_on_close = True, False
-    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield proxy
-    finally:
-        proxy.stop_stalling()
-        server.shutdown()
-        server.server_close()
+    with serving(_handler(proxy)) as address:
+        proxy.url = f"http://{address}"
+        try:
+            yield proxy
+        finally:
+            proxy.stop_stalling()
 
 
-def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+def _handler(proxy: FaultProxy) -> type[QuietHandler]:
+    class Handler(QuietHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             kind = proxy.take(self.command, self.path)
@@ -113,9 +108,6 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content[: len(content) // 2] if half else content)
             if half:
                 self.close_connection = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
 

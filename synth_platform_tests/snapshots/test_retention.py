@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from synth_platform.snapshots import Identity, InputRef, Snapshot, Snapshots, Sn
 from synth_platform.snapshots.catalog import ancestors
 from synth_platform.snapshots.retention import RetentionSpec, clear, find_waste
 from synth_platform.snapshots.store import LocalStore, open_store
+from synth_platform_tests.snapshots.deaths import dying_after
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=400)
@@ -114,31 +114,14 @@ def test_a_version_that_became_current_meanwhile_is_not_collected(tmp_path: Path
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_whoever_dies_while_collecting_leaves_a_version_whole_or_gone(
-    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_dies_while_collecting_leaves_a_version_whole_or_gone(step: int, tmp_path: Path) -> None:
     snapshots = open_snapshots(tmp_path)
     old = make(snapshots, tmp_path, "set/release", 0)
     make(snapshots, tmp_path, "set/release", 1)
     rule = {"set": RetentionSpec(keep_versions=1)}
     (waste,) = find_waste(snapshots, rule, now=LATER)
-    left = step
-
-    def dying(work: Callable[..., None]) -> Callable[..., None]:
-        def write(*arguments: object) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            work(*arguments)
-
-        return write
-
-    with monkeypatch.context() as mortal:
-        mortal.setattr(LocalStore, "create", dying(LocalStore.create))
-        mortal.setattr(LocalStore, "delete", dying(LocalStore.delete))
-        with pytest.raises(KeyboardInterrupt):
-            clear(snapshots, waste)
+    with dying_after(step, LocalStore, "create", "delete"), pytest.raises(KeyboardInterrupt):
+        clear(snapshots, waste)
     again = open_snapshots(tmp_path)  # nothing is remembered of what was verified
     found = again.open("set/release", None, old.manifest.snapshot_id)
     if found is not None:

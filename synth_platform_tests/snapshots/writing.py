@@ -15,8 +15,8 @@ from typing import Any, cast
 import polars as pl
 
 from synth_platform.errors import SynthError
-from synth_platform.generation.ledger import Ledger
-from synth_platform.generation.outcome import Outcome
+from synth_platform.generation.answers.ledger import Ledger
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter
 from synth_platform.snapshots.health import Survey
 from synth_platform.snapshots.store import Log, Store, open_store

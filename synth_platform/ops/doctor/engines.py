@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from synth_platform.generation.environment import find_broken
-from synth_platform.generation.server import orphans
+from synth_platform.generation.servers.environment import find_broken
+from synth_platform.generation.servers.vllm_server import orphans
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.workspace import Workspace
 

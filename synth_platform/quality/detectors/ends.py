@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from synth_platform.quality.labels import label_of, with_plain_labels
+from synth_platform.quality.part_labels import label_of, with_plain_labels
 
 _PICTURES = r"\u2600-\u27bf\U0001f300-\U0001faff"
 _CLOSED = rf"""[.!?\u2026\u3002\uff01\uff1f\u061f\u0964{_PICTURES}][\s"'\u2019\u201d\u00bb\ufe0f)\]*_`~]*\z"""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from synth_platform.quality.labels import label_of
+from synth_platform.quality.part_labels import label_of
 
 _LEAST_WORDS = 4
 """A sentence of fewer words says too little by itself to be compared."""

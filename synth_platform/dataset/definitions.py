@@ -1,0 +1,97 @@
+"""What Dagster gets of the datasets: assets, checks, jobs, schedules and sensors."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import dagster as dg
+
+from synth_platform.alerts.config import instance_channels
+from synth_platform.contamination import assets as contamination_assets
+from synth_platform.contamination import checks as contamination_checks
+from synth_platform.contamination.config import BenchmarkSpec
+from synth_platform.dataset.graph import DatasetGraph
+from synth_platform.dataset.jobs import DatasetJobs
+from synth_platform.dataset.spec import DatasetSpec
+from synth_platform.errors import SpecError
+from synth_platform.ops.alerts import alert_sensors
+from synth_platform.ops.plan_job import plan_job
+from synth_platform.ops.regenerate import Regenerator
+from synth_platform.ops.rescan import rescan_sensor
+
+
+def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
+    """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
+
+    Args:
+        spec: the validated spec.
+        base: folder that relative paths start from.
+
+    Raises:
+        SpecError: a gate that does not exist is changed.
+    """
+    graph = DatasetGraph.of(spec, base)
+    make = DatasetJobs(spec, graph.context.partitions)
+    whole = make.whole([*graph.asset_keys(), *graph.benchmark_keys()])
+    jobs = [
+        whole,
+        make.prompts(graph.keys_of("documents", "prompts")),
+        make.screen(graph.keys_of("quality", "accepted", "mixture", "review", "release", "published")),
+    ]
+    if graph.profile is not None:
+        jobs.append(make.tune([*graph.profile.keys]))
+    stages = [*graph.benchmark_stages(), *graph.assets]
+    jobs.append(plan_job(spec, base, stages, graph.context.partitions, *graph.keys_of("release")))
+    regenerator = Regenerator(spec, base, stages, graph.context.partitions, whole)
+    sensors = [regenerator.sensor()] if spec.regenerate.on_change != "never" else []
+    patch = make.patch(graph.keys_of("release", "published"))
+    jobs.append(patch)
+    if spec.release.publish:
+        jobs.append(make.publish(graph.keys_of("published")))
+    if graph.release_scan is not None:
+        rescan = make.rescan([*graph.release_scan.keys, *graph.benchmark_keys()])
+        watched = [rescan, patch]
+        jobs.append(rescan)
+        sensors.append(rescan_sensor(spec, base, watched))
+    assets = graph.assets + [one for one in (graph.profile, graph.release_scan) if one is not None]
+    return dg.Definitions(
+        assets=[one.definition for one in assets],
+        asset_checks=graph.checks,
+        jobs=jobs,
+        schedules=[regenerator.schedule()] if spec.cadence else [],
+        sensors=sensors,
+    )
+
+
+def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
+    """Assets and checks of all benchmarks that datasets name, each once.
+
+    Raises:
+        SpecError: two datasets mean different test sets by the same name.
+    """
+    known: dict[str, tuple[BenchmarkSpec, Path, str]] = {}
+    for spec, base in specs:
+        for benchmark in spec.benchmarks:
+            found, where, owner = known.setdefault(benchmark.name, (benchmark, base, spec.name))
+            same_place = all("://" in path or Path(path).is_absolute() for path in benchmark.paths) or where == base
+            same_items = found.model_copy(update={"description": benchmark.description}) == benchmark
+            if not same_items or not same_place:
+                raise SpecError(
+                    f"the datasets {owner!r} and {spec.name!r} mean different test sets by {benchmark.name!r}",
+                    fix="give one of them another name",
+                )
+    return dg.Definitions(
+        assets=[
+            contamination_assets.benchmark_asset(benchmark, base).definition for benchmark, base, _ in known.values()
+        ],
+        asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
+    )
+
+
+def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
+    """The sensors that tell people what went wrong, where a spec or the environment names somebody.
+
+    Raises:
+        SpecError: the channels in the environment cannot be read.
+    """
+    everywhere = instance_channels()
+    return dg.Definitions(sensors=alert_sensors({spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}))

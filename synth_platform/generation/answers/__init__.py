@@ -1,0 +1,1 @@
+"""What came back: outcomes, the ledger that keeps each at once, and the shards that are committed whole."""

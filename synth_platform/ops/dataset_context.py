@@ -1,0 +1,112 @@
+"""What the wiring of every stage knows of its dataset, and how it describes an asset to Dagster."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_platform.digest import digest_int
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.tags import DATASET_TAG
+from synth_platform.quality.suites import Suites
+from synth_platform.snapshots.catalog import kind_of
+
+_SPEC_FILE = "defs.yaml"
+_NO_RECIPES = frozenset(["documents", "index", "release"])
+"""Last parts of the keys of contamination that name no recipe."""
+
+
+@dataclass(frozen=True)
+class DatasetContext:
+    """What the wiring of every stage knows of its dataset."""
+
+    name: str
+    seed: int
+    base: Path
+    """Folder that relative paths in the spec start from."""
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    partitions: dg.TimeWindowPartitionsDefinition | None = None
+    suites: Suites = field(default_factory=dict)
+    """Expectations of the dataset's own, by stage."""
+
+    def asset(self, *parts: str) -> str:
+        """Key path of one of the dataset's assets."""
+        return "/".join((self.name, *parts))
+
+    def cycle_seed(self, partition: str | None) -> int:
+        """Seed of a cycle: another cycle, another seed; the same everywhere for the same cycle."""
+        return self.seed if partition is None else _seed(self.seed, partition)
+
+    def spec(
+        self,
+        asset: str,
+        upstreams: Sequence[Upstream],
+        *,
+        description: str,
+        kinds: set[str],
+        code_version: str,
+        **options: Any,
+    ) -> dg.AssetSpec:
+        """The asset's spec with the dataset's group, owners, tags and partitions, and links to what it reads.
+
+        The stage is among the kinds, because the interface shows only the last part of a key on each box.
+        """
+        return dg.AssetSpec(
+            key=asset.split("/"),
+            deps=[self._dep(upstream) for upstream in upstreams],
+            description=_linked(description, upstreams),
+            group_name=group_name(self.name),
+            kinds={asset.split("/")[1], *kinds},
+            owners=list(self.owners),
+            tags={**self.tags, **_tags_of(asset)},
+            metadata={"dagster/code_references": self._spec_file()},
+            partitions_def=self.partitions,
+            code_version=code_version,
+            **options,
+        )
+
+    def _spec_file(self) -> dg.CodeReferencesMetadataValue:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # said once for every asset
+            reference = dg.LocalFileCodeReference(file_path=str(self.base / _SPEC_FILE), label="the dataset's spec")
+            return dg.CodeReferencesMetadataValue(code_references=[reference])
+
+    def _dep(self, upstream: Upstream) -> dg.AssetDep:
+        return dg.AssetDep(dg.AssetKey(upstream.asset.split("/")))
+
+
+def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
+    """A description that ends with links to the pages of the assets it reads."""
+    links = ", ".join(f"[{one.asset}](/assets/{one.asset})" for one in upstreams)
+    return f"{description}\n\nMade from {links}." if links else description
+
+
+def _tags_of(asset: str) -> dict[str, str]:
+    """Tags to search the catalog by: which dataset, which stage, which recipe."""
+    dataset, *rest = asset.split("/")
+    tags = {DATASET_TAG: dataset}
+    if stage := kind_of(asset):
+        tags["synth/stage"] = stage
+    if len(rest) > 1 and rest[-1] not in _NO_RECIPES:
+        tags["synth/recipe"] = rest[-1]
+    return tags
+
+
+@lru_cache
+def _seed(seed: int, partition: str) -> int:
+    return digest_int(seed, partition)
+
+
+def group_name(name: str) -> str:
+    """A dataset's name as Dagster allows it for groups and jobs."""
+    return name.replace("-", "_").replace(".", "_")
+
+
+def node_name(asset: str) -> str:
+    """Dagster's name for what makes or checks an asset."""
+    return group_name(asset.replace("/", "__"))

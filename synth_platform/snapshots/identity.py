@@ -1,0 +1,65 @@
+"""What determines a version, and the folder that it lies in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from synth_platform.config import check_name
+from synth_platform.digest import digest
+from synth_platform.snapshots.manifest import InputRef
+
+UNPARTITIONED = "unpartitioned"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that determines a snapshot's content; equal identities may share work, different ones never.
+
+    Args:
+        asset: asset key path, such as ``quickstart/prompts/table``.
+        partition: the cycle, or None.
+        code_version: version of the stage's code.
+        settings: the part of the spec that the stage reads, JSON-able.
+        inputs: the snapshots it reads.
+        attempt: raised to make the same thing anew.
+    """
+
+    asset: str
+    partition: str | None
+    code_version: str
+    settings: Mapping[str, Any]
+    inputs: tuple[InputRef, ...] = ()
+    attempt: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the identity; inputs count by content, not by where they lie."""
+        inputs = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
+        return digest(self.asset, self.partition, self.code_version, dict(self.settings), inputs, self.attempt)
+
+    @property
+    def snapshot_id(self) -> str:
+        """Folder name of the snapshot."""
+        return self.fingerprint[:16]
+
+    @property
+    def folder(self) -> str:
+        """Path of the snapshot's folder below the root."""
+        return f"{asset_folder(self.asset, self.partition)}/{self.snapshot_id}"
+
+
+@lru_cache(maxsize=1024)
+def _checked(name: str, kind: str) -> str:
+    return check_name(name, kind)
+
+
+def asset_folder(asset: str, partition: str | None) -> str:
+    """Path of one partition of an asset below the root.
+
+    Raises:
+        SpecError: a part of the name could leave the root.
+    """
+    for part in asset.split("/"):
+        _checked(part, "asset name")
+    return f"{asset}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"

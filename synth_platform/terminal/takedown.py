@@ -1,0 +1,37 @@
+"""What a takedown found and did."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from synth_platform.ops.takedown import Report as Takedown
+
+
+def show_takedown(console: Console, report: "Takedown") -> None:
+    """What a takedown found and did."""
+    counted = ", ".join(f"{rows:,} {stage}" for stage, rows in report.rows.items() if rows) or "nothing"
+    console.print(f"{len(report.documents):,} documents, of which were made: {counted}")
+    for one in report.releases:
+        cycle = f" {one.partition}" if one.partition else ""
+        became = f"→ {one.patch}" if one.patch else "to be patched"
+        console.print(f"  {one.dataset}{cycle} release {one.release} {became}, {one.rows:,} rows taken out")
+    erased = sum(one.erased for one in report.held)
+    if left := len(report.held) - erased:
+        console.print(
+            f"  {left:,} versions have their text, replaced ones too" + ("" if erased else "; --erase removes them")
+        )
+    if erased:
+        console.print(f"  {erased:,} versions erased, {report.erased_bytes / 1e6:,.1f} MB; their manifests are kept")
+        console.print("  Dagster's event log may still show the first rows of them: see the README")
+    for withdrawn in report.withdrawn:
+        console.print(f"  withdrawn: {escape(withdrawn)}")
+    for problem in report.problems:
+        console.print(f"  [red]✗[/red] {escape(problem)}")
+    if report.takedown is None:
+        console.print("nothing was changed: leave out --dry-run to take them down")
+    elif not report.problems:
+        console.print(
+            f"[green]✓[/green] takedown {report.takedown}: in no current release, and barred from every later one"
+        )
