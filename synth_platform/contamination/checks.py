@@ -67,7 +67,7 @@ def _profile_index(workspace: Workspace, snapshot: Snapshot) -> Judged:
 def _profile_scan(workspace: Workspace, snapshot: Snapshot) -> Judged:
     matched = books(workspace, snapshot)
     rows = snapshot.scan("contamination")
-    verdicts = worst_verdicts(rows)
+    verdicts, hits = worst_verdicts(rows), describe_hits(rows)
     texts = max(sum(verdicts.values()), 1)
     return Judged(
         {
@@ -75,7 +75,7 @@ def _profile_scan(workspace: Workspace, snapshot: Snapshot) -> Judged:
             "contaminated_share": verdicts["contaminated"] / texts,
             "suspect_share": verdicts["suspect"] / texts,
         },
-        {"nothing_unscanned": matched.describe(), "contaminated_share": describe_hits(rows)},
+        {"nothing_unscanned": matched.describe(), "contaminated_share": hits, "suspect_share": hits},
     )
 
 

@@ -5,20 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from synth_platform.errors import SnapshotError
 from synth_platform.ops.dataset_context import DatasetContext, node_name
 from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import JUDGED_VERSION, version_of
-from synth_platform.ops.materialization import shown_cell
+from synth_platform.ops.materialization import preview, shown_cell
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.quality.gates import Check, Gate, GateOutcome, evaluate
+from synth_platform.quality.subjects import subject_of
 from synth_platform.quality.suites import ExpectationOutcome, evaluate_suite
 from synth_platform.secrecy import scrub
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.reconcile import Reconciliation
 from synth_platform.workspace import Workspace
+
+_PICTURE = "data:image/"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ def books(workspace: Workspace, snapshot: Snapshot) -> Reconciliation:
     matched = account(workspace.snapshots, snapshot)
     assert matched is not None, f"{snapshot.manifest.asset} keeps no books"
     return matched
+
+
+def skipped_examples(snapshot: Snapshot) -> str:
+    """Rows that a stage left out: how many for each reason, with one of each to look at."""
+    skipped = snapshot.scan("skipped")
+    counts = skipped.group_by("reason").agg(pl.len().alias("rows"), pl.exclude("reason").first())
+    return preview(counts.sort("rows", "reason", descending=[True, False]))
 
 
 Profile = Callable[[Workspace, Snapshot], Judged]
@@ -65,13 +76,13 @@ def gate_checks(
     key = dg.AssetKey(asset.split("/"))
     suite = dataset.suites.get(stage_of(asset), ())
     partitions = dataset.partitions if partitioned else None
-    described = {gate.name: f"{gate.description} ({_bounds(gate.min, gate.max)})" for gate in gates}
+    described = {gate.name: f"{gate.description}; {_limit(gate.min, gate.max)}" for gate in gates}
     described |= {one.name: one.description or f"{one.expect} on the {one.on}" for one in suite}
     specs = [
         dg.AssetCheckSpec(
             one.name,
             asset=key,
-            description=described[one.name],
+            description=_about(one.name, described[one.name]),
             blocking=one.severity == "critical",
             partitions_def=partitions,
         )
@@ -96,9 +107,13 @@ def gate_checks(
             raise SnapshotError(f"{asset} has not been materialized", fix="materialize it first")
         judged = profile(opened, snapshot)
         for outcome in evaluate(judged.metrics, gates):
-            yield _result(context, key, snapshot, outcome, _gate_metadata(outcome, judged))
+            said = f"measured {_number(outcome.observed)}, {_limit(outcome.min, outcome.max)}"
+            examples = judged.notes.get(outcome.name, "")
+            yield _result(context, key, snapshot, outcome, _gate_metadata(outcome, judged), said, examples)
         for outcome in evaluate_suite(suite, snapshot.scan(), snapshot.manifest.rows, judged.metrics):
-            yield _result(context, key, snapshot, outcome, _expectation_metadata(outcome))
+            said = ", ".join(f"{name} {value}" for name, value in outcome.numbers.items())
+            examples = _table(outcome.examples) if outcome.examples else ""
+            yield _result(context, key, snapshot, outcome, _expectation_metadata(outcome), said, examples)
 
     return check
 
@@ -115,10 +130,13 @@ def _result(
     snapshot: Snapshot,
     outcome: GateOutcome | ExpectationOutcome,
     metadata: Mapping[str, Any],
+    said: str,
+    examples: str,
 ) -> dg.AssetCheckResult:
-    context.log.info(f"{key.to_user_string()} · {outcome.name}: {'passed' if outcome.passed else 'NOT PASSED'}")
     critical = outcome.severity == "critical"
     error = scrub(outcome.error or "")
+    verdict = "passed" if outcome.passed else "NOT PASSED"
+    context.log.info(f"{key.to_user_string()} · {outcome.name}: {verdict}, {error or said}")
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=outcome.name,
@@ -129,8 +147,21 @@ def _result(
             **metadata,
             **({"error": error} if error else {}),
         },
-        description=error or None,
+        description=None if outcome.passed else _why(outcome.name, critical, error or said, examples),
     )
+
+
+def _about(gate: str, description: str) -> str:
+    """What a check looks at, under which heading, and what to do where it does not pass."""
+    subject = subject_of(gate)
+    return f"**{subject.title}.** {description}.\n\n**Where it does not pass:** {subject.remedy}"
+
+
+def _why(gate: str, critical: bool, said: str, examples: str) -> str:
+    """Why a check did not pass, and what follows, with examples where they are words: pictures stay in the metadata."""
+    follows = "Nothing that reads this asset is made until it passes." if critical else "This only warns."
+    lines = [f"Not passed: {said}. {follows}", subject_of(gate).remedy]
+    return "\n\n".join([*lines, examples] if examples and _PICTURE not in examples else lines)
 
 
 def _gate_metadata(outcome: GateOutcome, judged: Judged) -> dict[str, Any]:
@@ -139,7 +170,7 @@ def _gate_metadata(outcome: GateOutcome, judged: Judged) -> dict[str, Any]:
         metadata["observed"] = outcome.observed
     for name in (outcome.name, ""):
         if note := judged.notes.get(name):
-            metadata["picture" if name else "overview"] = dg.MetadataValue.md(note)
+            metadata["evidence" if name else "overview"] = dg.MetadataValue.md(note)
     return metadata
 
 
@@ -160,3 +191,12 @@ def _bounds(low: float | None, high: float | None) -> str:
     parts = [f"at least {low:g}"] if low is not None else []
     parts += [f"at most {high:g}"] if high is not None else []
     return " and ".join(parts) or "any value"
+
+
+def _limit(low: float | None, high: float | None) -> str:
+    bounds = _bounds(low, high)
+    return bounds if bounds.startswith("must") else f"must be {bounds}"
+
+
+def _number(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.4g}"

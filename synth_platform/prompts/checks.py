@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.ops.dataset_context import DatasetContext
-from synth_platform.ops.gating import Judged, books, gate_checks
+from synth_platform.ops.gating import Judged, books, gate_checks, skipped_examples
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
@@ -29,6 +29,7 @@ def prompts_checks(
 
     def profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
         matched = books(workspace, snapshot)
+        left_out = skipped_examples(snapshot)
         rows = (
             snapshot.scan("prompts")
             .select(
@@ -48,7 +49,7 @@ def prompts_checks(
                 "prompts": rows["rows"],
                 "prompted_share": rows["documents"] / matched.parents if matched.parents else 0.0,
             },
-            {"accounting": matched.describe()},
+            {"accounting": matched.describe(), "not_empty": left_out, "prompted_share": left_out},
         )
 
     return gate_checks(dataset, dataset.asset("prompts", recipe.name), gates, profile)

@@ -10,7 +10,7 @@ from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated_among_ancestors
 from synth_platform.quality.gates import Gate, failing_rows
-from synth_platform.quality.profile import profile_quality
+from synth_platform.quality.profile import of_family, profile_quality
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.catalog import input_of
 from synth_platform.workspace import Workspace
@@ -62,6 +62,8 @@ def _profile_quality(workspace: Workspace, snapshot: Snapshot) -> Judged:
             "accounting": matched.describe(),
             "acceptance": _rejected_examples(generations, snapshot),
             "fact_accuracy": _examples(generations, snapshot, "fact_accuracy", 1.0, None),
+            "form": _rejected_for(generations, snapshot, "format"),
+            "refusals": _rejected_for(generations, snapshot, "refusal", "chatter"),
             "repetition": _examples(generations, snapshot, "duplicate_ngrams", None, 0.3),
             "invented": _examples(generations, snapshot, "invented_numbers", None, 0),
             "arithmetic": _examples(generations, snapshot, "wrong_steps", None, 0),
@@ -96,6 +98,11 @@ def _contaminated_rows(workspace: Workspace, snapshot: Snapshot) -> int:
 def _rejected_examples(generations: Snapshot, snapshot: Snapshot) -> str:
     rejected = snapshot.scan().filter(pl.col("verdict") != "accepted").head(_EXAMPLES).collect()
     return _show(generations, rejected)
+
+
+def _rejected_for(generations: Snapshot, snapshot: Snapshot, *families: str) -> str:
+    """Rows with a reason of these families."""
+    return _show(generations, snapshot.scan().filter(of_family(*families)).head(_EXAMPLES).collect())
 
 
 def _examples(generations: Snapshot, snapshot: Snapshot, column: str, low: float | None, high: float | None) -> str:

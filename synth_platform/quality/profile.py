@@ -49,7 +49,11 @@ def rejected_by_reason(accepted: Iterable[Snapshot]) -> dict[str, int]:
     return count_reasons(pl.concat(rejected)) if rejected else {}
 
 
-def _share_of(*families: str) -> pl.Expr:
-    """Share of rows with a reason of these families; the family of ``format:no_table`` is ``format``."""
+def of_family(*families: str) -> pl.Expr:
+    """Whether a row has a reason of these families; the family of ``format:no_table`` is ``format``."""
     family = pl.element().str.split(":").list.first()
-    return pl.col("reasons").list.eval(family.is_in(families)).list.any().mean()
+    return pl.col("reasons").list.eval(family.is_in(families)).list.any()
+
+
+def _share_of(*families: str) -> pl.Expr:
+    return of_family(*families).mean()

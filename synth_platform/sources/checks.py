@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.ops.dataset_context import DatasetContext
-from synth_platform.ops.gating import Judged, books, gate_checks
+from synth_platform.ops.gating import Judged, books, gate_checks, skipped_examples
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
@@ -37,6 +37,7 @@ def _profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
         .row(0, named=True)
     )
     matched = books(workspace, snapshot)
+    left_out = skipped_examples(snapshot)
     return Judged(
         {
             "unaccounted": matched.missing + matched.strays,
@@ -45,5 +46,5 @@ def _profile(workspace: Workspace, snapshot: Snapshot) -> Judged:
             "empty_texts": documents["empty"],
             "selected_share": documents["rows"] / max(matched.parents, 1),
         },
-        {"accounting": matched.describe()},
+        {"accounting": matched.describe(), "not_empty": left_out, "selected_share": left_out},
     )
