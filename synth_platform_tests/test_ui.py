@@ -1,97 +1,197 @@
-"""The web interface as a user sees it: Chromium opens the graph, materializes it, and reads an asset's page."""
+"""The web interface as a user sees it, in Chromium: make a dataset, watch it, see why a gate closed, fill in cycles.
+
+SYNTH_SCREENSHOTS names a folder for pictures of the pages.
+"""
 
 import os
-import shutil
-import signal
-import time
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import polars as pl
 import pytest
 import yaml
 
+from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, RECIPES_TAG, SPEC_TAG
 from synth_platform.workspace import Workspace
-from synth_platform_tests.conftest import free_port, write_jsonl
-from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.conftest import write_jsonl
+from synth_platform_tests.interface import (
+    Interface,
+    browser_page,
+    chromium,
+    click_until,
+    names,
+    read_only_interface,
+    shows,
+    user_interface,
+    wait_until,
+)
+from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
 
 pytestmark = pytest.mark.ui
-_CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-_CHROMIUM += ["--disable-component-update", "--disable-sync"]
-LOCATION = "synth_platform"
+RECIPE = {"name": "table", "sampling": {"max_tokens": 400}}
+HALF_OF_THEM = {"type": "playground", "documents": 24, "select": {"sample": {"documents": 12}}}
+PROGRESS = re.compile(r"generations: [\d,]+/24 prompts · [\d.,]+/s · [\d,]+ tokens/s · \d+s left")
+
+
+@pytest.fixture(scope="module")
+def interface(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
+    """`synth ui` on a home with three small datasets, whose engine takes its time."""
+    chromium()
+    folder = tmp_path_factory.mktemp("ui")
+    home = folder / "home"
+    with mock_engine(folder, perfect_answers(24, planted=2), latency=2.0) as engine:
+
+        def write(name: str, **given: Any) -> None:
+            spec = dataset(engine.url, tokenizer_folder, name=name, recipes=[RECIPE], **given)
+            spec["engine"]["concurrency"] = 4
+            write_spec(home / "datasets" / name, spec)
+
+        write("small", description="Made for a test.", owners=["data@example.org"])
+        closed = {"documents": {"selected_share": {"min": 0.9, "severity": "critical"}}}
+        write("strict", sources=[HALF_OF_THEM], gates=closed)
+        write("daily", cadence={"every": "day", "start": "2026-01-05", "reuse_documents": True})
+        with user_interface(home) as interface:
+            yield interface
+
+
+@pytest.fixture(scope="module")
+def page(interface: Interface) -> Iterator[Any]:
+    with browser_page() as page:
+        yield page
 
 
 @pytest.fixture
-def interface(tokenizer_folder: Path, tmp_path: Path) -> Iterator[str]:
-    """`synth ui` on a home with a small dataset; its address."""
-    if shutil.which("chromium") is None:
-        pytest.skip("Chromium is not installed")
-    home, port = tmp_path / "home", free_port()
-    with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine:
-        write_spec(home / "datasets" / "small", dataset(engine.url, tokenizer_folder, description="Made for a test."))
-        process = synth("ui", "--port", str(port), home=home, wait=False)
-        address = f"http://127.0.0.1:{port}"
-        try:
-            _await(lambda: _up(address), 180, "the interface did not start")
-            yield address
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except Exception:
-                process.kill()
+def shots(tmp_path: Path) -> Path:
+    """Where pictures go."""
+    folder = Path(os.environ.get("SYNTH_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def test_a_dataset_is_made_from_the_interface(interface: str, tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    shots = Path(os.environ.get("SYNTH_SCREENSHOTS") or tmp_path)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=_CHROMIUM)
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.goto(f"{interface}/locations/{LOCATION}/jobs/small")
-        page.get_by_role("button", name="Materialize all").click(timeout=60_000)
-        _await(lambda: _status(interface) is not None, 60, "no run was launched")
-        page.screenshot(path=shots / "running.png")
-        _await(lambda: _status(interface) not in (None, "QUEUED", "STARTING", "STARTED", "NOT_STARTED"), 400, "no end")
-        assert _status(interface) == "SUCCESS"
-        page.wait_for_timeout(3000)
-        page.screenshot(path=shots / "graph.png")
+def test_a_dataset_is_made_from_the_interface(interface: Interface, page: Any, shots: Path) -> None:
+    launch(interface, page, "small")
+    (run,) = interface.runs("small")
+    page.goto(f"{interface.address}/runs/{run['id']}")
+    page.get_by_text(PROGRESS).first.wait_for(timeout=300_000)
+    assert interface.runs("small")[0]["status"] == "STARTED"
+    page.screenshot(path=shots / "progress.png")
+    wait_until(lambda: interface.ended("small"), "the run did not end")
+    assert interface.runs("small")[0]["status"] == "SUCCESS"
+    assert run["tags"][DATASET_TAG] == "small" and run["tags"][RECIPES_TAG] == "table" and run["tags"][SPEC_TAG]
+    page.screenshot(path=shots / "run.png")
 
-        page.goto(f"{interface}/assets/small/quality/table?view=overview")
-        page.get_by_text("acceptance").first.wait_for(timeout=60_000)
-        page.screenshot(path=shots / "quality.png", full_page=True)
-        page.goto(f"{interface}/assets/small/quality/table?view=checks")
-        page.get_by_text("fact_accuracy").first.wait_for(timeout=60_000)
-        page.screenshot(path=shots / "checks.png", full_page=True)
-        page.goto(f"{interface}/assets/small/release?view=lineage")
-        page.get_by_text("mixture").first.wait_for(timeout=60_000)
-        page.screenshot(path=shots / "lineage.png")
-
-        _add_test_set(tmp_path / "home")
-        _ask(
-            interface, f'mutation {{ reloadRepositoryLocation(repositoryLocationName: "{LOCATION}") {{ __typename }} }}'
-        )
-        _launch_rescan(page, interface)
-        _await(lambda: _status(interface) not in (None, "QUEUED", "STARTING", "STARTED", "NOT_STARTED"), 400, "no end")
-        assert _status(interface) == "SUCCESS"
-        page.goto(f"{interface}/assets/small/contamination/release?view=events")
-        row = page.locator("tr").filter(has=page.get_by_text("hits", exact=True)).first
-        row.wait_for(timeout=60_000)
-        page.screenshot(path=shots / "rescan.png", full_page=True)
-        row.get_by_text("Show Markdown").click()
-        page.get_by_text("late-0").first.wait_for(timeout=60_000)
-        page.screenshot(path=shots / "hits.png")
-        browser.close()
-    rescan = _metadata(interface, ["small", "contamination", "release"])
-    assert "Materialize `small/release`" in rescan["proposal"] and "late-0" in rescan["hits"]
-    metadata = _metadata(interface, ["small", "quality", "table"])
+    page.goto(interface.job("small"))
+    shows(page, "small_1_documents", "Made for a test.")
+    page.screenshot(path=shots / "job.png")
+    page.goto(interface.asset("small/quality/table", "overview"))
+    shows(page, "acceptance", "data@example.org", "Share of the statements that are true.")
+    page.screenshot(path=shots / "quality.png", full_page=True)
+    page.goto(interface.asset("small/quality/table", "checks"))
+    shows(page, "fact_accuracy", "Where it does not pass:")
+    page.screenshot(path=shots / "checks.png", full_page=True)
+    page.goto(interface.asset("small/release", "overview"))
+    shows(page, "Made for a test.", "rows read", "working time of all stages", "Faithfulness 3/3")
+    page.screenshot(path=shots / "release.png", full_page=True)
+    page.goto(interface.asset("small/release", "lineage"))
+    shows(page, "mixture")
+    page.screenshot(path=shots / "lineage.png")
+    metadata = interface.metadata("small/quality/table")
     assert {"acceptance", "rejected_by_reason", "plots", "lineage", "preview", "snapshot"} <= set(metadata)
     assert "data:image/png;base64," in metadata["plots"]
 
 
-def _add_test_set(home: Path) -> None:
+def test_a_new_test_set_is_looked_for_in_the_release(interface: Interface, page: Any, shots: Path) -> None:
+    add_test_set(interface.home)
+    interface.reload()
+    launch(interface, page, "small_rescan")
+    wait_until(lambda: interface.ended("small_rescan"), "the scan did not end")
+    assert interface.runs("small_rescan")[0]["status"] == "SUCCESS"
+    page.goto(interface.asset("small/contamination/release", "events"))
+    hits = page.locator("tr").filter(has=page.get_by_text("hits", exact=True)).first
+    hits.wait_for()
+    page.screenshot(path=shots / "rescan.png", full_page=True)
+    shown = hits.get_by_text("late-0").or_(page.get_by_text("late-0"))
+    if not shown.count():
+        hits.get_by_text("Show Markdown").click()
+    shown.first.wait_for()
+    page.screenshot(path=shots / "hits.png")
+    rescan = interface.metadata("small/contamination/release")
+    assert "Materialize `small/release`" in rescan["proposal"] and "late-0" in rescan["hits"]
+
+
+def test_a_closed_gate_says_why_and_nothing_comes_after_it(interface: Interface, page: Any, shots: Path) -> None:
+    launch(interface, page, "strict_prompts")
+    wait_until(lambda: interface.ended("strict_prompts"), "the run did not end")
+    assert interface.runs("strict_prompts")[0]["status"] == "FAILURE"
+    page.goto(f"{interface.asset('strict/documents', 'checks')}&checkDetail=selected_share")
+    shows(page, "Not passed: measured 0.5, must be at least 0.9.")
+    shows(page, "Nothing that reads this asset is made until it passes.")
+    shows(page, "synth screen --what-if", "not_sampled")
+    page.screenshot(path=shots / "closed_gate.png")
+    page.goto(interface.asset("strict/prompts/table", "overview"))
+    shows(page, "Never materialized")
+    assert Workspace(interface.home).snapshots.head("strict/prompts/table", None) is None
+
+
+def test_cycles_are_filled_in_by_the_backfill_dialog(interface: Interface, page: Any, shots: Path) -> None:
+    page.goto(interface.job("daily_prompts", "/partitions"))
+    shows(page, "Missing partitions")
+    dialog = page.get_by_role("dialog")
+    click_until(
+        lambda: dialog.count() > 0,
+        lambda: page.get_by_role("button", name="Materialize").first.click(),
+        "the dialog did not open",
+    )
+    chosen = dialog.locator("input[type=text]").first
+    chosen.fill("[2026-01-06...2026-01-07]")
+    chosen.press("Enter")
+    dialog.get_by_text("2 partitions").first.wait_for()
+    page.screenshot(path=shots / "backfill_dialog.png")
+    dialog.get_by_role("button", name="Launch backfill").click()
+    shows(page, "Created backfill")
+    wait_until(lambda: interface.ended("daily_prompts", runs=2), "the backfill did not end")
+    runs = interface.runs("daily_prompts")
+    assert [run["status"] for run in runs] == ["SUCCESS"] * 2
+    assert names(runs, CYCLE_TAG) == {"2026-01-06", "2026-01-07"} and names(runs, DATASET_TAG) == {"daily"}
+    assert Workspace(interface.home).snapshots.partitions("daily/prompts/table") == ["2026-01-06", "2026-01-07"]
+    page.goto(f"{interface.asset('daily/prompts/table', 'partitions')}&partition=2026-01-07")
+    shows(page, "Materialized (2)")
+    page.screenshot(path=shots / "partitions.png")
+
+
+def test_a_read_only_interface_launches_nothing(interface: Interface, page: Any, shots: Path) -> None:
+    with read_only_interface(interface.home) as viewer:
+        page.goto(viewer.job("small"))
+        button = page.get_by_role("button", name="Materialize all")
+        button.wait_for()
+        wait_until(button.is_disabled, "the button can be clicked", 30)
+        page.screenshot(path=shots / "read_only.png")
+        page.goto(viewer.asset("small/release", "overview"))
+        shows(page, "rows read")
+        before = len(interface.runs("small"))
+        selector = {"repositoryLocationName": "synth_platform", "repositoryName": "__repository__"}
+        refused = viewer.ask(
+            "mutation($asked: ExecutionParams!) { launchPipelineExecution(executionParams: $asked) { __typename } }",
+            asked={"selector": selector | {"pipelineName": "small"}, "mode": "default", "runConfigData": "{}"},
+        )
+        assert refused["launchPipelineExecution"]["__typename"] == "UnauthorizedError"
+        assert len(interface.runs("small")) == before
+
+
+def launch(interface: Interface, page: Any, job: str) -> None:
+    """Start a job from its page."""
+    before = len(interface.runs(job))
+
+    def click() -> None:
+        page.goto(interface.job(job))
+        page.get_by_role("button", name="Materialize all").click()
+
+    click_until(lambda: len(interface.runs(job)) > before, click, f"no run of {job} was launched")
+
+
+def add_test_set(home: Path) -> None:
     """A test set that asks what a released row says, named in the dataset's spec."""
     release = Workspace(home).snapshots.head("small/release", None)
     assert release is not None
@@ -103,55 +203,3 @@ def _add_test_set(home: Path) -> None:
     changed = yaml.safe_load(spec.read_text("utf-8"))
     changed["attributes"]["benchmarks"].append({"name": "late", "path": "late.jsonl"})
     spec.write_text(yaml.safe_dump(changed, sort_keys=False), "utf-8")
-
-
-def _runs(address: str) -> int:
-    return len(_ask(address, "{ runsOrError { ... on Runs { results { id } } } }")["runsOrError"]["results"])
-
-
-def _up(address: str) -> bool:
-    try:
-        return bool(_ask(address, "{ workspaceOrError { __typename } }"))
-    except (httpx.HTTPError, KeyError):
-        return False
-
-
-def _status(address: str) -> str | None:
-    answer = _ask(address, "{ runsOrError(limit: 1) { ... on Runs { results { status } } } }")
-    results = answer["runsOrError"]["results"]
-    return results[0]["status"] if results else None
-
-
-def _metadata(address: str, key: list[str]) -> dict[str, Any]:
-    query = """query($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
-        assetMaterializations(limit: 1) { metadataEntries { label ... on MarkdownMetadataEntry { mdStr } } } } } }"""
-    answer = _ask(address, query, {"key": {"path": key}})
-    entries = answer["assetOrError"]["assetMaterializations"][0]["metadataEntries"]
-    return {entry["label"]: entry.get("mdStr") for entry in entries}
-
-
-def _ask(address: str, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-    answer = httpx.post(f"{address}/graphql", json={"query": query, "variables": variables or {}}, timeout=30)
-    return answer.json()["data"]
-
-
-def _launch_rescan(page: Any, interface: str) -> None:
-    """Start the job from its page, again where a click was lost while the page was drawn."""
-    for last in (False, False, True):
-        page.goto(f"{interface}/locations/{LOCATION}/jobs/small_rescan")
-        page.get_by_text("evals").first.wait_for(timeout=60_000)
-        page.wait_for_timeout(2000)
-        page.get_by_role("button", name="Materialize all").click(timeout=60_000)
-        try:
-            _await(lambda: _runs(interface) == 2, 45, "no second run was launched")
-            return
-        except AssertionError:
-            if last:
-                raise
-
-
-def _await(condition: Any, seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.5)

@@ -16,15 +16,16 @@ from synth_platform.contamination.report import describe_hits, describe_replaced
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.contamination.search import build_index, load_index, open_scanner, search_settings
-from synth_platform.ops.dataset_context import DatasetContext
+from synth_platform.ops.dataset_context import TEST_SETS, DatasetContext
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
-EVALS_GROUP = "evals"
+EVALS_GROUP = TEST_SETS
 RELEASE_SCAN = "{}/contamination/release"
 """Asset of the scans of a dataset's releases."""
 
@@ -239,7 +240,7 @@ def _describe_release_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[
             f" Materialize `{dataset}/release` to release a patch without them; all other rows stay as they are."
         )
     described["proposal"] = dg.MetadataValue.md(proposal)
-    described["scanned_against"] = dg.MetadataValue.json(against)
+    described["scanned_against"] = dg.MetadataValue.text(", ".join(against) or "nothing new")
     if replaced := snapshot.manifest.details["releases"][1:]:
         described["replaced"] = dg.MetadataValue.md(describe_replaced(snapshot.scan("replaced"), replaced))
     return described
@@ -289,15 +290,15 @@ def describe_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, obje
     verdicts = worst_verdicts(rows)
     by_method = rows.filter(pl.col("verdict") != "clean").group_by("method").len().sort("method").collect()
     described: dict[str, object] = {
-        "verdicts": dg.MetadataValue.json(verdicts),
-        "by_benchmark": dg.MetadataValue.json(hits_by_benchmark(rows)),
-        "by_method": dg.MetadataValue.json(dict(by_method.iter_rows())),
+        "verdicts": shown_counts(verdicts),
+        "by_benchmark": shown_counts(hits_by_benchmark(rows)),
+        "by_method": shown_counts(dict(by_method.iter_rows())),
         "hits": dg.MetadataValue.md(describe_hits(rows)),
         "preview": dg.MetadataValue.md("*see hits*"),
     }
     origins = rows.filter(pl.col("verdict") == "contaminated").group_by("origin").len().collect()
     if origins["origin"].null_count() < origins.height:
-        described["contaminated_by"] = dg.MetadataValue.json(dict(origins.iter_rows()))
+        described["contaminated_by"] = shown_counts(dict(origins.iter_rows()))
     return described
 
 

@@ -26,6 +26,7 @@ from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import StageAsset
+from synth_platform.ops.tags import naming_tags
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec
@@ -89,7 +90,14 @@ class DatasetGraph:
         self.stage_gates = stage_gates(spec)
         self.suites = own_suites(spec, self.base, self.stage_gates)
         self.context = DatasetContext(
-            spec.name, spec.seed, self.base, tuple(spec.owners), spec.tags, partitions_of(spec.cadence), self.suites
+            spec.name,
+            spec.seed,
+            self.base,
+            tuple(spec.owners),
+            spec.tags,
+            partitions_of(spec.cadence),
+            self.suites,
+            naming_tags(spec),
         )
         self.tokenizer = _tokenizer_of(spec.engine)
 

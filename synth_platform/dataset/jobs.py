@@ -46,12 +46,12 @@ class DatasetJobs:
 
     def __init__(self, spec: DatasetSpec, partitions: dg.PartitionsDefinition[Any] | None) -> None:
         self._dataset, self._partitions, self._tags = spec.name, partitions, dataset_tags(spec)
+        self._about = spec.description
 
     def whole(self, assets: Sequence[dg.AssetKey]) -> Any:
         """From the sources to the release."""
-        return self._job(
-            job_name, assets, f"Materializes {self._dataset} from its sources to its release, with all checks."
-        )
+        about = f"Materializes {self._dataset} from its sources to its [release]({self._release}), with all checks."
+        return self._job(job_name, assets, f"{about}\n\n{self._about}")
 
     def prompts(self, assets: Sequence[dg.AssetKey]) -> Any:
         """As far as the prompts."""
@@ -82,6 +82,11 @@ class DatasetJobs:
         """The release, and where it goes to."""
         about = f"Releases {self._dataset} again without the rows that a later scan or a takedown speaks against."
         return self._job(patch_job_name, assets, about)
+
+    @property
+    def _release(self) -> str:
+        """Page of the release in the interface."""
+        return f"/assets/{self._dataset}/release"
 
     def _job(self, name: Any, assets: Sequence[dg.AssetKey], about: str, *, partitioned: bool = True) -> Any:
         return dg.define_asset_job(

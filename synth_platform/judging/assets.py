@@ -12,6 +12,7 @@ from synth_platform.judging.labels import LabelledAnswer, read_labels
 from synth_platform.judging.schema import ASKED, NOT_ASKED
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.prompts.tokenizer import ChatTokenizer
@@ -85,7 +86,7 @@ def _describe(snapshot: Snapshot, judge: JudgeSpec) -> dict[str, object]:
     return {
         "prompt_tokens": int(tokens.sum()),
         "labelled": int(labelled or 0),
-        "skipped_by_reason": dg.MetadataValue.json(dict(skipped.iter_rows())),
+        "skipped_by_reason": shown_counts(dict(skipped.iter_rows())),
         "rubric": dg.MetadataValue.md(judge.rubric),
         "plots": dg.MetadataValue.md(histogram(tokens.to_list(), title="Prompt length", x="tokens", y="prompts")),
     }

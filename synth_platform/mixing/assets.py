@@ -10,6 +10,7 @@ from synth_platform.mixing.mix import ComponentPlan, draw, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS, EXCLUDED, MIXTURE
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import preview, shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated
@@ -142,11 +143,12 @@ def _plan_row(plan: ComponentPlan) -> dict[str, object]:
 
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     shares = component_shares(snapshot.scan("mixture"))
+    plan = snapshot.manifest.details.get("plan", [])
     tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     excluded = snapshot.scan("excluded").group_by("reason").len().sort("reason").collect()
     return {
         "tokens": sum(tokens.values()),
-        "plan": dg.MetadataValue.json(snapshot.manifest.details.get("plan", [])),
-        "excluded_by_reason": dg.MetadataValue.json(dict(excluded.iter_rows())),
+        "plan": dg.MetadataValue.md(preview(pl.LazyFrame(plan), len(plan))),
+        "excluded_by_reason": shown_counts(dict(excluded.iter_rows())),
         "plots": dg.MetadataValue.md(bars(tokens, title="Tokens by component", x="tokens")),
     }

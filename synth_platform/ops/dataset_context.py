@@ -15,7 +15,21 @@ from synth_platform.ops.tags import DATASET_TAG
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots.catalog import kind_of
 
+TEST_SETS = "evals"
+"""First part of the keys of test sets, which belong to no dataset."""
 _SPEC_FILE = "defs.yaml"
+_GROUPS = (
+    ("documents",),
+    ("prompts",),
+    ("generations",),
+    ("judgements", "judge_prompts"),
+    ("quality",),
+    ("contamination",),
+    ("accepted",),
+    ("mixture",),
+    ("release", "review", "published"),
+)
+"""Stages by group, in the order of the pipeline; the first of each names it."""
 _NO_RECIPES = frozenset(["documents", "index", "release"])
 """Last parts of the keys of contamination that name no recipe."""
 
@@ -33,6 +47,8 @@ class DatasetContext:
     partitions: dg.TimeWindowPartitionsDefinition | None = None
     suites: Suites = field(default_factory=dict)
     """Expectations of the dataset's own, by stage."""
+    run_tags: Mapping[str, str] = field(default_factory=dict)
+    """What every run that makes something of it is tagged with."""
 
     def asset(self, *parts: str) -> str:
         """Key path of one of the dataset's assets."""
@@ -54,14 +70,15 @@ class DatasetContext:
     ) -> dg.AssetSpec:
         """The asset's spec with the dataset's group, owners, tags and partitions, and links to what it reads.
 
-        The stage is among the kinds, because the interface shows only the last part of a key on each box.
+        Groups are the stages, in the order of the pipeline; the stage is also among the kinds, because the interface
+        shows only the last part of a key on each box.
         """
         return dg.AssetSpec(
             key=asset.split("/"),
             deps=[self._dep(upstream) for upstream in upstreams],
             description=_linked(description, upstreams),
-            group_name=group_name(self.name),
-            kinds={asset.split("/")[1], *kinds},
+            group_name=_group_of(asset),
+            kinds={_stage_of(asset), *kinds},
             owners=list(self.owners),
             tags={**self.tags, **_tags_of(asset)},
             metadata={"dagster/code_references": self._spec_file()},
@@ -86,6 +103,25 @@ def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
     return f"{description}\n\nMade from {links}." if links else description
 
 
+def _stage_of(asset: str) -> str:
+    """What kind of thing an asset is: its stage; test sets, which are called by their names, have none."""
+    first, second = asset.split("/")[:2]
+    return first if first == TEST_SETS else second
+
+
+def _group_of(asset: str) -> str:
+    """A dataset's name and the number of its stage, so that groups sort as the pipeline runs."""
+    dataset, stage, *rest = asset.split("/")
+    if dataset == TEST_SETS:
+        return dataset
+    if rest == ["release"]:  # the scans of releases come after them
+        stage = "release"
+    for number, (name, *others) in enumerate(_GROUPS, 1):
+        if stage in (name, *others):
+            return f"{group_name(dataset)}_{number}_{name}"
+    return f"{group_name(dataset)}_{stage}"
+
+
 def _tags_of(asset: str) -> dict[str, str]:
     """Tags to search the catalog by: which dataset, which stage, which recipe."""
     dataset, *rest = asset.split("/")
@@ -103,7 +139,7 @@ def _seed(seed: int, partition: str) -> int:
 
 
 def group_name(name: str) -> str:
-    """A dataset's name as Dagster allows it for groups and jobs."""
+    """A name as Dagster allows it for groups and jobs."""
     return name.replace("-", "_").replace(".", "_")
 
 

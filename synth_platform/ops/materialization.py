@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from synth_platform.ops.columns import meaning_of
 from synth_platform.snapshots import Snapshot
 
 _PREVIEW_ROWS = 5
@@ -32,16 +33,16 @@ def materialize_result(
     table = manifest.tables[main]
     described = {
         "dagster/row_count": table.rows,
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in table.columns.items()]),
+        "dagster/column_schema": _schema(table.columns),
+        **metadata,
+        **{name: count for name, count in manifest.counts.items() if name not in metadata},
+        "made": "found unchanged" if result.reused else "anew",
+        "seconds": round(result.seconds, 2),
+        "bytes": sum(entry.bytes for entry in manifest.tables.values()),
         "snapshot": manifest.snapshot_id,
         "location": dg.MetadataValue.path(snapshot.location),
-        "bytes": sum(entry.bytes for entry in manifest.tables.values()),
-        "seconds": round(result.seconds, 2),
-        "made": "found unchanged" if result.reused else "anew",
-        "preview": dg.MetadataValue.md(preview(snapshot.scan(main))),
         "lineage": dg.MetadataValue.md(_lineage(snapshot)),
-        **{name: count for name, count in manifest.counts.items() if name not in metadata},
-        **metadata,
+        "preview": metadata.get("preview", dg.MetadataValue.md(preview(snapshot.scan(main)))),
     }
     return dg.MaterializeResult(
         asset_key=asset.split("/") if asset else None,
@@ -50,9 +51,19 @@ def materialize_result(
     )
 
 
-def preview(rows: pl.LazyFrame) -> str:
+def shown_counts(counts: Mapping[str, int]) -> dg.MetadataValue:
+    """Counts by name in one line, the largest first."""
+    largest = sorted(counts.items(), key=lambda item: -item[1])
+    return dg.MetadataValue.text(", ".join(f"{name} {count:,}" for name, count in largest) or "none")
+
+
+def _schema(columns: Mapping[str, str]) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, kind, description=meaning_of(name)) for name, kind in columns.items()])
+
+
+def preview(rows: pl.LazyFrame, most: int = _PREVIEW_ROWS) -> str:
     """The first rows as a Markdown table, long values cut."""
-    frame = rows.head(_PREVIEW_ROWS).collect()
+    frame = rows.head(most).collect()
     lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
     lines += ["| " + " | ".join(shown_cell(value) for value in row) + " |" for row in frame.iter_rows()]
     return "\n".join(lines) if frame.height else "*no rows*"

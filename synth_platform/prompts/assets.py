@@ -7,6 +7,7 @@ import polars as pl
 
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.privacy import canaries
@@ -104,7 +105,7 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     template = str(snapshot.manifest.details.get("template", ""))
     return {
         "prompt_tokens": int(tokens.sum()),
-        "skipped_by_reason": dg.MetadataValue.json(dict(skipped.iter_rows())),
+        "skipped_by_reason": shown_counts(dict(skipped.iter_rows())),
         "template": dg.MetadataValue.md(f"~~~jinja\n{template}\n~~~"),
         "plots": dg.MetadataValue.md(histogram(tokens.to_list(), title="Prompt length", x="tokens", y="prompts")),
     }

@@ -6,6 +6,7 @@ import polars as pl
 from synth_platform.generation.budget import per_accepted_million
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
+from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
@@ -163,7 +164,7 @@ def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, obj
     support = snapshot.scan().select(pl.col("support").mean()).collect().item()
     described: dict[str, object] = {
         "acceptance": counts.get("accepted", 0) / max(snapshot.manifest.rows, 1),
-        "rejected_by_reason": dg.MetadataValue.json(reasons),
+        "rejected_by_reason": shown_counts(reasons),
         "plots": dg.MetadataValue.md(
             bars(reasons, title="Rejected rows by reason", x="rows")
             + "\n\n"
@@ -189,6 +190,6 @@ def _describe_accepted(workspace: Workspace, snapshot: Snapshot) -> dict[str, ob
     return {
         "tokens": tokens,
         **per_accepted_million(generations.manifest.details, tokens),
-        "rejected_by_reason": dg.MetadataValue.json(reasons),
+        "rejected_by_reason": shown_counts(reasons),
         "plots": dg.MetadataValue.md(bars(reasons, title="Rejected rows by reason", x="rows")),
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from synth_platform.contamination.report import contamination_heat_map
+from synth_platform.funnel import funnel
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Judgement, Upstream, judgements
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
@@ -14,7 +15,7 @@ from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_sh
 from synth_platform.release.card import GateResult, render_card
 from synth_platform.release.config import ReleaseSpec
 from synth_platform.release.croissant import croissant_json
-from synth_platform.release.overview import gate_counts, overview
+from synth_platform.release.overview import funnel_picture, gate_counts, one_release, overview
 from synth_platform.release.patch import Patch, find_patch
 from synth_platform.release.provenance import benchmark_hits, gather_facts, measured_facts, provenance_json
 from synth_platform.release.publish import PUBLISHED, publish
@@ -114,8 +115,9 @@ def release_asset(
     spec = dataset.spec(
         asset,
         (mixture, review),
-        description="The published dataset: Parquet files that `datasets.load_dataset` reads, a dataset card with"
-        " provenance, recipes, gates and limits, Croissant and PROV descriptions, and the manifests it was made from.",
+        description=f"{description}\n\nThe published dataset: Parquet files that `datasets.load_dataset` reads, a"
+        " dataset card with provenance, recipes, gates and limits, Croissant and PROV descriptions, and the manifests"
+        " it was made from.",
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSION,
         freshness_policy=freshness,
@@ -179,9 +181,11 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     card = snapshot.read_file(CARD).decode()
     lineage = ancestors(workspace.snapshots, [snapshot])
+    steps = funnel(one_release(lineage))
     review = next(one for one in lineage if kind_of(one.manifest.asset) == "review")
     return {
-        "overview": dg.MetadataValue.md(overview(lineage, snapshot.manifest.details.get("gates", {}))),
+        "overview": dg.MetadataValue.md(overview(steps, lineage, snapshot.manifest.details.get("gates", {}))),
+        "funnel": dg.MetadataValue.md(funnel_picture(steps)),
         "report": dg.MetadataValue.path(f"{review.location}/{REPORT}"),
         "tokens": sum(tokens.values()),
         "contamination": dg.MetadataValue.md(_contamination(lineage)),

@@ -134,10 +134,8 @@ def _described(found: Findings) -> Mapping[str, Any]:
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
     sections: Mapping[str, str] = snapshot.manifest.details["sections"]
     measures = snapshot.scan("measures").collect()
-    numbers = {f"{section}/{metric}": value for section, metric, value in measures.iter_rows()}
     return {
         "report": dg.MetadataValue.path(f"{snapshot.location}/{REPORT}"),
-        "measures": dg.MetadataValue.json(numbers),
         "preview": dg.MetadataValue.md(_table(measures)),
         **{name: dg.MetadataValue.md(text) for name, text in sections.items()},
     }

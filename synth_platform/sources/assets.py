@@ -9,6 +9,7 @@ import dagster as dg
 from synth_platform.digest import digest
 from synth_platform.errors import SnapshotError
 from synth_platform.ops.dataset_context import DatasetContext
+from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
@@ -155,8 +156,8 @@ def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
         pictures += "\n\n" + bars(dict(reasons.iter_rows()), title="Skipped rows by reason", x="rows")
     return {
         "tokens": int(tokens.sum()),
-        "documents_by_source": dg.MetadataValue.json(dict(by_source.iter_rows())),
+        "documents_by_source": shown_counts(dict(by_source.iter_rows())),
         "redacted": snapshot.manifest.counts.get("redacted", 0),
-        "skipped_by_reason": dg.MetadataValue.json(dict(reasons.iter_rows())),
+        "skipped_by_reason": shown_counts(dict(reasons.iter_rows())),
         "plots": dg.MetadataValue.md(pictures),
     }
