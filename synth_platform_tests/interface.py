@@ -169,6 +169,13 @@ def wait_until(happened: Callable[[], bool], otherwise: str, seconds: float = 60
         time.sleep(0.5)
 
 
+def wait_for_runs(interface: Interface, page: Any, job: str, runs: int = 1) -> list[dict[str, Any]]:
+    """Runs of a job once all have ended; meanwhile the page is empty, since one that draws takes a core from them."""
+    page.goto("about:blank")
+    wait_until(lambda: interface.ended(job, runs), f"{job} did not end")
+    return interface.runs(job)
+
+
 def shows(page: Any, *texts: str) -> None:
     """Wait until a page shows all of these texts."""
     for text in texts:

@@ -25,6 +25,7 @@ from synth_platform_tests.interface import (
     read_only_interface,
     shows,
     user_interface,
+    wait_for_runs,
     wait_until,
 )
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
@@ -77,9 +78,11 @@ def test_a_dataset_is_made_from_the_interface(interface: Interface, page: Any, s
     page.get_by_text(PROGRESS).first.wait_for(timeout=300_000)
     assert interface.runs("small")[0]["status"] == "STARTED"
     page.screenshot(path=shots / "progress.png")
-    wait_until(lambda: interface.ended("small"), "the run did not end")
-    assert interface.runs("small")[0]["status"] == "SUCCESS"
+    (run,) = wait_for_runs(interface, page, "small")
+    assert run["status"] == "SUCCESS"
     assert run["tags"][DATASET_TAG] == "small" and run["tags"][RECIPES_TAG] == "table" and run["tags"][SPEC_TAG]
+    page.goto(f"{interface.address}/runs/{run['id']}")
+    shows(page, "Succeeded (24)")
     page.screenshot(path=shots / "run.png")
 
     page.goto(interface.job("small"))
@@ -106,8 +109,8 @@ def test_a_new_test_set_is_looked_for_in_the_release(interface: Interface, page:
     add_test_set(interface.home)
     interface.reload()
     launch(interface, page, "small_rescan")
-    wait_until(lambda: interface.ended("small_rescan"), "the scan did not end")
-    assert interface.runs("small_rescan")[0]["status"] == "SUCCESS"
+    (run,) = wait_for_runs(interface, page, "small_rescan")
+    assert run["status"] == "SUCCESS"
     page.goto(interface.asset("small/contamination/release", "events"))
     hits = page.locator("tr").filter(has=page.get_by_text("hits", exact=True)).first
     hits.wait_for()
@@ -123,8 +126,8 @@ def test_a_new_test_set_is_looked_for_in_the_release(interface: Interface, page:
 
 def test_a_closed_gate_says_why_and_nothing_comes_after_it(interface: Interface, page: Any, shots: Path) -> None:
     launch(interface, page, "strict_prompts")
-    wait_until(lambda: interface.ended("strict_prompts"), "the run did not end")
-    assert interface.runs("strict_prompts")[0]["status"] == "FAILURE"
+    (run,) = wait_for_runs(interface, page, "strict_prompts")
+    assert run["status"] == "FAILURE"
     page.goto(f"{interface.asset('strict/documents', 'checks')}&checkDetail=selected_share")
     shows(page, "Not passed: measured 0.5, must be at least 0.9.")
     shows(page, "Nothing that reads this asset is made until it passes.")
@@ -151,8 +154,7 @@ def test_cycles_are_filled_in_by_the_backfill_dialog(interface: Interface, page:
     page.screenshot(path=shots / "backfill_dialog.png")
     dialog.get_by_role("button", name="Launch backfill").click()
     shows(page, "Created backfill")
-    wait_until(lambda: interface.ended("daily_prompts", runs=2), "the backfill did not end")
-    runs = interface.runs("daily_prompts")
+    runs = wait_for_runs(interface, page, "daily_prompts", runs=2)
     assert [run["status"] for run in runs] == ["SUCCESS"] * 2
     assert names(runs, CYCLE_TAG) == {"2026-01-06", "2026-01-07"} and names(runs, DATASET_TAG) == {"daily"}
     assert Workspace(interface.home).snapshots.partitions("daily/prompts/table") == ["2026-01-06", "2026-01-07"]

@@ -22,7 +22,8 @@ from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.reconcile import Reconciliation
 from synth_platform.workspace import Workspace
 
-_PICTURE = "data:image/"
+_PICTURE = "!["
+"""How one begins in Markdown."""
 
 
 @dataclass(frozen=True)
@@ -158,16 +159,16 @@ def _about(gate: str, description: str) -> str:
 
 
 def _why(gate: str, critical: bool, said: str, examples: str) -> str:
-    """Why a check did not pass, and what follows, with examples where they are words: pictures stay in the metadata."""
+    """Why a check did not pass, what follows, and examples as far as they are words: pictures stay in the metadata."""
     follows = "Nothing that reads this asset is made until it passes." if critical else "This only warns."
-    lines = [f"Not passed: {said}. {follows}", subject_of(gate).remedy]
-    return "\n\n".join([*lines, examples] if examples and _PICTURE not in examples else lines)
+    words = examples.partition(_PICTURE)[0].strip()
+    return "\n\n".join(filter(None, [f"Not passed: {said}. {follows}", subject_of(gate).remedy, words]))
 
 
 def _gate_metadata(outcome: GateOutcome, judged: Judged) -> dict[str, Any]:
     metadata: dict[str, Any] = {"bounds": _bounds(outcome.min, outcome.max)}
     if outcome.observed is not None:
-        metadata["observed"] = outcome.observed
+        metadata["observed"] = float(f"{outcome.observed:.6g}")
     for name in (outcome.name, ""):
         if note := judged.notes.get(name):
             metadata["evidence" if name else "overview"] = dg.MetadataValue.md(note)
