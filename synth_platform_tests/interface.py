@@ -131,7 +131,7 @@ def browser_page() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium(), args=_CHROMIUM)
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page = browser.new_page(viewport={"width": 1600, "height": 1500})
         page.set_default_timeout(60_000)
         yield page
         browser.close()

@@ -59,7 +59,7 @@ class Pair:
     def _profile(self, workspace: Workspace, snapshot: Snapshot) -> Judged:
         if self.crash:
             raise RuntimeError("the gate's code is broken")
-        return Judged({"good": self.good})
+        return Judged({"good": self.good}, {"good": "| row |\n|---|\n| a |\n\n![Rows](data:image/png;base64,AA)"})
 
     def run(self, *assets: str, checks: bool = True, day: str | None = None, way: str = "interface") -> bool:
         keys = dg.AssetSelection.assets(*(dg.AssetKey(asset.split("/")) for asset in assets))
@@ -80,6 +80,20 @@ class Pair:
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as opened:
         yield opened
+
+
+def test_a_closed_gate_says_what_was_measured_and_shows_rows(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    pair = Pair(tmp_path, instance)
+    pair.good = 0.123456789
+    assert not pair.run("d/documents", "d/prompts")
+    key = dg.AssetCheckKey(dg.AssetKey(["d", "documents"]), "good")
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert record.evaluation is not None and record.evaluation.metadata["observed"].value == 0.123457
+    said = str(record.evaluation.description)
+    assert said.startswith(
+        "Not passed: measured 0.1235, must be 1. Nothing that reads this asset is made until it passes."
+    )
+    assert said.endswith("| a |"), "rows as examples, but no picture"
 
 
 @pytest.mark.parametrize("way", WAYS)
