@@ -27,12 +27,11 @@ from synth_platform.ops.sweep import sweep_sensor
 from synth_platform.ops.tags import CYCLE_TAG
 from synth_platform.processes import start_time
 from synth_platform.workspace import Workspace
-from synth_platform_tests.deploy.deployment import wait_for
+from synth_platform_tests.deploy.deployment import PATIENCE, wait_for
 from synth_platform_tests.pipeline import Engine, dataset, mock_engine, write_spec
+from synth_platform_tests.processes import descendants, living, parent
 
 DOCUMENTS, IN_FLIGHT = 12, 2
-PATIENCE = 300
-"""Seconds to wait for what is certain to come, on a machine that does other things too."""
 
 
 class Daemon:
@@ -84,7 +83,9 @@ def start_daemon(
     attributes = dataset(
         engine.url,
         tokenizer_folder,
-        sources=[{"type": "python-docs", "roles": ["rewrite"], "select": {"sample": {"documents": DOCUMENTS}}}],
+        sources=[
+            {"type": "python-docs", "roles": ["rewrite", "mix_in"], "select": {"sample": {"documents": DOCUMENTS}}}
+        ],
         recipes=[{"name": "faq", "chunk_tokens": "fit", "max_chunks": 1, "sampling": {"max_tokens": 300}}],
         benchmarks=None,
         cadence={"every": "day", "start": (datetime.now(UTC) - timedelta(days=7)).date().isoformat()},
@@ -101,14 +102,6 @@ def start_daemon(
     return start
 
 
-def children(pid: int) -> dict[int, str | None]:
-    """All processes below one, with their start times."""
-    found: dict[int, str | None] = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found |= {int(child): start_time(int(child)), **children(int(child))}
-    return found
-
-
 def test_a_run_that_died_with_its_launcher_is_repeated_once_and_its_steps_do_not_outlive_it(
     start_daemon: Callable[[], AbstractContextManager[Daemon]], engine: Engine, workspace: Workspace
 ) -> None:
@@ -120,12 +113,12 @@ def test_a_run_that_died_with_its_launcher_is_repeated_once_and_its_steps_do_not
         (run,) = daemon.instance.get_runs()
         assert run.status == dg.DagsterRunStatus.STARTED
         worker = int(run.tags[PROCESS_TAG].split(":")[2])
-        below = children(worker)
+        below = descendants(worker)
         assert len(below) >= 3, "a fork server, a resource tracker, and the process of a step"
         assert tick(daemon.instance, workspace) == "Nothing is dead."
         for pid in (parent(worker), worker):
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: all(start_time(one) != known for one, known in below.items()), PATIENCE, "a step lives on")
+        wait_for(lambda: not living(below), PATIENCE, "a step lives on")
         asked = engine.requests()
         assert len(asked) < DOCUMENTS, "it was to be killed in the middle"
         wait_for(lambda: start_time(worker) is None, PATIENCE, "the worker lives on")
@@ -151,10 +144,6 @@ def test_a_run_that_died_with_its_launcher_is_repeated_once_and_its_steps_do_not
         assert slots(daemon.instance) == set()
     again = [one for one in engine.requests()[len(asked) :] if one in asked]
     assert len(set(engine.requests())) == DOCUMENTS and len(again) <= IN_FLIGHT
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def slots(instance: dg.DagsterInstance) -> set[str]:
