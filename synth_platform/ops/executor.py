@@ -30,7 +30,7 @@ class _KnownWorker(dg.Executor):
 
 @dg.executor(
     name="multiprocess",
-    config_schema=dg.multiprocess_executor.config_schema,
+    config_schema=dg.multiprocess_executor.config_schema.as_field(),
     requirements=multiple_process_executor_requirements(),
 )
 def _known_worker(init_context: dg.InitExecutorContext) -> dg.Executor:

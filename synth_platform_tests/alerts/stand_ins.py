@@ -100,7 +100,8 @@ def guarded_mail_server(folder: Path, user: str, password: str) -> Iterator[Guar
 
     class Mailbox:
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-            received.bodies.append(bytes(envelope.content or b"").decode())
+            assert isinstance(envelope.content, bytes)
+            received.bodies.append(envelope.content.decode())
             return "250 taken"
 
     def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
