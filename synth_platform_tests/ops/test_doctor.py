@@ -148,7 +148,7 @@ def test_a_killed_run_is_found_and_mended_and_a_plain_rerun_goes_on(tokenizer_fo
         attributes["engine"]["concurrency"] = 2
         write_spec(home / "datasets" / "small", attributes)
         run = synth("materialize", "small", home=home, wait=False)
-        with wait_for(lambda: len(engine.requests()) > 8):
+        with wait_for(lambda: len(engine.requests()) > 8, seconds=300):
             run.send_signal(signal.SIGKILL)
         run.wait()
 
