@@ -14,8 +14,11 @@ import dagster as dg
 import obstore
 import polars as pl
 import pytest
+from dagster._core.test_utils import create_run_for_test
+from dagster_docker.docker_run_launcher import DOCKER_CONTAINER_ID_TAG
 
 from synth_platform.ops.alerts import ALERTED_TAG
+from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshots
@@ -135,6 +138,21 @@ def alone(
         deployment.reload()
 
 
+def test_a_run_whose_container_is_gone_is_failed_and_its_place_in_the_pool_freed(deployment: Deployment) -> None:
+    with deployment.instance() as instance:
+        tags = {DOCKER_CONTAINER_ID_TAG: "0" * 64}
+        run = create_run_for_test(instance, "gone", status=dg.DagsterRunStatus.STARTED, tags=tags)
+        instance.event_log_storage.initialize_concurrency_limit_to_default("gpu")
+        assert instance.event_log_storage.claim_concurrency_slot("gpu", run.run_id, "step").is_claimed
+        by_id = dg.RunsFilter(run_ids=[run.run_id])
+        wait_for(lambda: instance.get_runs(by_id)[0].is_finished, PATIENCE, "nobody looks for the container")
+        (why,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        assert "Could not find container" in f"{why.message} {why.user_message}"
+        pool = instance.event_log_storage
+        wait_for(lambda: not pool.get_concurrency_info("gpu").claimed_slots, PATIENCE, "its place is not freed")
+        instance.delete_run(run.run_id)
+
+
 def test_cycles_make_themselves_while_everything_is_killed(alone: Alone, deployment: Deployment) -> None:
     alone.switch_on()
     assert deployment.ui.launch("strict_prompts")["__typename"] == "LaunchRunSuccess"
@@ -181,7 +199,9 @@ def check_alerts(alone: Alone, deployment: Deployment, killed: dg.DagsterRun) ->
     """Each failed run was told once, whatever was killed; the mail server was tried once for each."""
     (body,) = wait_for(lambda: told(deployment, "alone"), PATIENCE, "nobody was told of the dead run")
     assert body["event"] == "run" and body["run_id"] == killed.run_id and body["partition"] == alone.cycle
-    assert "container" in body["text"] and "The run is repeated by itself." in body["text"]
+    # Whoever looks first: Dagster for containers, the sweep for processes of its host, which these are here.
+    assert "Could not find container" in body["text"] or PROCESS_IS_GONE in body["text"]
+    assert "The run is repeated by itself." in body["text"]
     (gate,) = told(deployment, "strict")
     assert gate["event"] == "gate" and "not_empty: observed 8, at least 1000" in gate["text"]
     assert gate["link"].startswith(f"{deployment.ui.origin}/runs/")
