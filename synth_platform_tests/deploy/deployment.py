@@ -26,7 +26,7 @@ from synth_platform_tests.deploy.postgres import Postgres, postgres
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
 from synth_platform_tests.processes import descendants
 
-PATIENCE = 600
+PATIENCE = 1200
 """Seconds to wait for what is certain to come, on a machine that does other things too."""
 PASSWORDS = {"users": ("alice", "opens-the-ui"), "viewers": ("bob", "may-only-look")}
 UI, VIEW = ("synth.test", "users"), ("view.synth.test", "viewers")
