@@ -7,7 +7,9 @@ import dagster as dg
 from synth_platform.dataset.definitions import alert_definitions, benchmark_definitions, dataset_definitions
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.errors import SpecError
+from synth_platform.ops.executor import run_executor
 from synth_platform.ops.resources import WorkspaceResource, resources
+from synth_platform.ops.sweep import sweep_sensor
 from synth_platform.workspace import Workspace
 
 SHIPPED = Path(__file__).parent / "defs"
@@ -26,13 +28,6 @@ def load_specs(folder: Path) -> dict[str, tuple[DatasetSpec, Path]]:
     return found
 
 
-def executor() -> dg.ExecutorDefinition:
-    """Steps in processes of their own; a fork server has the heavy imports ready."""
-    return dg.multiprocess_executor.configured(
-        {"start_method": {"forkserver": {"preload_modules": ["synth_platform.definitions"]}}}
-    )
-
-
 @dg.definitions
 def defs() -> dg.Definitions:
     """All datasets of this deployment."""
@@ -48,5 +43,7 @@ def defs() -> dg.Definitions:
         *(dataset_definitions(spec, base) for spec, base in own.values()),
         benchmark_definitions([*shipped.values(), *own.values()]),
         alert_definitions([*shipped.values(), *own.values()]),
-        dg.Definitions(resources=resources(WorkspaceResource.from_env()), executor=executor()),
+        dg.Definitions(
+            sensors=[sweep_sensor()], resources=resources(WorkspaceResource.from_env()), executor=run_executor
+        ),
     )

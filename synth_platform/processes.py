@@ -1,6 +1,11 @@
-"""Tell processes apart for good: a pid alone may be given away again."""
+"""Tell processes apart for good (a pid alone may be given away again), and let none outlive the one it works for."""
 
+import multiprocessing
+import os
+import signal
 import socket
+import threading
+from functools import cache
 from pathlib import Path
 
 
@@ -21,3 +26,19 @@ def is_alive(pid: int, started: str | None) -> bool:
 def this_host() -> str:
     """The name under which processes of this machine (or container) are recorded."""
     return socket.gethostname()
+
+
+@cache
+def end_with_parent() -> None:
+    """Have this process killed as soon as the one that it was started from by `multiprocessing` is gone.
+
+    The parent's end of a pipe tells: the kernel closes it however the parent ends. (The signal at a parent's death is
+    of no use here: the parent by the kernel's count is a fork server, which lives as long as its last child.)
+    """
+    if (parent := multiprocessing.parent_process()) is not None:
+
+        def wait() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.Thread(target=wait, name="end-with-parent", daemon=True).start()

@@ -97,7 +97,9 @@ def _mail(channel: EmailChannel, alert: Alert, address: str) -> None:
                     smtp.starttls(context=ssl.create_default_context())
                 smtp.login(unquote(server.username or ""), unquote(server.password))
             smtp.send_message(_message(channel, alert))
-    except (smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
+    except smtplib.SMTPAuthenticationError:
+        raise _Refused(f"the mail server refused user and password of {channel.smtp_env}") from None
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
         raise _Refused(f"the mail server refused: {type(error).__name__}") from None
 
 

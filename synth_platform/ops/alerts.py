@@ -11,6 +11,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.events import AssetMaterializationPlannedData as _ToBeMade
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.deliver import deliver
@@ -47,9 +48,9 @@ def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
     def watch(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         gates = list(_closed_gates(context.instance, run.run_id))
-        problems = dict.fromkeys(filter(None, map(failure_text, context.get_step_failure_events())))
+        problems = _problems(context, gates)
         for dataset in datasets_of(context.instance, run):
-            alert = _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], list(problems))
+            alert = _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], problems)
             _tell_once(context.instance, run, alert, channels, context.log.info)
 
     return watch
@@ -154,6 +155,16 @@ def _of_run(run: dg.DagsterRun, dataset: str, gates: Sequence[ClosedGate], probl
         problems=tuple(problems),
         link=link(f"runs/{run.run_id}"),
     )
+
+
+def _problems(context: dg.RunFailureSensorContext, gates: Sequence[ClosedGate]) -> list[str]:
+    """Why a run failed, beside its gates: what its steps say, or else what ended it."""
+    run = context.dagster_run
+    told = list(dict.fromkeys(filter(None, map(failure_text, context.get_step_failure_events()))))
+    if not told and not gates:
+        told = [context.failure_event.message or "no reason was recorded"]
+    repeated = run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
+    return [*told, "The run is repeated by itself."] if repeated else told
 
 
 def _closed_gates(instance: dg.DagsterInstance, run_id: str) -> Iterator[ClosedGate]:

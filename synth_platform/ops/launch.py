@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from synth_platform.config import check_name
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
@@ -13,7 +14,7 @@ from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.cycles import check_cycle
-from synth_platform.ops.doctor.runs import PROCESS_TAG, this_process
+from synth_platform.ops.doctor.runs import worker_tag
 from synth_platform.ops.failures import failure_text
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
@@ -93,14 +94,16 @@ def run_dataset(
     chosen = definitions.resolve_job_def(job or job_name(spec.name))
     if chosen.partitions_def is not None or partition is not None:
         check_cycle(spec, partition)
+    run_id = make_new_run_id()
     result = chosen.execute_in_process(
+        run_id=run_id,
         run_config=_QUIET,
         instance=instance,
         partition_key=partition,
         raise_on_error=False,
         tags={
             **run_tags(spec, partition, why),
-            PROCESS_TAG: this_process(),
+            **worker_tag(run_id),
             **({FRESH_TAG: "true"} if fresh else {}),
         },
     )

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import dagster as dg
 
+from synth_platform.processes import end_with_parent
 from synth_platform.workspace import Workspace
 
 
@@ -22,6 +23,11 @@ class WorkspaceResource(dg.ConfigurableResource[Workspace]):
         """The resource that SYNTH_HOME and SYNTH_DATA name."""
         workspace = Workspace.from_env()
         return cls(home=str(workspace.home), data=workspace.data)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """In the process of a step: see that it does not outlive the run. A retry would work beside it."""
+        if context.run is not None:
+            end_with_parent()
 
     def open(self) -> Workspace:
         """The workspace itself."""

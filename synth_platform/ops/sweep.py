@@ -1,4 +1,4 @@
-"""The startup sweep: what dead runs left behind and stands in the way of the next one is mended at every start."""
+"""The sweep: what dead runs left behind and stands in the way of the next one is mended, at starts and from then on."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,11 @@ from synth_platform.errors import SynthError
 from synth_platform.ops.doctor.engines import orphan_engines
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.runs import dead_runs, held_slots, living_runs
+from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.workspace import Workspace
+
+SWEEP_SENSOR = "mend_dead_runs"
+_SECONDS = 15
 
 
 def startup_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
@@ -26,6 +30,23 @@ def sweep(workspace: Workspace, instance: dg.DagsterInstance) -> list[Finding]:
             finding.mend()
             mended.append(finding)
     return mended
+
+
+def sweep_sensor() -> dg.SensorDefinition:
+    """Sweeps while Dagster's daemon runs, where the code location is: where runs live that no container holds."""
+
+    def watch(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SkipReason:
+        mended = [f"{one.what} ({one.where})" for one in sweep(workspace.open(), context.instance)]
+        for line in mended:
+            context.log.warning(f"mended: {line}")
+        return dg.SkipReason("; ".join(mended) or "Nothing is dead.")
+
+    return dg.sensor(
+        name=SWEEP_SENSOR,
+        minimum_interval_seconds=_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fails runs whose process is gone, and frees what they hold: engines, and places in the pools.",
+    )(watch)
 
 
 def refuse_while_running(instance: dg.DagsterInstance, what: str) -> None:

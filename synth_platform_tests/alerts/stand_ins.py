@@ -2,12 +2,25 @@
 
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from synth_platform_tests.conftest import free_port
 
 
 @dataclass
@@ -70,6 +83,55 @@ def mail_server(refuses: bool = False) -> Iterator[Received]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server, _served(server):
         received.url = f"smtp://127.0.0.1:{server.server_address[1]}"
         yield received
+
+
+@dataclass
+class Guarded(Received):
+    """A mail server that takes mail only after STARTTLS and a login."""
+
+    logins: list[bool] = field(default_factory=list)
+    """Each try, and whether it was let in."""
+
+
+@contextmanager
+def guarded_mail_server(folder: Path, user: str, password: str) -> Iterator[Guarded]:
+    """Serve mail while the block lasts; its certificate, which SSL_CERT_FILE may name, is `folder/mail.pem`."""
+    received = Guarded()
+
+    class Mailbox:
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+            assert isinstance(envelope.content, bytes)
+            received.bodies.append(envelope.content.decode())
+            return "250 taken"
+
+    def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
+        received.logins.append((given.login, given.password) == (user.encode(), password.encode()))
+        return AuthResult(success=received.logins[-1], handled=False)
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(_certificate(folder / "mail.pem"))
+    guards = {"require_starttls": True, "auth_required": True, "auth_exclude_mechanism": ["LOGIN"]}
+    controller = Controller(Mailbox(), "127.0.0.1", free_port(), tls_context=tls, authenticator=authenticate, **guards)
+    controller.start()
+    try:
+        received.url = f"smtp://{controller.hostname}:{controller.port}"
+        yield received
+    finally:
+        controller.stop()
+
+
+def _certificate(path: Path) -> Path:
+    """A key and a certificate of 127.0.0.1 that signs itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    signed = builder.add_extension(address, critical=False).sign(key, SHA256())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(plain + signed.public_bytes(Encoding.PEM))
+    return path
 
 
 @contextmanager

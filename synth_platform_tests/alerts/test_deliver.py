@@ -3,6 +3,7 @@
 import email
 import email.policy
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from synth_platform.alerts.config import EmailChannel, SlackChannel, WebhookChan
 from synth_platform.alerts.deliver import deliver
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.errors import SpecError
-from synth_platform_tests.alerts.stand_ins import mail_server, web_service
+from synth_platform_tests.alerts.stand_ins import guarded_mail_server, mail_server, web_service
 from synth_platform_tests.conftest import free_port
 
 GATE = ClosedGate("small/quality/table", "acceptance", 0.4213, "at least 0.8")
@@ -102,6 +103,35 @@ def test_a_password_is_never_sent_without_encryption() -> None:
     with mail_server() as server:
         problem = deliver(EMAIL, ALERT, {"TEST_SMTP": server.url.replace("://", "://me:pa55word99@")})
     assert problem == "the mail server refused: SMTPNotSupportedError" and server.bodies == []
+
+
+def test_mail_goes_through_starttls_and_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with guarded_mail_server(tmp_path, "ann@example.org", "pa55 word%99") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "mail.pem"))
+        address = server.url.replace("://", "://ann%40example.org:pa55%20word%2599@")
+        assert deliver(EMAIL, ALERT, {"TEST_SMTP": address}) is None
+    message = email.message_from_string(server.bodies[0], policy=email.policy.default)
+    assert message["Subject"] == "small 2026-01-05: a gate closed" and server.logins == [True]
+
+
+def test_a_wrong_password_is_said_once_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with guarded_mail_server(tmp_path, "ann", "pa55word99") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "mail.pem"))
+        problem = deliver(EMAIL, ALERT, {"TEST_SMTP": server.url.replace("://", "://ann:wr0ngword77@")})
+    assert problem == "the mail server refused user and password of TEST_SMTP"
+    assert server.logins == [False] and server.bodies == [] and "wr0ngword77" not in caplog.text
+
+
+def test_a_stranger_who_says_to_be_the_mail_server_gets_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with guarded_mail_server(tmp_path, "ann", "pa55word99") as server:
+        problem = deliver(EMAIL, ALERT, {"TEST_SMTP": server.url.replace("://", "://ann:pa55word99@")})
+    assert problem is not None and "certificate verify failed" in problem and server.logins == []
 
 
 def test_a_message_is_short_safe_and_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
             raise KeyError(f"{name}: {otherwise}")
         return otherwise or ""
 
-    return _VARIABLE.sub(value, text)
+    return _VARIABLE.sub(value, text).replace("$$", "$")
 
 
 def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The whole deployment of docker/ as plain processes: what the tests of it stand on."""
 
+import json
 import os
 import shutil
 import socket
@@ -12,20 +13,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
+import pytest
 from obstore.store import S3Store
 
+from synth_platform_tests.alerts.stand_ins import Guarded, Received, guarded_mail_server, web_service
 from synth_platform_tests.conftest import free_port
 from synth_platform_tests.deploy.compose import DOCKER, ROOT, Services, image_environment, read_compose
 from synth_platform_tests.deploy.engine_api import EngineApi, engine_api
 from synth_platform_tests.deploy.postgres import Postgres, postgres
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, write_spec
+from synth_platform_tests.processes import descendants
 
+PATIENCE = 1200
+"""Seconds to wait for what is certain to come, on a machine that does other things too."""
 PASSWORDS = {"users": ("alice", "opens-the-ui"), "viewers": ("bob", "may-only-look")}
 UI, VIEW = ("synth.test", "users"), ("view.synth.test", "viewers")
 LAUNCH = """mutation($selector: JobOrPipelineSelector!, $tags: [ExecutionTag!]) { launchRun(executionParams: {
     selector: $selector, executionMetadata: {tags: $tags}
 }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RELOAD = """mutation { reloadRepositoryLocation(repositoryLocationName: "synth_platform") { __typename
+    ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }"""
+SWITCH_ON = """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) { __typename
+    ... on PythonError { message } } }"""
+WRONG_PASSWORD = "wr0ngpassw0rd77"
+"""What the deployment tells the mail server, which wants another one."""
+CHANNELS = [{"type": "webhook", "url_env": "SYNTH_ALERT_URL"}, {"type": "email", "to": ["team@example.org"]}]
 REPOSITORY = {"repositoryLocationName": "synth_platform", "repositoryName": "__repository__"}
 JOBS = """query($repository: RepositorySelector!) { repositoryOrError(repositorySelector: $repository) {
     ... on Repository { jobs { name } } } }"""
@@ -95,11 +109,54 @@ class Deployment:
     home: Path
     bucket: S3Store
     spec: dict[str, Any]
+    ports: "Ports"
+    alerts: Received
+    """The webhook that all alerts go to."""
+    mail: Guarded
+    """The mail server that they go to also, with a wrong password."""
+
+    def reload(self) -> None:
+        """Have the code server read all specs again."""
+        reloaded = self.ui.ask(RELOAD)["reloadRepositoryLocation"]
+        assert reloaded["locationOrLoadError"]["__typename"] == "RepositoryLocation", reloaded
+
+    def switch_on(self, schedule: str) -> None:
+        """Start a schedule, as on its page."""
+        started = self.ui.ask(SWITCH_ON, selector={**REPOSITORY, "scheduleName": schedule})["startSchedule"]
+        assert started["__typename"] == "ScheduleStateResult", started
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Dagster's database itself."""
+        with pytest.MonkeyPatch.context() as variables:
+            for name, value in self.services.environment("daemon").items():
+                variables.setenv(name, value)
+            for name in ("DAGSTER_POSTGRES_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+                variables.setenv(name, "secret")
+            with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as opened:
+                yield opened
+
+    def kill_everything(self) -> dict[int, str | None]:
+        """SIGKILL to all services, runs and the database: the end of the machine. The processes that there were."""
+        containers = [one.process for one in self.docker.containers.values() if one.process is not None]
+        roots = [one.pid for one in (*self.services.running.values(), *containers)]
+        known = {pid: started for root in roots for pid, started in descendants(root).items()}
+        self.services.stop()
+        self.services.running.clear()
+        for name in self.docker.containers:
+            self.docker.kill(name)
+        self.database.kill()
+        return known
+
+    def start_again(self) -> None:
+        """What Docker does when the machine is back."""
+        self.database.start()
+        start(self.services, self.ports)
 
     def run(self, job: str, *assets: str) -> str:
         """Launch a job, or some of its assets, through the proxy and wait for its end; how it ended."""
         # Each pool of connections fails once after the database went away.
-        launched = wait_for(lambda: self.ui.launch(job, *assets), 60, f"{job} cannot be launched")
+        launched = wait_for(lambda: self.ui.launch(job, *assets), PATIENCE, f"{job} cannot be launched")
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id = launched["run"]["runId"]
         query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
@@ -108,7 +165,7 @@ class Deployment:
             now = self.ui.ask(query, id=run_id)["runOrError"]["status"]
             return now if now in ("SUCCESS", "FAILURE", "CANCELED") else None
 
-        return wait_for(status, 150, f"{job} does not end") or ""
+        return wait_for(status, PATIENCE, f"{job} does not end") or ""
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -155,9 +212,16 @@ def deploy(folder: Path, s3: str, tokenizer: Path, programs: Path, caddy: str) -
     base = image_variables(folder, home)
     with ExitStack() as stack:
         engine = stack.enter_context(mock_engine(folder, perfect_answers(8)))
+        alerts = stack.enter_context(web_service())
+        mail = stack.enter_context(guarded_mail_server(folder, "team", "the-right-one"))
         database = stack.enter_context(postgres(programs, ports.database, "dagster", "secret"))
         docker = stack.enter_context(engine_api(base, folder))
-        services = as_processes(folder, home, ports, base, s3, docker.host)
+        addresses = {
+            "DOCKER_HOST": docker.host,
+            "SYNTH_ALERT_URL": alerts.url,
+            "SYNTH_SMTP_URL": mail.url.replace("://", f"://team:{WRONG_PASSWORD}@"),
+        }
+        services = as_processes(folder, home, ports, base, s3, addresses)
         stack.callback(services.stop)
         spec = small_dataset(engine.url, tokenizer)
         write_spec(home / "datasets" / "small", spec)
@@ -172,10 +236,15 @@ def deploy(folder: Path, s3: str, tokenizer: Path, programs: Path, caddy: str) -
             home=home,
             bucket=open_bucket(s3),
             spec=spec,
+            ports=ports,
+            alerts=alerts,
+            mail=mail,
         )
 
 
-def as_processes(folder: Path, home: Path, ports: Ports, base: dict[str, str], s3: str, docker: str) -> Services:
+def as_processes(
+    folder: Path, home: Path, ports: Ports, base: dict[str, str], s3: str, addresses: dict[str, str]
+) -> Services:
     """The services of the Compose file, with what is elsewhere outside of containers."""
     settings = {
         "SYNTH_UI_ORIGIN": ports.site(*UI).origin,
@@ -183,6 +252,7 @@ def as_processes(folder: Path, home: Path, ports: Ports, base: dict[str, str], s
         "SYNTH_DATASETS": str(home / "datasets"),
         "SYNTH_SOURCES": str(folder),
         "AWS_ENDPOINT_URL": s3,
+        "SYNTH_ALERTS": json.dumps(CHANNELS),
     }
     replaced = {
         "/app/dagster/docker": str(write_instance(folder / "instance")),
@@ -196,10 +266,10 @@ def as_processes(folder: Path, home: Path, ports: Ports, base: dict[str, str], s
         "0.0.0.0": "127.0.0.1",
     }
     overrides = {
+        **addresses,
         "DAGSTER_POSTGRES_HOST": "127.0.0.1",
         "DAGSTER_POSTGRES_PORT": str(ports.database),
         "SYNTH_CODE_HOST": "127.0.0.1",
-        "DOCKER_HOST": docker,
         "SYNTH_OTHER_ADDRESS": f"http://:{ports.proxy}",
         "SYNTH_PROXY_HEALTH_PORT": str(ports.health),
     }
@@ -208,13 +278,13 @@ def as_processes(folder: Path, home: Path, ports: Ports, base: dict[str, str], s
 
 def start(services: Services, ports: Ports) -> None:
     """Start the services in the order that the Compose file asks for, and wait until they answer."""
-    assert services.start("prepare").wait(120) == 0, services.log("prepare")
+    assert services.start("prepare").wait(PATIENCE) == 0, services.log("prepare")
     for name in ("code", "webserver", "viewer", "daemon", "proxy"):
         services.start(name)
-    wait_for(lambda: not is_free(ports.code), 90, "the code server does not start")
+    wait_for(lambda: not is_free(ports.code), PATIENCE, "the code server does not start")
     for port in (ports.webserver, ports.viewer):
         address = f"http://127.0.0.1:{port}/server_info"
-        wait_for(lambda a=address: httpx.get(a, trust_env=False).is_success, 90, "a webserver does not start")
+        wait_for(lambda a=address: httpx.get(a, trust_env=False).is_success, PATIENCE, "a webserver does not start")
 
 
 def open_bucket(s3: str) -> S3Store:
@@ -235,6 +305,7 @@ def image_variables(folder: Path, home: Path) -> dict[str, str]:
         "MPLCONFIGDIR": str(folder / "matplotlib"),
         "TMPDIR": str(temporary(folder)),
         "OMP_NUM_THREADS": "1",
+        "SSL_CERT_FILE": str(folder / "mail.pem"),
     }
 
 
@@ -266,10 +337,11 @@ def write_secrets(folder: Path, caddy: str) -> None:
 
 
 def write_instance(folder: Path) -> Path:
-    """DAGSTER_HOME as the image has it: common settings and a launcher in one file."""
+    """DAGSTER_HOME as the image has it, common settings and a launcher in one file; dead runs are looked for sooner."""
     folder.mkdir()
-    parts = [DOCKER / "instance" / name for name in ("common.yaml", "docker.yaml")]
-    (folder / "dagster.yaml").write_text("".join(part.read_text("utf-8") for part in parts), "utf-8")
+    parts = [(DOCKER / "instance" / name).read_text("utf-8") for name in ("common.yaml", "docker.yaml")]
+    settings = "".join(parts).replace("poll_interval_seconds: 30", "poll_interval_seconds: 5")
+    (folder / "dagster.yaml").write_text(settings, "utf-8")
     shutil.copy(DOCKER / "instance" / "workspace.yaml", folder)
     return folder
 

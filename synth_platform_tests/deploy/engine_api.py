@@ -20,10 +20,16 @@ _PATH = re.compile(r"(?:/v1\.\d+)?/(.*)")
 
 @dataclass
 class Container:
-    """A container as it was asked for, and its process."""
+    """A container as it was asked for, and its process; with `AutoRemove` it is gone when that ends."""
 
     config: dict[str, Any]
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the engine knows it no more."""
+        ended = self.process is not None and self.process.poll() is not None
+        return ended and bool(self.config.get("HostConfig", {}).get("AutoRemove"))
 
     def state(self) -> dict[str, Any]:
         """What the API says of it."""
@@ -48,8 +54,8 @@ class EngineApi:
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Status and JSON of a request."""
         self.requests.append((method, path))
-        found = _PATH.fullmatch(path.split("?")[0])
-        match [method, *(found.group(1).split("/") if found else [])]:
+        asked = _PATH.fullmatch(path.split("?")[0])
+        match [method, *(asked.group(1).split("/") if asked else [])]:
             case ["GET", "version"]:
                 return 200, {"ApiVersion": "1.51", "MinAPIVersion": "1.24", "Version": "28.5"}
             case ["POST", "containers", "create"]:
@@ -62,10 +68,16 @@ class EngineApi:
             case ["POST", "containers", name, "stop"] if name in self.containers:
                 self.kill(name, signal.SIGTERM)
                 return 204, None
-            case ["GET", "containers", name, "json"] if name in self.containers:
+            case ["GET", "containers", name, "json"] if (
+                name in self.containers and not self.containers[name].is_removed
+            ):
                 container = self.containers[name]
                 return 200, {"Id": name, "State": container.state(), "Config": container.config, "Name": name}
         return 404, {"message": f"no such thing: {method} {path}"}
+
+    def _present(self, name: str) -> Container | None:
+        container = self.containers.get(name)
+        return None if container is None or container.is_removed else container
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """Signal all processes of a container."""

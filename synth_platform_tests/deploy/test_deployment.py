@@ -6,11 +6,8 @@ differ, and the Docker Engine is a stand-in that runs containers as processes.
 
 import asyncio
 import os
-import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -22,29 +19,12 @@ from obstore.store import S3Store
 
 from synth_platform_tests.deploy import docker_client
 from synth_platform_tests.deploy.compose import DOCKER
-from synth_platform_tests.deploy.deployment import Deployment, Site, deploy, wait_for
-from synth_platform_tests.deploy.postgres import postgres_programs
+from synth_platform_tests.deploy.deployment import PATIENCE, Deployment, Site, wait_for
 from synth_platform_tests.pipeline import write_spec
 
 pytestmark = pytest.mark.xdist_group("deployment")
 SET_LIMIT = 'mutation { setConcurrencyLimit(concurrencyKey: "%s", limit: 3) }'
 LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
-RELOAD = """mutation { reloadRepositoryLocation(repositoryLocationName: "synth_platform") { __typename
-    ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }"""
-
-
-@pytest.fixture(scope="module")
-def deployment(
-    tokenizer_folder: Path, s3_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed")
-    caddy = shutil.which("caddy") or shutil.which("caddy", path=str(Path(sys.executable).parent))
-    if caddy is None:
-        pytest.skip("Caddy is not installed")
-    with deploy(tmp_path_factory.mktemp("deployment"), s3_server, tokenizer_folder, programs, caddy) as running:
-        yield running
 
 
 def keys(bucket: S3Store, prefix: str) -> list[str]:
@@ -177,7 +157,7 @@ def test_the_daemon_goes_on_after_the_database_was_killed(deployment: Deployment
     deployment.database.kill()
     time.sleep(3)
     deployment.database.start()
-    wait_for(lambda: deployment.ui.ask(LIMITS), 60, "the webserver does not find the database again")
+    wait_for(lambda: deployment.ui.ask(LIMITS), PATIENCE, "the webserver does not find the database again")
     assert deployment.run("small", "small/documents") == "SUCCESS"
     assert deployment.services.running["daemon"].poll() is None
 
@@ -186,8 +166,7 @@ def test_a_killed_daemon_is_started_again_and_a_changed_spec_is_picked_up(deploy
     deployment.services.kill("daemon")
     write_spec(deployment.home / "datasets" / "more", {**deployment.spec, "name": "more"})
     assert "more" not in deployment.ui.jobs()
-    reloaded = deployment.ui.ask(RELOAD)["reloadRepositoryLocation"]
-    assert reloaded["locationOrLoadError"]["__typename"] == "RepositoryLocation", reloaded
+    deployment.reload()
     assert "more" in deployment.ui.jobs()
     deployment.services.start("daemon")
     assert deployment.run("more", "more/documents") == "SUCCESS"
@@ -223,5 +202,5 @@ def test_a_backup_brings_database_and_versions_back(made: Deployment, tmp_path: 
     subprocess.run([DOCKER / "restore", backup], env=variables, check=True)
     for name in ("code", "webserver", "proxy"):
         services.start(name)
-    assert wait_for(deployment.ui.run_ids, 90, "the interface does not come back") == runs
+    assert wait_for(deployment.ui.run_ids, PATIENCE, "the interface does not come back") == runs
     assert keys(deployment.bucket, "data/") == before

@@ -7,12 +7,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.alerts.config import SlackChannel, WebhookChannel
 from synth_platform.dataset.definitions import alert_definitions
 from synth_platform.dataset.spec import load_spec
 from synth_platform.ops import alerts
-from synth_platform.ops.alerts import DEADLINE_SENSOR, FAILURE_SENSOR, GATE_SENSOR, alert_sensors
+from synth_platform.ops.alerts import DATASET_TAG, DEADLINE_SENSOR, FAILURE_SENSOR, GATE_SENSOR, alert_sensors
+from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform_tests.alerts.stand_ins import Received, web_service
 from synth_platform_tests.ops.test_guard import DAYS, Pair
 from synth_platform_tests.pipeline import dataset, write_spec
@@ -90,6 +92,14 @@ def test_a_crash_is_told_with_its_cause(tmp_path: Path, instance: dg.DagsterInst
     (body,) = service.bodies
     assert body["event"] == "run" and body["title"] == "d: the run failed"
     assert "the gate's code is broken" in body["text"] and body["gates"] == []
+
+
+def test_a_run_that_died_is_told_with_what_ended_it(instance: dg.DagsterInstance, service: Received) -> None:
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags={DATASET_TAG: "d"})
+    instance.report_run_failed(run, PROCESS_IS_GONE)
+    tell_of_failure(instance)
+    (body,) = service.bodies
+    assert body["title"] == "d: the run failed" and body["text"].splitlines()[0] == PROCESS_IS_GONE
 
 
 def test_runs_without_a_jobs_tag_are_known_by_what_they_were_to_make_or_check(

@@ -114,11 +114,10 @@ def past(folder: Path, age: timedelta) -> None:
         os.utime(path, (then, then))
 
 
-def started_run(instance: dg.DagsterInstance, pid: int | None = None, **tags: str) -> str:
-    """A run that stands as started; with ``pid``, as the web interface starts runs. Its id."""
+def started_run(instance: dg.DagsterInstance, host: str, pid: int, **tags: str) -> str:
+    """A run that stands as started, in some process. Its id."""
     run = create_run_for_test(instance, "small", status=dg.DagsterRunStatus.STARTED, tags=tags)
-    if pid is not None:
-        instance.report_engine_event(f"Started process for run (pid: {pid}).", run)
+    instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{run.run_id}:{host}:{pid}:{start_time(pid) or 1}"})
     return run.run_id
 
 
@@ -149,7 +148,7 @@ def test_a_killed_run_is_found_and_mended_and_a_plain_rerun_goes_on(tokenizer_fo
         attributes["engine"]["concurrency"] = 2
         write_spec(home / "datasets" / "small", attributes)
         run = synth("materialize", "small", home=home, wait=False)
-        with wait_for(lambda: len(engine.requests()) > 8):
+        with wait_for(lambda: len(engine.requests()) > 8, seconds=300):
             run.send_signal(signal.SIGKILL)
         run.wait()
 
@@ -169,7 +168,7 @@ def test_a_killed_run_is_found_and_mended_and_a_plain_rerun_goes_on(tokenizer_fo
 
 
 def test_every_start_mends_the_same_and_says_so(home: Path, instance: dg.DagsterInstance) -> None:
-    run_id = started_run(instance, **{PROCESS_TAG: f"{this_host()}:{dead_pid()}:1"})
+    run_id = started_run(instance, this_host(), dead_pid())
     said: list[str] = []
     with open_instance(Workspace(home), said.append):
         pass
@@ -177,18 +176,41 @@ def test_every_start_mends_the_same_and_says_so(home: Path, instance: dg.Dagster
     assert len(said) == 1 and said[0].startswith("mended: a run of small stands as started") and run_id in said[0]
 
 
-def test_runs_of_the_web_interface_are_judged_by_their_pid(home: Path, instance: dg.DagsterInstance) -> None:
-    gone, alive = started_run(instance, dead_pid()), started_run(instance, os.getpid())
-    repeated = started_run(instance, os.getpid(), **{PROCESS_TAG: f"{this_host()}:{dead_pid()}:1"})
+def test_a_run_is_judged_by_its_own_process_and_no_other(home: Path, instance: dg.DagsterInstance) -> None:
+    """A run that repeats another has its tags, until it says where it lives itself."""
+    gone, alive = started_run(instance, this_host(), dead_pid()), started_run(instance, this_host(), os.getpid())
+    tags = instance.get_run_by_id(gone).tags  # type: ignore[union-attr]
+    repeated = create_run_for_test(instance, "small", status=dg.DagsterRunStatus.STARTED, tags=dict(tags)).run_id
     mended = only(look(home, fix=True), "dead_run")
     assert gone in mended.finding.where
     assert status_of(instance, gone) == dg.DagsterRunStatus.FAILURE
     assert status_of(instance, alive) == status_of(instance, repeated) == dg.DagsterRunStatus.STARTED
 
 
+def test_a_dead_run_that_was_to_be_canceled_is_canceled(home: Path, instance: dg.DagsterInstance) -> None:
+    run_id = started_run(instance, this_host(), dead_pid())
+    instance.report_run_canceling(instance.get_run_by_id(run_id))  # type: ignore[arg-type]
+    assert only(look(home, fix=True), "dead_run").mended
+    assert status_of(instance, run_id) == dg.DagsterRunStatus.CANCELED
+
+
+def test_a_run_that_waited_in_the_queue_may_take_its_time_to_start(home: Path, instance: dg.DagsterInstance) -> None:
+    run = create_run_for_test(instance, "small", status=dg.DagsterRunStatus.STARTING)
+    since = datetime.now(UTC) - timedelta(hours=1)
+
+    def dated(column: str) -> None:
+        with sqlite3.connect(home / "dagster" / "history" / "runs.db") as database:
+            database.execute(f"update runs set {column} = ? where run_id = ?", (since.isoformat(" "), run.run_id))
+
+    dated("create_timestamp")
+    assert look(home) == []
+    dated("update_timestamp")
+    assert "no process was started for it in 60 minutes" in only(look(home), "dead_run").finding.what
+
+
 def test_a_run_of_another_host_is_dead_only_when_it_is_too_old(home: Path, instance: dg.DagsterInstance) -> None:
-    elsewhere = {PROCESS_TAG: "elsewhere:1:1"}
-    young, old = started_run(instance, **elsewhere), started_run(instance, **elsewhere, **{MAX_RUNTIME: "0.001"})
+    young = started_run(instance, "elsewhere", os.getpid())
+    old = started_run(instance, "elsewhere", os.getpid(), **{MAX_RUNTIME: "0.001"})
     time.sleep(0.01)
     mended = only(look(home, fix=True), "dead_run")
     assert old in mended.finding.where and "it began on elsewhere" in mended.finding.what
@@ -200,7 +222,7 @@ def test_slots_of_ended_and_deleted_runs_are_freed(home: Path, instance: dg.Dags
     storage = instance.event_log_storage
     storage.set_concurrency_slots("gpu", 3)
     ended = create_run_for_test(instance, "small", status=dg.DagsterRunStatus.SUCCESS).run_id
-    living = started_run(instance, os.getpid())
+    living = started_run(instance, this_host(), os.getpid())
     for run_id in (ended, living, "0" * 32):
         assert storage.claim_concurrency_slot("gpu", run_id, "step").is_claimed
     mended = [one for one in look(home, fix=True) if one.mended]
@@ -319,7 +341,7 @@ def test_leftovers_stay_while_any_run_lives(home: Path, instance: dg.DagsterInst
     left.parent.mkdir()
     left.write_bytes(b"x")
     past(left.parent, timedelta(days=3))
-    started_run(instance, os.getpid())
+    started_run(instance, this_host(), os.getpid())
     assert [one.mended for one in look(home, fix=True)] == [False] and left.exists()
 
 

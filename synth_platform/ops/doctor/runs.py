@@ -4,26 +4,24 @@ Dagster notices neither: after a hard kill a run stays STARTED, and its engine s
 """
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
 from dagster._core.storage.dagster_run import RunRecord
-from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from synth_platform.ops.doctor.finding import Finding
-from synth_platform.processes import start_time, this_host
+from synth_platform.processes import is_alive, start_time, this_host
 
 PROCESS_TAG = "synth/process"
-"""Run tag: host, pid and start time of the process that a run lives in."""
+"""Run tag: the run itself, then host, pid and start time of the process that it lives in. A run that repeats another
+has that one's tags at first."""
 
 PROCESS_IS_GONE = "The process of this run is gone. What it committed is kept."
 """Why a dead run failed, in its log."""
 
-_STARTED = re.compile(r"Started process for run \(pid: (\d+)\)")
 _UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -31,9 +29,9 @@ _UNFINISHED = [
 ]
 
 
-def this_process() -> str:
-    """Value of the tag for runs in this process."""
-    return f"{this_host()}:{os.getpid()}:{start_time(os.getpid())}"
+def worker_tag(run_id: str) -> dict[str, str]:
+    """The tag of a run that lives in this process."""
+    return {PROCESS_TAG: f"{run_id}:{this_host()}:{os.getpid()}:{start_time(os.getpid())}"}
 
 
 def dead_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
@@ -83,7 +81,9 @@ def _unfinished(instance: dg.DagsterInstance) -> list[RunRecord]:
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     now = instance.get_run_by_id(run.run_id)
-    if now is not None and not now.is_finished:
+    if now is not None and now.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(now, PROCESS_IS_GONE)
+    elif now is not None and not now.is_finished:
         instance.report_run_failed(now, PROCESS_IS_GONE)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
@@ -94,31 +94,22 @@ def _why_dead(instance: dg.DagsterInstance, record: RunRecord) -> str | None:
     A process of another host cannot be looked at: its run is dead once it is older than a run may become.
     """
     run = record.dagster_run
-    pids = _launched_as(instance, run)
-    # A run that was launched (again) from the web interface may carry the tag of the run that it repeats.
-    launched = pids or run.parent_run_id or run.status == dg.DagsterRunStatus.STARTING
-    if (tag := run.tags.get(PROCESS_TAG)) and not launched:
-        host, pid, started = tag.rsplit(":", 2)
-        if host == this_host():
-            return f"its process {pid} is gone" if start_time(int(pid)) != started else None
+    run_id, host, pid, started = run.tags.get(PROCESS_TAG, ":::").rsplit(":", 3)
+    if run_id != run.run_id:
+        return _why_never_begun(instance, record)
+    if host != this_host():
         return _too_old(instance, record, f"it began on {host}")
-    if not _on_one_host(instance):
-        return _too_old(instance, record, "it began on some host")
-    if pids:  # no start time is known: a process that was given the pid since is left alone
-        return f"its process {pids[-1]} is gone" if start_time(pids[-1]) is None else None
-    waited = time.time() - record.create_timestamp.timestamp()
-    if run.status == dg.DagsterRunStatus.STARTING and waited > instance.run_monitoring_start_timeout_seconds:
+    return None if is_alive(int(pid), started) else f"its process {pid} is gone"
+
+
+def _why_never_begun(instance: dg.DagsterInstance, record: RunRecord) -> str | None:
+    """Why a run that has not said where it lives is certainly dead."""
+    waited = time.time() - record.update_timestamp.timestamp()
+    if record.dagster_run.status == dg.DagsterRunStatus.STARTING and (
+        waited > instance.run_monitoring_start_timeout_seconds
+    ):
         return f"no process was started for it in {waited / 60:.0f} minutes"
-    return None
-
-
-def _launched_as(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[int]:
-    """Pids of the processes that Dagster's launcher started for a run."""
-    return [
-        int(found.group(1))
-        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-        if (found := _STARTED.search(entry.message or entry.user_message))
-    ]
+    return _too_old(instance, record, "it began somewhere")
 
 
 def _too_old(instance: dg.DagsterInstance, record: RunRecord, began: str) -> str | None:
@@ -127,8 +118,3 @@ def _too_old(instance: dg.DagsterInstance, record: RunRecord, began: str) -> str
     )
     age = time.time() - (record.start_time or record.create_timestamp.timestamp())
     return f"{began} {age / 3600:.1f} hours ago, and may take {limit / 3600:.1f}" if age > limit else None
-
-
-def _on_one_host(instance: dg.DagsterInstance) -> bool:
-    """Whether all of the instance's runs are of this host: a database in files is not shared."""
-    return instance.is_ephemeral or isinstance(instance.run_storage, SqliteRunStorage)
