@@ -16,7 +16,7 @@ from synth_platform.contamination.report import describe_hits, describe_replaced
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.contamination.search import build_index, load_index, open_scanner, search_settings
-from synth_platform.ops.dataset_context import TEST_SETS, DatasetContext
+from synth_platform.ops.dataset_context import EVALS_GROUP, DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
@@ -25,7 +25,6 @@ from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
-EVALS_GROUP = TEST_SETS
 RELEASE_SCAN = "{}/contamination/release"
 """Asset of the scans of a dataset's releases."""
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from synth_platform.contamination.assets import EVALS_GROUP, benchmark_context
+from synth_platform.contamination.assets import benchmark_context
 from synth_platform.contamination.config import ExactSpec
 from synth_platform.contamination.report import describe_hits, worst_verdicts
 from synth_platform.contamination.search import load_index
 from synth_platform.contamination.word_index import Index
-from synth_platform.ops.dataset_context import DatasetContext
+from synth_platform.ops.dataset_context import EVALS_GROUP, DatasetContext
 from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot

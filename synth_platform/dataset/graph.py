@@ -22,7 +22,7 @@ from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.ops.cycles import freshness_of, partitions_of
-from synth_platform.ops.dataset_context import DatasetContext
+from synth_platform.ops.dataset_context import EVALS_GROUP, DatasetContext
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import StageAsset
@@ -139,7 +139,7 @@ class DatasetGraph:
 
     def benchmark_keys(self) -> list[dg.AssetKey]:
         """Of the test sets that the dataset names."""
-        return [dg.AssetKey([contamination_assets.EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
+        return [dg.AssetKey([EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
 
     def benchmark_stages(self) -> list[StageAsset]:
         """What makes the test sets, which datasets share."""

@@ -11,11 +11,11 @@ import dagster as dg
 
 from synth_platform.digest import digest_int
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.tags import DATASET_TAG
+from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots.catalog import kind_of
 
-TEST_SETS = "evals"
+EVALS_GROUP = "evals"
 """First part of the keys of test sets, which belong to no dataset."""
 _SPEC_FILE = "defs.yaml"
 _GROUPS = (
@@ -87,6 +87,17 @@ class DatasetContext:
             **options,
         )
 
+    def tag_run(self, instance: dg.DagsterInstance, run: dg.DagsterRun, cycle: str | None) -> None:
+        """Give a run the tags that it lacks because none of the dataset's jobs, nor the daemon, started it.
+
+        Backfills and assets that were chosen by hand run in Dagster's own job. A run of several datasets gets none.
+        """
+        datasets = {key.path[0] for key in run.asset_selection or ()} - {EVALS_GROUP}
+        wanted = {**self.run_tags, **({CYCLE_TAG: cycle} if cycle else {})}
+        missing = {name: value for name, value in wanted.items() if name not in run.tags}
+        if self.run_tags and missing and len(datasets) <= 1:
+            instance.add_run_tags(run.run_id, missing)
+
     def _spec_file(self) -> dg.CodeReferencesMetadataValue:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)  # said once for every asset
@@ -106,13 +117,13 @@ def _linked(description: str, upstreams: Sequence[Upstream]) -> str:
 def _stage_of(asset: str) -> str:
     """What kind of thing an asset is: its stage; test sets, which are called by their names, have none."""
     first, second = asset.split("/")[:2]
-    return first if first == TEST_SETS else second
+    return first if first == EVALS_GROUP else second
 
 
 def _group_of(asset: str) -> str:
     """A dataset's name and the number of its stage, so that groups sort as the pipeline runs."""
     dataset, stage, *rest = asset.split("/")
-    if dataset == TEST_SETS:
+    if dataset == EVALS_GROUP:
         return dataset
     if rest == ["release"]:  # the scans of releases come after them
         stage = "release"

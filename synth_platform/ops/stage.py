@@ -14,7 +14,6 @@ from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.materialization import StageResult, materialize_result
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.tags import tag_run
 from synth_platform.progress import listen, log_listener, track
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.changes import changes_since
@@ -146,7 +145,7 @@ def begin_stage(
         SynthError: a setting or a source cannot be used.
     """
     partition = context.partition_key if dataset.partitions and context.has_partition_key else None
-    tag_run(context.instance, context.run, dataset.run_tags, partition)
+    dataset.tag_run(context.instance, context.run, partition)
     started = time.monotonic()
     stage = build(workspace, partition)
     inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition)

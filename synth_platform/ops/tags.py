@@ -1,12 +1,8 @@
 """What every run says of itself: which dataset, recipes and cycle, by which spec, and why it was started."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from synth_platform.digest import digest
-from synth_platform.ops.dataset_context import TEST_SETS
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
@@ -40,15 +36,3 @@ def dataset_tags(spec: "DatasetSpec") -> dict[str, str]:
 def run_tags(spec: "DatasetSpec", cycle: str | None, why: str) -> dict[str, str]:
     """Tags of a run that is started for a reason."""
     return {**dataset_tags(spec), **({CYCLE_TAG: cycle} if cycle else {}), WHY_TAG: why[:_LONGEST]}
-
-
-def tag_run(instance: dg.DagsterInstance, run: dg.DagsterRun, tags: Mapping[str, str], cycle: str | None) -> None:
-    """Give a run the tags that it lacks because no job of ours or of the daemon started it.
-
-    Backfills and assets that were chosen by hand run in Dagster's own job. A run of several datasets keeps none.
-    """
-    datasets = {key.path[0] for key in run.asset_selection or ()} - {TEST_SETS}
-    wanted = {**tags, **({CYCLE_TAG: cycle} if cycle else {})}
-    missing = {name: value for name, value in wanted.items() if name not in run.tags}
-    if tags and missing and len(datasets) <= 1:
-        instance.add_run_tags(run.run_id, missing)

@@ -19,8 +19,9 @@ from synth_platform.generation.tuning.profile import TRIALS
 from synth_platform.judging.schema import ASKED
 from synth_platform.mixing.schema import MIXTURE
 from synth_platform.ops.columns import meaning_of
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, RECIPES_TAG, SPEC_TAG, tag_run
+from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, RECIPES_TAG, SPEC_TAG
 from synth_platform.prompts.schema import PROMPTS
 from synth_platform.quality.accept import ACCEPTED
 from synth_platform.quality.schema import QUALITY
@@ -82,12 +83,13 @@ def test_every_asset_and_check_is_described(graph: Any) -> None:
 
 def test_runs_that_nobody_tagged_say_what_they_are_about(tmp_path: Path) -> None:
     tags = {DATASET_TAG: "d", RECIPES_TAG: "faq", SPEC_TAG: "0123"}
+    context = DatasetContext("d", 0, tmp_path, run_tags=tags)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
 
         def tagged(*keys: str, **before: str) -> dict[str, str]:
             selection = frozenset(dg.AssetKey(key.split("/")) for key in keys)
             run = instance.run_storage.add_run(dg.DagsterRun("__ASSET_JOB", asset_selection=selection, tags=before))
-            tag_run(instance, run, tags, CYCLE)
+            context.tag_run(instance, run, CYCLE)
             found = instance.get_run_by_id(run.run_id)
             assert found is not None
             return found.tags
