@@ -1,6 +1,6 @@
 """`synth`: make datasets, look at them, and prove them, from the terminal."""
 
-from synth_platform.cli import contamination, doctor, gc, make, plan, publish, screen, takedown, team, versions
+from synth_platform.cli import contamination, doctor, gc, make, plan, publish, schema, screen, takedown, team, versions
 from synth_platform.cli.base import app, errors_for_people
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "make",
     "plan",
     "publish",
+    "schema",
     "screen",
     "takedown",
     "team",

@@ -246,6 +246,20 @@ def load_spec(path: Path) -> DatasetSpec:
         raise SpecError(_explain(error, document, prefix, path), where=str(path)) from None
 
 
+def file_schema() -> dict[str, Any]:
+    """JSON schema of a spec file, with the meaning, type and default of every key."""
+    attributes = DatasetSpec.model_json_schema()
+    shared = attributes.pop("$defs")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A dataset of synth_platform",
+        "type": "object",
+        "properties": {"type": {"const": COMPONENT_TYPE}, "attributes": attributes},
+        "required": ["type", "attributes"],
+        "$defs": shared,
+    }
+
+
 def _refuse_secrets(document: Document, value: Any, keys: tuple[str | int, ...], path: Path) -> None:
     """A spec is read by many and kept in version control: a key or password in it is an error, never repeated."""
     if isinstance(value, str) and (kind := spelled_secret(value)):

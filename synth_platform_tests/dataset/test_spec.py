@@ -1,13 +1,17 @@
 """Specs that are wrong in every way we could think of: the message names file, line, key and fix."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.graph import dataset_checks
-from synth_platform.dataset.spec import load_spec
+from synth_platform.dataset.spec import SPEC_FILE, file_schema, load_spec
 from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.resources import WorkspaceResource
@@ -35,6 +39,27 @@ def explain(tmp_path: Path, text: str) -> str:
     with pytest.raises(SpecError) as caught:
         dataset_definitions(load_spec(path), tmp_path)
     return str(caught.value)
+
+
+def test_the_schema_describes_what_a_spec_may_say() -> None:
+    schema = file_schema()
+    validator = Draft202012Validator(schema)
+    for shipped in SHIPPED.rglob(SPEC_FILE):
+        validator.validate(yaml.safe_load(shipped.read_text("utf-8")))
+    wrong = yaml.safe_load(GOOD)
+    wrong["attributes"]["engine"]["modell"] = "x"
+    assert not validator.is_valid(wrong)
+    undescribed = [key for key, value in _keys(schema["$defs"]) if not {"description", "$ref", "const"} & set(value)]
+    assert len(undescribed) < 5, undescribed
+
+
+def _keys(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All keys that a schema knows, with what it says of them."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "properties":
+                yield from inner.items()
+            yield from _keys(inner)
 
 
 def test_shipped_specs_load_and_say_what_they_are() -> None:
