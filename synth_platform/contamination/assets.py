@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
+from synth_platform.contamination.config import TEST_SETS, BenchmarkSpec, ContaminationSpec
 from synth_platform.contamination.eval_index import INDEX_TABLES
 from synth_platform.contamination.evals import benchmark_settings, read_benchmark
 from synth_platform.contamination.origin import found_items, with_origin
@@ -16,7 +16,7 @@ from synth_platform.contamination.report import describe_hits, describe_replaced
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.contamination.search import build_index, load_index, open_scanner, search_settings
-from synth_platform.ops.dataset_context import TEST_SETS, DatasetContext
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
@@ -25,14 +25,13 @@ from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
-EVALS_GROUP = TEST_SETS
 RELEASE_SCAN = "{}/contamination/release"
 """Asset of the scans of a dataset's releases."""
 
 
 def benchmark_context(base: Path) -> DatasetContext:
     """The context of test sets, which belong to no dataset."""
-    return DatasetContext(EVALS_GROUP, seed=0, base=base)
+    return DatasetContext(TEST_SETS, seed=0, base=base)
 
 
 def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> StageAsset:

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from synth_platform.contamination.assets import EVALS_GROUP, benchmark_context
-from synth_platform.contamination.config import ExactSpec
+from synth_platform.contamination.assets import benchmark_context
+from synth_platform.contamination.config import TEST_SETS, ExactSpec
 from synth_platform.contamination.report import describe_hits, worst_verdicts
 from synth_platform.contamination.search import load_index
 from synth_platform.contamination.word_index import Index
@@ -37,7 +37,7 @@ SCAN_GATES = (
 def benchmark_checks(name: str, gates: Sequence[Gate] = BENCHMARK_GATES) -> dg.AssetChecksDefinition:
     """The gates of `evals/<benchmark>`."""
     context = benchmark_context(Path())
-    return gate_checks(context, f"{EVALS_GROUP}/{name}", gates, _profile_benchmark, partitioned=False)
+    return gate_checks(context, f"{TEST_SETS}/{name}", gates, _profile_benchmark, partitioned=False)
 
 
 def index_checks(dataset: DatasetContext, gates: Sequence[Gate]) -> dg.AssetChecksDefinition:

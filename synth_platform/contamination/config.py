@@ -11,6 +11,8 @@ from synth_platform.sources.config import Format
 
 Method = Literal["exact", "paraphrase", "code"]
 METHODS: tuple[Method, ...] = get_args(Method)
+TEST_SETS = "evals"
+"""First part of the keys of test sets, which belong to no dataset."""
 
 
 class BenchmarkColumns(StrictModel):

@@ -9,6 +9,7 @@ import dagster as dg
 
 from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
+from synth_platform.contamination.config import TEST_SETS
 from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.dataset.stage_gates import own_suites, stage_gates
 from synth_platform.generation import checks as generation_checks
@@ -139,7 +140,7 @@ class DatasetGraph:
 
     def benchmark_keys(self) -> list[dg.AssetKey]:
         """Of the test sets that the dataset names."""
-        return [dg.AssetKey([contamination_assets.EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
+        return [dg.AssetKey([TEST_SETS, one.name]) for one in self.spec.benchmarks]
 
     def benchmark_stages(self) -> list[StageAsset]:
         """What makes the test sets, which datasets share."""

@@ -9,14 +9,13 @@ from typing import Any
 
 import dagster as dg
 
+from synth_platform.contamination.config import TEST_SETS
 from synth_platform.digest import digest_int
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.tags import DATASET_TAG
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots.catalog import kind_of
 
-TEST_SETS = "evals"
-"""First part of the keys of test sets, which belong to no dataset."""
 _SPEC_FILE = "defs.yaml"
 _GROUPS = (
     ("documents",),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synth_platform.contamination.assets import EVALS_GROUP, RELEASE_SCAN
-from synth_platform.contamination.config import BenchmarkSpec
+from synth_platform.contamination.assets import RELEASE_SCAN
+from synth_platform.contamination.config import TEST_SETS, BenchmarkSpec
 from synth_platform.contamination.evals import benchmark_settings
 from synth_platform.contamination.releases import newer_test_sets, replaced_releases
 from synth_platform.digest import digest
@@ -74,7 +74,7 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
 def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None) -> dg.SensorResult:
     """Look at the releases, from where the last tick had to stop; at none, if all is as it was at the last look."""
     asset, scan = f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
-    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
+    current = {f"{TEST_SETS}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
     cycles: list[str | None] = [*snapshots.partitions(asset)] or [None]
     heads = [(cycle, _head_id(snapshots, asset, cycle), _head_id(snapshots, scan, cycle)) for cycle in cycles]
     state = digest(current, spec.contamination.rescan, heads)
@@ -137,7 +137,7 @@ def _current(snapshots: Snapshots, benchmark: BenchmarkSpec, base: Path) -> tupl
 
     A test set that cannot be read now counts as unchanged: its own asset will say what is wrong with it.
     """
-    head = snapshots.head(f"{EVALS_GROUP}/{benchmark.name}", None)
+    head = snapshots.head(f"{TEST_SETS}/{benchmark.name}", None)
     try:
         settings = benchmark_settings(benchmark, base)
     except SynthError:

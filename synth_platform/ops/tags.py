@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from synth_platform.contamination.config import TEST_SETS
 from synth_platform.digest import digest
-from synth_platform.ops.dataset_context import TEST_SETS
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec

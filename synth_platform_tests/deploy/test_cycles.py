@@ -22,7 +22,7 @@ from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshots
-from synth_platform.snapshots.log import frames
+from synth_platform.snapshots.framed_log import frames
 from synth_platform.workspace import Workspace
 from synth_platform_tests.deploy.deployment import PATIENCE, WRONG_PASSWORD, Deployment, small_dataset, wait_for
 from synth_platform_tests.pipeline import Engine, dataset, mock_engine, write_spec

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from synth_platform.contamination.assets import EVALS_GROUP
+from synth_platform.contamination.config import TEST_SETS
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.snapshots.health import BrokenHead, BrokenManifest, Damage, Survey, VersionFolder
 from synth_platform.workspace import Workspace
@@ -140,7 +140,7 @@ def _leftover(survey: Survey, folder: VersionFolder, unnamed: list[str], about: 
 
 
 def _again(dataset: str, partition: str | None) -> str:
-    if dataset == EVALS_GROUP:
+    if dataset == TEST_SETS:
         return "synth materialize with a dataset that names this test set"
     return f"synth materialize {dataset}{f' --partition {partition}' if partition else ''}"
 
