@@ -16,13 +16,13 @@ import polars as pl
 import pytest
 from dagster._core.test_utils import create_run_for_test
 from dagster_docker.docker_run_launcher import DOCKER_CONTAINER_ID_TAG
-from synth_platform.snapshots.log import frames
 
 from synth_platform.ops.alerts import ALERTED_TAG
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshots
+from synth_platform.snapshots.framed_log import frames
 from synth_platform.workspace import Workspace
 from synth_platform_tests.deploy.deployment import PATIENCE, WRONG_PASSWORD, Deployment, small_dataset, wait_for
 from synth_platform_tests.pipeline import Engine, dataset, mock_engine, write_spec
