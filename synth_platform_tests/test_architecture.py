@@ -1,8 +1,11 @@
 """The layout that the folders promise: Dagster only in the wiring, imports in one direction."""
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import synth_platform
 
@@ -50,3 +53,10 @@ def test_snapshots_know_nothing_of_the_stages() -> None:
     for path in (ROOT / "snapshots").rglob("*.py"):
         used = {name.split(".")[1] for name in imports(path) if name.startswith("synth_platform.")}
         assert used <= {"snapshots", "config", "digest", "errors", "progress"}, f"{path.name} imports {used}"
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_of_a_group_share_a_worker(request: pytest.FixtureRequest) -> None:
+    """Deployments, engines and browsers are shared within a group; a runner that does not see groups starts them twice."""
+    if "PYTEST_XDIST_WORKER" in os.environ and request.config.getoption("loadgroup", False):
+        assert request.node.nodeid.endswith("@together")
