@@ -146,9 +146,7 @@ def chromium() -> str:
     return found
 
 
-def click_until(
-    happened: Callable[[], bool], click: Callable[[], None], otherwise: str, within: float = _EFFECT_WITHIN
-) -> None:
+def click_until(happened: Callable[[], bool], click: Callable[[], None], otherwise: str) -> None:
     """Click, again where the click was lost while the page was drawn, until it shows an effect.
 
     Raises:
@@ -157,7 +155,7 @@ def click_until(
     for _ in range(_TRIES):
         click()
         with suppress(AssertionError):
-            wait_until(happened, otherwise, within)
+            wait_until(happened, otherwise, _EFFECT_WITHIN)
             return
     raise AssertionError(otherwise)
 
