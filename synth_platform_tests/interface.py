@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 _STARTS_WITHIN = 240.0
 _EFFECT_WITHIN = 45.0
 """After a click; a page that is being drawn loses some."""
+_TRIES = 4
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _CHROMIUM += ["--disable-component-update", "--disable-sync"]
 
@@ -146,15 +147,17 @@ def chromium() -> str:
 
 
 def click_until(happened: Callable[[], bool], click: Callable[[], None], otherwise: str) -> None:
-    """Click, again where the click was lost while the page was drawn, until it shows an effect."""
-    for last in (False, False, True):
+    """Click, again where the click was lost while the page was drawn, until it shows an effect.
+
+    Raises:
+        AssertionError: it has shown none in so many seconds, time and again.
+    """
+    for _ in range(_TRIES):
         click()
-        try:
+        with suppress(AssertionError):
             wait_until(happened, otherwise, _EFFECT_WITHIN)
             return
-        except AssertionError:
-            if last:
-                raise
+    raise AssertionError(otherwise)
 
 
 def wait_until(happened: Callable[[], bool], otherwise: str, seconds: float = 600) -> None:

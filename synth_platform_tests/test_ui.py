@@ -6,6 +6,7 @@ SYNTH_SCREENSHOTS names a folder for pictures of the pages.
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers,
 pytestmark = pytest.mark.ui
 RECIPE = {"name": "table", "sampling": {"max_tokens": 400}}
 HALF_OF_THEM = {"type": "playground", "documents": 24, "select": {"sample": {"documents": 12}}}
+CYCLES = [(datetime.now(UTC) - timedelta(days=ago)).strftime("%Y-%m-%d") for ago in (6, 5)]
+"""Two of the last: the dialog does not know cycles that ended more than 90 days ago."""
 PROGRESS = re.compile(r"generations: [\d,]+/24 prompts · [\d.,]+/s · [\d,]+ tokens/s · \d+s left")
 
 
@@ -52,7 +55,7 @@ def interface(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
         write("small", description="Made for a test.", owners=["data@example.org"])
         closed = {"documents": {"selected_share": {"min": 0.9, "severity": "critical"}}}
         write("strict", sources=[HALF_OF_THEM], gates=closed)
-        write("daily", cadence={"every": "day", "start": "2026-01-05", "reuse_documents": True})
+        write("daily", cadence={"every": "day", "start": CYCLES[0], "reuse_documents": True})
         with user_interface(home) as interface:
             yield interface
 
@@ -133,8 +136,9 @@ def test_a_closed_gate_says_why_and_nothing_comes_after_it(interface: Interface,
     shows(page, "Nothing that reads this asset is made until it passes.")
     shows(page, "synth screen --what-if", "not_sampled")
     page.screenshot(path=shots / "closed_gate.png")
-    page.goto(interface.asset("strict/prompts/table", "overview"))
-    shows(page, "Never materialized")
+    page.goto(f"{interface.address}/runs/{run['id']}")
+    shows(page, "Dependencies for step strict__prompts__table failed")
+    page.screenshot(path=shots / "failed_run.png")
     assert Workspace(interface.home).snapshots.head("strict/prompts/table", None) is None
 
 
@@ -147,18 +151,19 @@ def test_cycles_are_filled_in_by_the_backfill_dialog(interface: Interface, page:
         lambda: page.get_by_role("button", name="Materialize").first.click(),
         "the dialog did not open",
     )
+    dialog.get_by_text(re.compile(r"Showing \d+ of \d+ partitions")).wait_for()
     chosen = dialog.locator("input[type=text]").first
-    chosen.fill("[2026-01-06...2026-01-07]")
+    chosen.fill(f"[{CYCLES[0]}...{CYCLES[1]}]")
     chosen.press("Enter")
-    dialog.get_by_text("2 partitions").first.wait_for()
+    dialog.get_by_text("2 partitions", exact=True).wait_for()
     page.screenshot(path=shots / "backfill_dialog.png")
     dialog.get_by_role("button", name="Launch backfill").click()
     shows(page, "Created backfill")
     runs = wait_for_runs(interface, page, "daily_prompts", runs=2)
     assert [run["status"] for run in runs] == ["SUCCESS"] * 2
-    assert names(runs, CYCLE_TAG) == {"2026-01-06", "2026-01-07"} and names(runs, DATASET_TAG) == {"daily"}
-    assert Workspace(interface.home).snapshots.partitions("daily/prompts/table") == ["2026-01-06", "2026-01-07"]
-    page.goto(f"{interface.asset('daily/prompts/table', 'partitions')}&partition=2026-01-07")
+    assert names(runs, CYCLE_TAG) == set(CYCLES) and names(runs, DATASET_TAG) == {"daily"}
+    assert Workspace(interface.home).snapshots.partitions("daily/prompts/table") == CYCLES
+    page.goto(f"{interface.asset('daily/prompts/table', 'partitions')}&partition={CYCLES[1]}")
     shows(page, "Materialized (2)")
     page.screenshot(path=shots / "partitions.png")
 

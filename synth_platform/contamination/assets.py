@@ -226,7 +226,6 @@ def _open_replaced(run: StageRun, asset: str) -> list[Snapshot]:
 
 
 def _describe_release_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, object]:
-    described = dict(describe_scan(workspace, snapshot))
     against = snapshot.manifest.details["scanned_against"]
     release = snapshot.manifest.inputs[0].snapshot_id
     rows = worst_verdicts(snapshot.scan("contamination"))["contaminated"]
@@ -238,8 +237,11 @@ def _describe_release_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[
             f"**{rows:,} rows** of release `{release}` have items of {named}."
             f" Materialize `{dataset}/release` to release a patch without them; all other rows stay as they are."
         )
-    described["proposal"] = dg.MetadataValue.md(proposal)
-    described["scanned_against"] = dg.MetadataValue.text(", ".join(against) or "nothing new")
+    described = {
+        "proposal": dg.MetadataValue.md(proposal),
+        "scanned_against": dg.MetadataValue.text(", ".join(against) or "nothing new"),
+        **describe_scan(workspace, snapshot),
+    }
     if replaced := snapshot.manifest.details["releases"][1:]:
         described["replaced"] = dg.MetadataValue.md(describe_replaced(snapshot.scan("replaced"), replaced))
     return described

@@ -148,7 +148,7 @@ def _result(
             **metadata,
             **({"error": error} if error else {}),
         },
-        description=None if outcome.passed else _why(outcome.name, critical, error or said, examples),
+        description=None if outcome.passed else _why(critical, error or said, examples),
     )
 
 
@@ -158,11 +158,11 @@ def _about(gate: str, description: str) -> str:
     return f"**{subject.title}.** {description}.\n\n**Where it does not pass:** {subject.remedy}"
 
 
-def _why(gate: str, critical: bool, said: str, examples: str) -> str:
+def _why(critical: bool, said: str, examples: str) -> str:
     """Why a check did not pass, what follows, and examples as far as they are words: pictures stay in the metadata."""
     follows = "Nothing that reads this asset is made until it passes." if critical else "This only warns."
     words = examples.partition(_PICTURE)[0].strip()
-    return "\n\n".join(filter(None, [f"Not passed: {said}. {follows}", subject_of(gate).remedy, words]))
+    return "\n\n".join(filter(None, [f"Not passed: {said}. {follows}", words]))
 
 
 def _gate_metadata(outcome: GateOutcome, judged: Judged) -> dict[str, Any]:
