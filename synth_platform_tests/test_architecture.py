@@ -57,6 +57,6 @@ def test_snapshots_know_nothing_of_the_stages() -> None:
 
 @pytest.mark.xdist_group("together")
 def test_tests_of_a_group_share_a_worker(request: pytest.FixtureRequest) -> None:
-    """Deployments, engines and browsers are shared within a group; a runner that does not see groups starts them twice."""
+    """Deployments, engines and browsers are shared within a group; who does not see groups starts them twice."""
     if "PYTEST_XDIST_WORKER" in os.environ and request.config.getoption("loadgroup", False):
         assert request.node.nodeid.endswith("@together")
