@@ -86,6 +86,7 @@ def summarise(
     summary = Summary(dataset, partition, round(seconds, 1), problems=list(problems))
     for kind, members in by_kind.items():
         _add_stage(summary, kind, members)
+    summary.stages = {kind: summary.stages[kind] for kind in STAGES if kind in summary.stages}
     _add_cost(summary, by_kind)
     _add_contamination(summary, by_kind)
     _add_gates(summary, judged, set(blocking))

@@ -32,6 +32,7 @@ def test_json_summary_versions_trace_diff_and_verify(tokenizer_folder: Path, tmp
     summary = json.loads(made.out)
     assert summary["dataset"] == "small" and summary["documents"] == 36
     assert summary["prompts"] == summary["generations"] == 96
+    assert [*summary["stages"]] == ["documents", "prompts", "generations", "accepted", "mixture", "release"]
     assert summary["accepted"] == 88 and summary["rejected"] == {
         "contaminated_prompt:playground": 8,
         "contaminated_source:playground": 8,
