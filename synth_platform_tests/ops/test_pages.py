@@ -92,7 +92,7 @@ def test_runs_that_nobody_tagged_say_what_they_are_about(tmp_path: Path) -> None
             context.tag_run(instance, run, CYCLE)
             found = instance.get_run_by_id(run.run_id)
             assert found is not None
-            return found.tags
+            return dict(found.tags)
 
         assert tagged("d/documents", "evals/gsm8k") == {**tags, CYCLE_TAG: CYCLE}
         assert tagged("d/documents", "e/documents") == {}, "of two datasets"
