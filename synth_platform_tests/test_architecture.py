@@ -59,4 +59,5 @@ def test_snapshots_know_nothing_of_the_stages() -> None:
 def test_tests_of_a_group_share_a_worker(request: pytest.FixtureRequest) -> None:
     """Deployments, engines and browsers are shared within a group; who does not see groups starts them twice."""
     if "PYTEST_XDIST_WORKER" in os.environ and request.config.getoption("loadgroup", False):
-        assert request.node.nodeid.endswith("@together")
+        grouped = [item for item in request.session.items if item.get_closest_marker("xdist_group")]
+        assert request.node in grouped and all("@" in item.nodeid for item in grouped)
