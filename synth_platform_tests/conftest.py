@@ -19,6 +19,11 @@ os.environ.setdefault("SYNTH_ENCODERS", str(Path.cwd() / ".synth" / "encoders"))
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for engines, daemons and pages."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that fill a machine by themselves (a real engine, a browser, a Ray cluster) run one after the other."""

@@ -66,6 +66,15 @@ def page(interface: Interface) -> Iterator[Any]:
         yield page
 
 
+@pytest.fixture(scope="module")
+def small(interface: Interface, page: Any) -> str:
+    """A dataset that was made, by whichever test came first."""
+    if Workspace(interface.home).snapshots.head("small/release", None) is None:
+        launch(interface, page, "small")
+        assert wait_for_runs(interface, page, "small")[0]["status"] == "SUCCESS"
+    return "small"
+
+
 @pytest.fixture
 def shots(tmp_path: Path) -> Path:
     """Where pictures go."""
@@ -108,6 +117,7 @@ def test_a_dataset_is_made_from_the_interface(interface: Interface, page: Any, s
     assert "data:image/png;base64," in metadata["plots"]
 
 
+@pytest.mark.usefixtures("small")
 def test_a_new_test_set_is_looked_for_in_the_release(interface: Interface, page: Any, shots: Path) -> None:
     add_test_set(interface.home)
     interface.reload()
@@ -168,6 +178,7 @@ def test_cycles_are_filled_in_by_the_backfill_dialog(interface: Interface, page:
     page.screenshot(path=shots / "partitions.png")
 
 
+@pytest.mark.usefixtures("small")
 def test_a_read_only_interface_launches_nothing(interface: Interface, page: Any, shots: Path) -> None:
     with read_only_interface(interface.home) as viewer:
         page.goto(viewer.job("small"))
