@@ -35,6 +35,7 @@ def documents_asset(
     """`<dataset>/documents`: what the sources hold after selection; skipped rows keep their reason."""
     asset = dataset.asset("documents")
     described = [source.model_dump(mode="json") for source in sources]
+    protection = privacy.model_dump(mode="json", include={"source", "regions", "ner"})
 
     def content() -> dict[str, str]:
         return {source.name: source_fingerprint(source, dataset.base) for source in sources}
@@ -75,7 +76,7 @@ def documents_asset(
                 "sources": described,
                 "content": workspace.once(("sources", dataset.name), content),
                 "tokenizer": counter.digest,
-                "privacy": privacy.model_dump(mode="json", include={"source", "regions", "ner"}),
+                "privacy": protection,
                 "earlier_cycles": earlier.digest,
                 # Documents that this asset never had do not make it stale, though all are left out.
                 **({"taken_down": concerned} if concerned else {}),
@@ -102,12 +103,14 @@ class EarlierCycles:
 
     Args:
         asset: whose versions.
-        versions: cycle and snapshot id of each.
+        versions: cycle and snapshot id of each, and of those after them: thousands of cycles share the list.
+        count: how many of the list are earlier ones.
         digest: of what they hold; None of none.
     """
 
     asset: str
     versions: Sequence[tuple[str, str]]
+    count: int
     digest: str | None
 
     def open(self, workspace: Workspace) -> Iterator[Snapshot]:
@@ -116,21 +119,21 @@ class EarlierCycles:
         Raises:
             SnapshotError: one is gone.
         """
-        for cycle, snapshot_id in self.versions:
+        for cycle, snapshot_id in self.versions[: self.count]:
             found = workspace.snapshots.open(self.asset, cycle, snapshot_id)
             if found is None:
                 raise SnapshotError(f"{self.asset} {snapshot_id} of the cycle {cycle} is missing", fix="restore it")
             yield found
 
 
-NO_CYCLES = EarlierCycles("", (), None)
+NO_CYCLES = EarlierCycles("", (), 0, None)
 
 
 def earlier_cycles(workspace: Workspace, asset: str, partition: str) -> EarlierCycles:
     """Current versions of the cycles before this one."""
     cycles, versions, digests = workspace.once(("cycles", asset), lambda: _cycles_so_far(workspace.snapshots, asset))
     before = bisect_left(cycles, partition)
-    return EarlierCycles(asset, versions[:before], digests[before - 1] if before else None)
+    return EarlierCycles(asset, versions, before, digests[before - 1] if before else None)
 
 
 def _cycles_so_far(snapshots: Snapshots, asset: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -35,7 +36,7 @@ class Selection:
         used: ids of documents that earlier cycles used.
         taken_down: documents that must not be used.
         privacy: what happens to personal data.
-        scratch: folder for files that live as long as the run.
+        scratch: folder for temporary files; others may use it at the same time.
     """
 
     def __init__(
@@ -57,17 +58,18 @@ class Selection:
 
     def select(self, batches: Iterable[RowBatch]) -> Iterator[Batch]:
         """Documents and skipped rows; each given row comes out exactly once."""
-        with ExitStack() as stack:
-            checks = self._checks(stack)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="selection-", dir=self._scratch) as folder, ExitStack() as stack:
+            checks = self._checks(stack, Path(folder))
             chosen = (self._filter(rows, bad, checks) for rows, bad in batches)
             if self._spec.sample is None:
                 for rows, skips in chosen:
                     yield "documents", rows.select(DOCUMENTS.names())
                     yield "skipped", skipped_frame(skips, self._source)
             else:
-                yield from _Sample(self._source, self._spec, self._seed, self._scratch).draw(chosen)
+                yield from _Sample(self._source, self._spec, self._seed, Path(folder)).draw(chosen)
 
-    def _checks(self, stack: ExitStack) -> list[Filter]:
+    def _checks(self, stack: ExitStack, folder: Path) -> list[Filter]:
         spec = self._spec
         checks: list[Filter] = [filters.required_columns]
         if spec.score:
@@ -82,8 +84,7 @@ class Selection:
             exact = ExactDuplicates()
             checks.append(lambda rows: [("duplicate", "") if twice else None for twice in exact.check(_texts(rows))])
         if spec.near_dedup:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-            near = NearDuplicates(spec.near_dedup, self._scratch / f"sketches-{self._source}")
+            near = NearDuplicates(spec.near_dedup, folder / "sketches")
             stack.callback(near.close)
             checks.append(lambda rows: [_near(similarity) for similarity in near.check(_texts(rows))])
         if self._used:
@@ -171,14 +172,12 @@ def _note(seen: HashMap, hashes: np.ndarray) -> list[bool]:
 class _Sample:
     """A seeded uniform sample: rows in the order of their hash until a budget is spent."""
 
-    def __init__(self, source: str, spec: SelectionSpec, seed: int, scratch: Path) -> None:
+    def __init__(self, source: str, spec: SelectionSpec, seed: int, folder: Path) -> None:
         assert spec.sample is not None
-        self._source, self._budget, self._seed = source, spec.sample, seed
-        self._folder = scratch / f"sample-{source}"
+        self._source, self._budget, self._seed, self._folder = source, spec.sample, seed, folder
 
     def draw(self, batches: Iterable[tuple[pl.DataFrame, list[Skip]]]) -> Iterator[Batch]:
         """Documents of the sample, and all others as skipped rows."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         parts: list[Path] = []
         keys: list[pl.DataFrame] = []
         for rows, skips in batches:
@@ -195,7 +194,6 @@ class _Sample:
             left = rows.filter(~pl.col("number").is_in(list(chosen)))
             yield "skipped", skipped_frame(_skips(left, [("not_sampled", "")] * left.height), self._source)
             part.unlink()
-        self._folder.rmdir()
 
     def _choose(self, keys: pl.DataFrame) -> set[int]:
         ordered = keys.sort("key", "number")

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from obstore.store import S3Store
+from polars.testing import assert_frame_equal
 from pydantic import TypeAdapter
 
 from synth_platform.errors import SourceError
@@ -25,19 +28,24 @@ SPEC = TypeAdapter(SourceSpec)
 ROWS = [{"text": f"Document number {n} says something of its own.", "n": n} for n in range(20)]
 
 
-def build(folder: Path, seed: int = 1, used: frozenset[str] = frozenset(), **source: object):
-    """Documents and skipped rows of one source."""
-    spec = SPEC.validate_python({"type": "files", "name": "mine", **source})
-    tables: dict[str, list[pl.DataFrame]] = {"documents": [], "skipped": []}
-    batches = build_documents(
-        [spec],
+def build_batches(
+    folder: Path, home: Path, seed: int = 1, used: frozenset[str] = frozenset(), **source: object
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Documents and skipped rows of one source, as they come."""
+    return build_documents(
+        [SPEC.validate_python({"type": "files", "name": "mine", **source})],
         base=folder,
         seed=seed,
         count_tokens=lambda texts: [len(text.split()) for text in texts],
         used=used,
-        scratch=folder / "scratch",
+        scratch=home / "scratch",
     )
-    for table, rows in batches:
+
+
+def build(folder: Path, seed: int = 1, used: frozenset[str] = frozenset(), **source: object):
+    """Documents and skipped rows of one source."""
+    tables: dict[str, list[pl.DataFrame]] = {"documents": [], "skipped": []}
+    for table, rows in build_batches(folder, folder, seed, used, **source):
         tables[table].append(rows)
     return pl.concat(tables["documents"]), pl.concat(tables["skipped"])
 
@@ -45,6 +53,27 @@ def build(folder: Path, seed: int = 1, used: frozenset[str] = frozenset(), **sou
 def lines(folder: Path, *rows: bytes, name: str = "rows.jsonl") -> str:
     (folder / name).write_bytes(b"\n".join(rows))
     return name
+
+
+def test_sources_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    """Two datasets, or two cycles, may be made at the same time in one home."""
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder, word in zip(folders, ("river", "mountain"), strict=True):
+        for n in range(8):
+            text = f"This {word} is told of at some length, so that text {n // 2} has a near duplicate"
+            write_jsonl(folder / f"{n}.jsonl", [{"text": f"{text}{'!' * (n % 2)}"}, {"text": f"{word} {n} " * (n + 3)}])
+    select = {"near_dedup": {"threshold": 0.5}, "sample": {"documents": 7}}
+    alone = [list(build_batches(folder, tmp_path, path="*.jsonl", select=select)) for folder in folders]
+    both = [build_batches(folder, tmp_path, path="*.jsonl", select=select) for folder in folders]
+    together = list(zip_longest(*both))
+    for before, after in zip(alone, zip(*together, strict=True), strict=True):
+        found = [one for one in after if one is not None]
+        assert [table for table, _ in found] == [table for table, _ in before]
+        for (_, expected), (_, rows) in zip(before, found, strict=True):
+            assert_frame_equal(rows, expected)
+    reasons = pl.concat(rows for table, rows in alone[0] if table == "skipped")["reason"].value_counts()
+    assert {"near_duplicate", "not_sampled"} <= set(reasons["reason"])
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 @pytest.mark.parametrize(
