@@ -13,8 +13,7 @@ _CHUNK_BYTES = 1 << 20
 
 def digest(*values: Any) -> str:
     """Digest of JSON-able values (and pydantic models) as 32 hex characters, equal anywhere."""
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
-    return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(_CANONICAL.encode(values).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def digest_int(*values: Any) -> int:
@@ -61,3 +60,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"cannot digest a {type(value).__name__}")
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)

@@ -33,6 +33,7 @@ def mixture_asset(
     """`<dataset>/mixture`: rows drawn by weight, shuffled; what was at hand but is not in it is in `excluded`."""
     asset = dataset.asset("mixture")
     upstreams = (documents, document_contamination, *accepted.values())
+    settings = {"mixture": mixture.model_dump(mode="json"), "mix_in": list(mix_in)}
 
     def work(run: StageRun) -> None:
         hits = contaminated(run.inputs[document_contamination.asset].batches())
@@ -60,7 +61,7 @@ def mixture_asset(
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={"mixture": mixture.model_dump(mode="json"), "mix_in": list(mix_in)},
+            settings=settings,
             upstreams=upstreams,
             tables={"mixture": MIXTURE, "excluded": EXCLUDED},
             work=work,

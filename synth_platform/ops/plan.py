@@ -17,6 +17,7 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.schema import GENERATIONS
+from synth_platform.ops.dataset_context import EVALS_GROUP
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
@@ -100,7 +101,7 @@ class CyclePlan:
     @property
     def is_new(self) -> bool:
         """Whether nothing of the dataset has been made in this cycle."""
-        return all(step.state == "missing" for step in self.steps if not step.asset.startswith("evals/"))
+        return all(step.state == "missing" for step in self.steps if not _is_test_set(step.asset))
 
     @property
     def fingerprint(self) -> str:
@@ -148,10 +149,11 @@ class Planner:
 
     def __init__(self, stages: Sequence[StageAsset], workspace: WorkspaceAtRest) -> None:
         self._stages, self._workspace = stages, workspace
+        self._shared: dict[str, tuple[Step, _Result]] = {}
 
     def plan(self, partition: str | None) -> CyclePlan:
         """The plan of one cycle."""
-        walk = _Walk(self._workspace, partition)
+        walk = _Walk(self._workspace, partition, self._shared)
         for stage in self._stages:
             for asset, build in stage.builds.items():
                 walk.add(asset, build, stage)
@@ -191,14 +193,23 @@ class _Walk:
 
     workspace: WorkspaceAtRest
     cycle: str | None
+    shared: dict[str, tuple[Step, _Result]]
     steps: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     results: dict[str, _Result] = field(default_factory=dict)
     partitions: dict[str, str | None] = field(default_factory=dict)
 
     def add(self, asset: str, build: BuildStage, stage_asset: StageAsset) -> None:
-        """Look at the next asset."""
+        """Look at the next asset; at a test set once, since all cycles share it."""
         partition = self.partitions[asset] = stage_asset.partition(self.cycle)
+        if asset in self.shared:
+            self._step(*self.shared[asset])
+            return
+        self._look(asset, partition, build, stage_asset)
+        if _is_test_set(asset):
+            self.shared[asset] = (self.steps[-1], self.results[asset])
+
+    def _look(self, asset: str, partition: str | None, build: BuildStage, stage_asset: StageAsset) -> None:
         current = self.workspace.snapshots.current_ref(asset, partition)
         try:
             stage = build(self.workspace, partition) if current is not None or kind_of(asset) in _PROMPTS_OF else None
@@ -308,6 +319,10 @@ class _Walk:
     def _step(self, step: Step, result: _Result) -> None:
         self.steps.append(step)
         self.results[step.asset] = result
+
+
+def _is_test_set(asset: str) -> bool:
+    return asset.startswith(f"{EVALS_GROUP}/")
 
 
 def _is_of(change: Change, inputs: Sequence[str]) -> bool:

@@ -56,6 +56,7 @@ def quality_asset(
     """
     asset = dataset.asset("quality", recipe.name)
     limits, upstreams = limits_of(recipe, quality), (prompts, generations, *graded)
+    judged_by = {"quality": limits.model_dump(mode="json"), "privacy": privacy.output}
 
     def work(run: StageRun) -> None:
         made = Material(*(run.inputs[one.asset] for one in upstreams))
@@ -80,11 +81,7 @@ def quality_asset(
         return Stage(
             asset=asset,
             code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
-            settings={
-                "quality": limits.model_dump(mode="json"),
-                "privacy": privacy.output,
-                **measured_settings(recipe, privacy, encoder),
-            },
+            settings={**judged_by, **measured_settings(recipe, privacy, encoder)},
             upstreams=upstreams,
             tables={"quality": QUALITY},
             work=work,
@@ -117,6 +114,7 @@ def accepted_asset(
 ) -> StageAsset:
     """`<dataset>/accepted/<recipe>`: the rows that passed everything; the others are kept in `rejected`."""
     asset = dataset.asset("accepted", recipe.name)
+    settings = {"privacy": privacy.model_dump(mode="json", include={"output", "regions", "ner"})}
     upstreams = (prompts, generations, quality, contamination, document_contamination)
 
     def work(run: StageRun) -> None:
@@ -139,7 +137,7 @@ def accepted_asset(
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={"privacy": privacy.model_dump(mode="json", include={"output", "regions", "ner"})},
+            settings=settings,
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,

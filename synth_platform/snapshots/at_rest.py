@@ -34,20 +34,30 @@ class SnapshotsAtRest(Snapshots):
         self._listed: set[str] = set()
         self._listing = threading.Lock()
         self._refs: dict[tuple[str, str | None, int], RefRecord] = {}
+        self._current: dict[tuple[str, str | None], InputRef | None] = {}
         self._supposed: dict[tuple[str, str | None], Snapshot] = {}
         self._open_once = lru_cache(maxsize=_MANIFESTS_KEPT)(super().open)
 
     def suppose(self, snapshot: Snapshot) -> None:
         """From now on, answer as if a version were the current one."""
-        self._supposed[snapshot.manifest.asset, snapshot.manifest.partition] = snapshot
+        key = (snapshot.manifest.asset, snapshot.manifest.partition)
+        self._supposed[key], self._current[key] = snapshot, snapshot.ref
 
     def save_heads(self) -> None:
         """Keep which versions are current for those who look next."""
         self._heads.save()
 
     def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
-        supposed = self._supposed.get((asset, partition))
-        return super().current_ref(asset, partition) if supposed is None else supposed.ref
+        key = (asset, partition)
+        if key not in self._current:
+            self._current[key] = self._known_ref(asset, partition) or super().current_ref(asset, partition)
+        return self._current[key]
+
+    def _known_ref(self, asset: str, partition: str | None) -> InputRef | None:
+        """The current version as it was when last looked, if its history bears the same time stamp."""
+        sequence = self._last_sequence(asset, partition)
+        stamp = self._stamps.get((asset, partition))
+        return self._heads.ref(asset, partition, stamp, sequence) if stamp is not None else None
 
     def head(self, asset: str, partition: str | None) -> Snapshot | None:
         return self._supposed.get((asset, partition)) or super().head(asset, partition)

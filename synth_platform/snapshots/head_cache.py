@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from synth_platform.digest import digest
-from synth_platform.snapshots.manifest import RefRecord
+from synth_platform.snapshots.manifest import InputRef, RefRecord
 
 _WORTH_WRITING = 1000
 """New records; fewer are read again in less time than all of them are written."""
@@ -70,6 +70,13 @@ class HeadCache:
             run_id=known.run_id,
             at=known.at,
         )
+
+    def ref(self, asset: str, partition: str | None, stamp: int, sequence: int) -> InputRef | None:
+        """How another version names the one of that record as its input."""
+        known = self._known.get((asset, partition))
+        if known is None or (known.stamp, known.sequence) != (stamp, sequence):
+            return None
+        return InputRef(asset=asset, partition=partition, snapshot_id=known.snapshot_id, digest=known.digest)
 
     def keep(self, asset: str, partition: str | None, stamp: int, record: RefRecord) -> None:
         """Remember the last record of a history."""
