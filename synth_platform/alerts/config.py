@@ -11,8 +11,9 @@ from synth_platform.config import StrictModel
 from synth_platform.errors import SpecError
 from synth_platform.secrecy import declare_secret
 
-Event = Literal["gate", "run", "late"]
-"""A blocking gate that failed, a run that failed for another reason, an asset that missed its deadline."""
+Event = Literal["gate", "run", "late", "spec"]
+"""A blocking gate that failed, a run that failed for another reason, an asset that missed its deadline, a spec that
+cannot be used."""
 INSTANCE_VARIABLE = "SYNTH_ALERTS"
 """Environment variable with channels for every dataset: the same list as in a spec, as JSON."""
 UI_VARIABLE = "SYNTH_UI_URL"
@@ -32,7 +33,7 @@ class _Channel(StrictModel):
 
     events: list[Event] = Field(default=list(get_args(Event)), min_length=1)
     """What is told here: `gate`, a blocking gate that failed; `run`, a run that failed otherwise; `late`, an asset that
-    missed its deadline."""
+    missed its deadline; `spec`, a spec that cannot be used (only channels of the instance can tell of that)."""
 
 
 class SlackChannel(_Channel):

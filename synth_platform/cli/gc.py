@@ -17,12 +17,12 @@ def collect_garbage(
     """Show, or delete, what the retention of the specs lets go and what dead processes left behind."""
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
-    from synth_platform.definitions import SHIPPED, load_specs
+    from synth_platform.dataset.installed import find_installed
     from synth_platform.ops.garbage import collect, find_garbage
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import find_dataset
 
-    specs = {**load_specs(SHIPPED), **load_specs(workspace.datasets)}
+    specs = find_installed(workspace.datasets).datasets  # versions of all others are kept
     if dataset:
         chosen = find_dataset(dataset, workspace)
         dataset, specs = chosen[0].name, {**specs, chosen[0].name: chosen}

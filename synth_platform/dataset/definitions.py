@@ -1,6 +1,6 @@
 """What Dagster gets of the datasets: assets, checks, jobs, schedules and sensors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -8,11 +8,10 @@ import dagster as dg
 from synth_platform.alerts.config import instance_channels
 from synth_platform.contamination import assets as contamination_assets
 from synth_platform.contamination import checks as contamination_checks
-from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.dataset.graph import DatasetGraph
+from synth_platform.dataset.installed import Refused, agreed_benchmarks
 from synth_platform.dataset.jobs import DatasetJobs
 from synth_platform.dataset.spec import DatasetSpec
-from synth_platform.errors import SpecError
 from synth_platform.ops.alerts import alert_sensors
 from synth_platform.ops.plan_job import plan_job
 from synth_platform.ops.regenerate import Regenerator
@@ -68,30 +67,23 @@ def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Defin
     Raises:
         SpecError: two datasets mean different test sets by the same name.
     """
-    known: dict[str, tuple[BenchmarkSpec, Path, str]] = {}
-    for spec, base in specs:
-        for benchmark in spec.benchmarks:
-            found, where, owner = known.setdefault(benchmark.name, (benchmark, base, spec.name))
-            same_place = all("://" in path or Path(path).is_absolute() for path in benchmark.paths) or where == base
-            same_items = found.model_copy(update={"description": benchmark.description}) == benchmark
-            if not same_items or not same_place:
-                raise SpecError(
-                    f"the datasets {owner!r} and {spec.name!r} mean different test sets by {benchmark.name!r}",
-                    fix="give one of them another name",
-                )
+    known = agreed_benchmarks(specs)
     return dg.Definitions(
-        assets=[
-            contamination_assets.benchmark_asset(benchmark, base).definition for benchmark, base, _ in known.values()
-        ],
+        assets=[contamination_assets.benchmark_asset(benchmark, base).definition for benchmark, base in known.values()],
         asset_checks=[contamination_checks.benchmark_checks(name) for name in known],
     )
 
 
-def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:
+def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]], refused: Sequence[Refused] = ()) -> dg.Definitions:
     """The sensors that tell people what went wrong, where a spec or the environment names somebody.
+
+    Args:
+        specs: datasets, and the folders of their specs.
+        refused: specs that cannot be used: only those hear of them whom the environment names.
 
     Raises:
         SpecError: the channels in the environment cannot be read.
     """
     everywhere = instance_channels()
-    return dg.Definitions(sensors=alert_sensors({spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}))
+    channels = {spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}
+    return dg.Definitions(sensors=alert_sensors(channels, everywhere, {one.asset: one.error for one in refused}))

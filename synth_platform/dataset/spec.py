@@ -16,6 +16,7 @@ from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
+from synth_platform.ops.dataset_context import EVALS_GROUP, REFUSED_GROUP
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.secrets import spelled_secret
 from synth_platform.prompts.config import RecipeSpec
@@ -155,6 +156,13 @@ class DatasetSpec(StrictModel):
     """What happens when something that the dataset is made of has changed."""
     alerts: list[Channel] = Field(default_factory=list)
     """Who hears of failed gates, failed runs and missed deadlines, beside those that SYNTH_ALERTS names."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name in (EVALS_GROUP, REFUSED_GROUP):
+            raise ValueError(f"assets of the platform begin with {name!r}; give the dataset another name")
+        return name
 
     @field_validator("owners")
     @classmethod

@@ -16,27 +16,38 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.deliver import deliver
 from synth_platform.alerts.message import Alert, ClosedGate
+from synth_platform.errors import SynthError
 from synth_platform.ops.failures import failure_text
 from synth_platform.ops.tags import DATASET_TAG
 
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
+SPEC_SENSOR = "alert_refused_specs"
 ALERTED_TAG = "synth/alerted"
 """Run tag, followed by the dataset: what became of the message about this run. Where it is, none is sent again."""
-_GATE_SECONDS, _DEADLINE_SECONDS = 60, 300
+_GATE_SECONDS, _DEADLINE_SECONDS, _SPEC_SECONDS = 60, 300, 60
 _PLANNED = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 Channels = Mapping[str, Sequence[Channel]]
 """Where messages about each dataset go."""
-_Look = Callable[[dg.SensorEvaluationContext, dg.RepositoryDefinition, Any], tuple[Mapping[str, float], str]]
+_Look = Callable[[dg.SensorEvaluationContext, dg.RepositoryDefinition, Any], tuple[Mapping[str, Any], str]]
 """From what was known at the last tick (None at the first) to what is known now, and words for it."""
 
 
-def alert_sensors(channels: Channels) -> list[dg.SensorDefinition]:
-    """The sensors of a code location; none if nobody wants to hear anything."""
+def alert_sensors(
+    channels: Channels, everywhere: Sequence[Channel] = (), refused: Mapping[str, SynthError] | None = None
+) -> list[dg.SensorDefinition]:
+    """The sensors of a code location; none if nobody wants to hear anything.
+
+    Args:
+        channels: of each dataset.
+        everywhere: those that hear of specs that cannot be used.
+        refused: why, by the key path of what stands for such a spec.
+    """
+    of_specs = [_spec_sensor(everywhere, refused or {})] if everywhere else []
     if not any(channels.values()):
-        return []
-    return [_failure_sensor(channels), _gate_sensor(channels), _deadline_sensor(channels)]
+        return of_specs
+    return [_failure_sensor(channels), _gate_sensor(channels), _deadline_sensor(channels), *of_specs]
 
 
 def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
@@ -117,6 +128,24 @@ def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
         _DEADLINE_SECONDS,
         "Tells once of each asset that has not been made anew within the time its freshness policy gives.",
         look,
+    )
+
+
+def _spec_sensor(channels: Sequence[Channel], refused: Mapping[str, SynthError]) -> dg.SensorDefinition:
+    def look(
+        context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition, before: Mapping[str, str] | None
+    ) -> tuple[Mapping[str, str], str]:
+        reasons = {asset: str(error) for asset, error in refused.items()}
+        for asset, reason in reasons.items():
+            if (before or {}).get(asset) != reason:
+                name, problems = asset.split("/")[-1], (reason, "Other datasets go on without it.")
+                title, page = f"the spec of {name} cannot be used", link(f"assets/{asset}")
+                alert = Alert("spec", name, title, problems=problems, link=page)
+                context.log.info(_tell(alert, {name: channels}))
+        return reasons, f"{len(reasons)} specs cannot be used"
+
+    return _polling_sensor(
+        SPEC_SENSOR, _SPEC_SECONDS, "Tells once of each spec that cannot be used, and for what reason.", look
     )
 
 

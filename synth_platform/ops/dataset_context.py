@@ -17,6 +17,8 @@ from synth_platform.snapshots.catalog import kind_of
 
 EVALS_GROUP = "evals"
 """First part of the keys of test sets, which belong to no dataset."""
+REFUSED_GROUP = "refused_specs"
+"""First part of the keys of what stands for specs that cannot be used."""
 _SPEC_FILE = "defs.yaml"
 _GROUPS = (
     ("documents",),

@@ -9,9 +9,9 @@ from dagster._core.utils import make_new_run_id
 
 from synth_platform.config import check_name
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.installed import find_installed
 from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
-from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.cycles import check_cycle
 from synth_platform.ops.doctor.runs import worker_tag
@@ -45,14 +45,17 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
     if path.suffix in (".yaml", ".yml") or path.is_dir():
         file = path / SPEC_FILE if path.is_dir() else path
         return load_spec(file), file.absolute().parent
-    known = {**load_specs(SHIPPED), **load_specs(workspace.datasets)}
-    if name not in known:
-        raise SpecError(
-            f"there is no dataset {name!r}",
-            fix=f"use one of {', '.join(sorted(known))}, or the path of a {SPEC_FILE}; your own datasets go to"
-            f" {workspace.datasets}/<name>/{SPEC_FILE}",
-        )
-    return known[name]
+    installed = find_installed(workspace.datasets)
+    if name in installed.datasets:
+        return installed.datasets[name]
+    for one in installed.refused:
+        if name in (one.name, one.path.parent.name):
+            raise one.error
+    raise SpecError(
+        f"there is no dataset {name!r}",
+        fix=f"use one of {', '.join(sorted(installed.datasets))}, or the path of a {SPEC_FILE}; your own datasets go to"
+        f" {workspace.datasets}/<name>/{SPEC_FILE}",
+    )
 
 
 def _is_path(name: str) -> bool:

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.graph import dataset_checks
+from synth_platform.dataset.installed import SHIPPED, find_installed
 from synth_platform.dataset.spec import SPEC_FILE, file_schema, load_spec
-from synth_platform.definitions import SHIPPED, load_specs
 from synth_platform.errors import SpecError
 from synth_platform.ops.resources import WorkspaceResource
 
@@ -62,8 +62,8 @@ def _keys(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _keys(inner)
 
 
-def test_shipped_specs_load_and_say_what_they_are() -> None:
-    specs = load_specs(SHIPPED)
+def test_shipped_specs_load_and_say_what_they_are(tmp_path: Path) -> None:
+    specs = find_installed(tmp_path).shipped
     assert set(specs) == {"quickstart", "finephrase"}
     assert all(spec.description for spec, _ in specs.values())
     finephrase = specs["finephrase"][0]

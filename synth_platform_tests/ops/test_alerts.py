@@ -12,8 +12,17 @@ from dagster._core.test_utils import create_run_for_test
 from synth_platform.alerts.config import SlackChannel, WebhookChannel
 from synth_platform.dataset.definitions import alert_definitions
 from synth_platform.dataset.spec import load_spec
+from synth_platform.definitions import defs
+from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops import alerts
-from synth_platform.ops.alerts import DATASET_TAG, DEADLINE_SENSOR, FAILURE_SENSOR, GATE_SENSOR, alert_sensors
+from synth_platform.ops.alerts import (
+    DATASET_TAG,
+    DEADLINE_SENSOR,
+    FAILURE_SENSOR,
+    GATE_SENSOR,
+    SPEC_SENSOR,
+    alert_sensors,
+)
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform_tests.alerts.stand_ins import Received, web_service
 from synth_platform_tests.ops.test_guard import DAYS, Pair
@@ -198,4 +207,47 @@ def test_sensors_are_there_where_somebody_wants_to_hear(tmp_path: Path, monkeypa
     monkeypatch.setenv("SYNTH_ALERTS", '[{"type": "slack", "url_env": "TEST_HOOK"}]')
     found = alert_definitions([(silent, tmp_path)]).sensors or ()
     assert all(getattr(one, "default_status", None) == dg.DefaultSensorStatus.RUNNING for one in found)
-    assert len(list(found)) == 3
+    assert len(list(found)) == 4
+
+
+def test_a_spec_that_cannot_be_used_is_told_once_until_it_is_mended(
+    instance: dg.DagsterInstance, service: Received
+) -> None:
+    error = SpecError("seed: must be a number", where="datasets/bad/defs.yaml:3", fix="write a number")
+    cursor = None
+
+    def load(refused: dict[str, SynthError]) -> None:
+        """A code location that is loaded and looks twice."""
+        nonlocal cursor
+        (watch,) = alert_sensors({}, [WEBHOOK], refused)
+        repository = dg.Definitions(sensors=[watch]).get_repository_def()
+        for _ in range(2):
+            context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
+            cursor = watch(context).cursor
+
+    load({})
+    assert service.bodies == []
+    load({"refused_specs/bad": error})
+    (body,) = service.bodies
+    assert (body["event"], body["dataset"]) == ("spec", "bad")
+    assert body["title"] == "the spec of bad cannot be used"
+    assert "seed: must be a number" in body["text"] and "defs.yaml:3" in body["text"]
+    assert body["link"] == "https://dagster.example/assets/refused_specs/bad"
+    load({})
+    load({"refused_specs/bad": error})
+    assert len(service.bodies) == 2
+    load({"refused_specs/bad": SpecError("seed: must be positive")})
+    assert "must be positive" in service.bodies[2]["text"]
+
+
+def test_who_wants_to_hear_of_specs_is_told_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Received
+) -> None:
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path))
+    monkeypatch.setenv("SYNTH_ALERTS", '[{"type": "webhook", "url_env": "TEST_HOOK", "events": ["spec"]}]')
+    write_spec(tmp_path / "datasets" / "bad", {"name": "bad"})
+    repository = defs().get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance, repository_def=repository)
+        repository.get_sensor_def(SPEC_SENSOR).evaluate_tick(context)
+    assert [body["dataset"] for body in service.bodies] == ["bad"]

@@ -11,9 +11,9 @@ import pytest
 from synth_platform.contamination import checks as contamination_checks
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS, INDEX_PARTS
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
+from synth_platform.dataset.installed import SHIPPED
 from synth_platform.dataset.spec import load_spec
 from synth_platform.dataset.stage_gates import STAGE_GATES
-from synth_platform.definitions import SHIPPED
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.tuning.profile import TRIALS
 from synth_platform.judging.schema import ASKED

@@ -1,14 +1,13 @@
 """The datasets: specs that cannot be read, cycles whose last run failed, gates that judged another version."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from synth_platform.dataset.graph import dataset_checks
-from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
-from synth_platform.definitions import SHIPPED
+from synth_platform.dataset.installed import Known, find_installed
+from synth_platform.dataset.spec import SPEC_FILE
 from synth_platform.errors import SnapshotError, SpecError, SynthError
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
@@ -25,40 +24,25 @@ _Cycle = tuple[str, str | None]
 """A dataset and one of its partitions, or None."""
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A dataset that this installation knows, and where its spec is."""
-
-    spec: DatasetSpec
-    base: Path
-
-
 def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
     """What is wrong with the datasets that are shipped or lie in the home."""
-    known: list[_Known] = []
-    for path in _spec_files(workspace):
-        try:
-            known.append(_Known(load_spec(path), path.parent))
-        except SynthError as error:
-            yield _unreadable(path, error)
+    installed = find_installed(workspace.datasets)
+    for refused in installed.refused:
+        yield _unusable(refused.path, refused.error)
     last_runs = _last_runs(instance)
     for (dataset, partition), run in last_runs.items():
         if run.status == dg.DagsterRunStatus.FAILURE:
             yield _failed_partition(dataset, partition, run, _reason(instance, run))
-    for one in known:
+    for one in installed.datasets.values():
         yield from _stale_checks(workspace.snapshots, instance, one, last_runs)
 
 
-def _spec_files(workspace: Workspace) -> list[Path]:
-    return [path for folder in (SHIPPED, workspace.datasets) for path in sorted(folder.glob(f"*/{SPEC_FILE}"))]
-
-
-def _unreadable(path: Path, error: SynthError) -> Finding:
+def _unusable(path: Path, error: SynthError) -> Finding:
     return Finding(
         "unreadable_spec",
         f"the spec of a dataset is wrong: {error.what}",
         error.where or str(path),
-        "Dagster's interface and daemon load all datasets or none",
+        "the dataset is not made, and its schedule rests",
         error.fix or "correct it, or move it away",
     )
 
@@ -103,25 +87,23 @@ def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 
 def _stale_checks(
-    snapshots: Snapshots, instance: dg.DagsterInstance, known: _Known, last_runs: Mapping[_Cycle, dg.DagsterRun]
+    snapshots: Snapshots, instance: dg.DagsterInstance, known: Known, last_runs: Mapping[_Cycle, dg.DagsterRun]
 ) -> Iterator[Finding]:
     """Gates that did not judge the current version: what comes after does not start before they have."""
-    heads = list(_heads(snapshots, known.spec.name))
-    if not heads:
-        return
+    spec, base = known
     try:
-        gates = dataset_checks(known.spec, known.base)
+        gates = dataset_checks(spec, base)
     except SpecError as error:
-        yield _unreadable(known.base / SPEC_FILE, error)
+        yield _unusable(base / SPEC_FILE, error)
         return
     stale: dict[str | None, list[str]] = {}
-    for head in heads:
+    for head in _heads(snapshots, spec.name):
         names = [gate.name for gate in gates.get(head.manifest.asset, ())]
         closed = {name: why for name, why in why_closed(instance, head, names).items() if why != _FAILED}
         if closed:
             stale.setdefault(head.manifest.partition, []).append(_say_closed(head, closed))
     for partition, assets in stale.items():
-        yield _stale(known.spec.name, partition, assets, last_runs.get((known.spec.name, partition)))
+        yield _stale(spec.name, partition, assets, last_runs.get((spec.name, partition)))
 
 
 def _say_closed(head: Snapshot, closed: Mapping[str, str]) -> str:

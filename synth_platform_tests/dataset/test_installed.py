@@ -1,0 +1,127 @@
+"""A mistake in one spec concerns its own dataset; it is shown where the dataset would be, and the others go on."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from synth_platform.dataset.installed import find_installed
+from synth_platform.definitions import defs
+from synth_platform.errors import SpecError
+from synth_platform.ops.dataset_context import REFUSED_GROUP
+from synth_platform.ops.launch import find_dataset
+from synth_platform.workspace import Workspace
+from synth_platform_tests.pipeline import write_spec
+
+ATTRIBUTES = {
+    "sources": [{"type": "playground", "documents": 5}],
+    "recipes": [{"name": "table"}],
+    "engine": {"type": "vllm", "model": "synth-tiny"},
+}
+TEST_SET = {"name": "exam", "path": "/data/exam.jsonl"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with one good dataset."""
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path))
+    monkeypatch.delenv("SYNTH_DATASETS", raising=False)
+    add(tmp_path, "good")
+    return tmp_path
+
+
+def add(home: Path, folder: str, **changes: Any) -> Path:
+    return write_spec(home / "datasets" / folder, {"name": folder, **ATTRIBUTES, **changes})
+
+
+def shown(folder: str) -> str:
+    """What the interface says of a spec that cannot be used; the good dataset is whole."""
+    repository = defs().get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs()}
+    assert {"good", "good_plan", "quickstart"} <= jobs
+    graph = repository.asset_graph
+    keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert "good/release" in keys and not any(key.startswith(f"{folder}/") for key in keys)
+    (node,) = (node for node in graph.asset_nodes if node.key.path[-1].startswith(folder))
+    assert node.group_name == REFUSED_GROUP and node.description is not None
+    return node.description
+
+
+def test_a_spec_with_a_mistake_is_shown_with_its_line(home: Path) -> None:
+    path = add(home, "bad", seed="many")
+    text = shown("bad")
+    assert str(path) in text and "defs.yaml:" in text and "seed" in text
+
+
+def test_a_file_that_is_no_yaml_is_shown_by_its_folder(home: Path) -> None:
+    path = home / "datasets" / "my texts (old)" / "defs.yaml"
+    path.parent.mkdir()
+    path.write_text("type: [", "utf-8")
+    assert str(path) in shown("my_texts__old__")
+
+
+def test_a_gate_that_does_not_exist_is_shown(home: Path) -> None:
+    add(home, "bad", gates={"documents": {"beauty": {"min": 1}}})
+    assert "beauty" in shown("bad")
+
+
+def test_to_make_it_says_what_is_wrong(home: Path) -> None:
+    add(home, "bad", seed="many")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = (
+            defs()
+            .resolve_implicit_global_asset_job_def()
+            .execute_in_process(
+                instance=instance, asset_selection=[dg.AssetKey([REFUSED_GROUP, "bad"])], raise_on_error=False
+            )
+        )
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    data = failed.step_failure_data.user_failure_data
+    assert not result.success and data is not None and "seed" in (data.description or "")
+
+
+def test_of_two_datasets_with_one_name_neither_is_taken(home: Path) -> None:
+    """A copy of a folder must not take the place of the dataset that it was copied from."""
+    for folder in ("a-copy", "twice"):
+        add(home, folder, name="twice")
+    installed = find_installed(home / "datasets")
+    assert set(installed.own) == {"good"}
+    assert {one.path.parent.name for one in installed.refused} == {"a-copy", "twice"}
+    assert "a-copy" in shown("twice") and "twice" in shown("a-copy")
+
+
+def test_a_shipped_name_is_taken(home: Path) -> None:
+    add(home, "mine", name="quickstart")
+    assert "shipped" in shown("mine")
+
+
+def test_a_name_that_is_the_same_in_dagster_is_taken(home: Path) -> None:
+    add(home, "a-b")
+    add(home, "a_b")
+    assert "the name 'a_b'" in shown("a_b") and "'a-b'" in shown("a_b")
+
+
+@pytest.mark.parametrize("name", ["evals", REFUSED_GROUP])
+def test_first_parts_of_other_keys_are_no_names_of_datasets(home: Path, name: str) -> None:
+    add(home, "mine", name=name)
+    assert name in shown("mine")
+
+
+def test_of_two_meanings_of_a_test_set_the_first_holds(home: Path) -> None:
+    add(home, "one", benchmarks=[TEST_SET])
+    add(home, "two", benchmarks=[TEST_SET])
+    add(home, "three", benchmarks=[{**TEST_SET, "path": "/data/other.jsonl"}])
+    installed = find_installed(home / "datasets")
+    assert set(installed.own) == {"good", "one", "two"}
+    assert "mean different test sets by 'exam'" in shown("three")
+
+
+def test_commands_of_other_datasets_go_on(home: Path) -> None:
+    add(home, "bad", seed="many")
+    workspace = Workspace(home)
+    assert find_dataset("good", workspace)[0].name == "good"
+    with pytest.raises(SpecError, match="seed"):
+        find_dataset("bad", workspace)
+    with pytest.raises(SpecError, match="there is no dataset 'worse'"):
+        find_dataset("worse", workspace)
