@@ -18,6 +18,9 @@ from dagster._core.storage.asset_check_execution_record import (
 from synth_platform.snapshots import Snapshot, Snapshots
 
 _LONGEST_HISTORY = 10_000
+_AT_THE_SAME_TIME = 100
+"""Runs that judge an asset at the same time, at most."""
+_UNFINISHED, _ANOTHER = "did not finish", "judged another version"
 JUDGED_VERSION = "version"
 """Metadata of a check: which version of the asset it judged."""
 
@@ -55,9 +58,20 @@ class Upstream:
 
 
 def open_inputs(
-    instance: dg.DagsterInstance, snapshots: Snapshots, upstreams: Sequence[Upstream], partition: str | None
+    instance: dg.DagsterInstance,
+    snapshots: Snapshots,
+    upstreams: Sequence[Upstream],
+    partition: str | None,
+    run_id: str,
 ) -> dict[str, Snapshot]:
     """The current version of each upstream asset, once all of their gates are known to be open.
+
+    Args:
+        instance: holds the history.
+        snapshots: all versions.
+        upstreams: assets that are read.
+        partition: which a stage makes.
+        run_id: of the run that asks.
 
     Raises:
         dg.Failure: an upstream asset was never made, or a gate failed, crashed, was skipped, or judged an
@@ -72,7 +86,7 @@ def open_inputs(
             problems.append(f"{upstream.asset} has not been materialized")
             continue
         inputs[upstream.asset] = snapshot
-        problems.extend(_closed_gates(instance, upstream, cycle, snapshot))
+        problems.extend(_closed_gates(instance, upstream, cycle, snapshot, run_id))
     if problems:
         raise dg.Failure(
             "The gates before this stage are not open:\n- "
@@ -137,7 +151,7 @@ def _ever_passed(instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: 
 
 
 def _closed_gates(
-    instance: dg.DagsterInstance, upstream: Upstream, partition: str | None, snapshot: Snapshot
+    instance: dg.DagsterInstance, upstream: Upstream, partition: str | None, snapshot: Snapshot, run_id: str
 ) -> Iterator[str]:
     if not upstream.gates:
         return
@@ -146,31 +160,69 @@ def _closed_gates(
     if latest is None or _data_version(latest) != snapshot.manifest.digest:
         yield f"{upstream.asset}: version {snapshot.manifest.snapshot_id} is not the one last materialized"
         return
-    for name, reason in why_closed(instance, snapshot, upstream.gates).items():
+    for name, reason in why_closed(instance, snapshot, upstream.gates, run_id).items():
         yield f"{upstream.asset}: gate {name!r} {reason}"
 
 
-def why_closed(instance: dg.DagsterInstance, snapshot: Snapshot, gates: Sequence[str]) -> dict[str, str]:
-    """Which of an asset's gates are not open for a version of it, and why."""
+def why_closed(
+    instance: dg.DagsterInstance, snapshot: Snapshot, gates: Sequence[str], run_id: str | None = None
+) -> dict[str, str]:
+    """Which of an asset's gates are not open for a version of it, and why.
+
+    Args:
+        instance: holds the history.
+        snapshot: the version.
+        gates: names of the gates.
+        run_id: of the run that asks, if it is one.
+    """
     asset = dg.AssetKey(snapshot.manifest.asset.split("/"))
     keys = [dg.AssetCheckKey(asset, name) for name in gates]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
         keys, partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
     )
     reasons = {key.name: _why_closed(records.get(key), snapshot) for key in keys}
+    for key in keys:
+        if reasons[key.name] in (_UNFINISHED, _ANOTHER):
+            reasons[key.name] = _why_closed(_last_word(instance, key, snapshot, run_id), snapshot)
     return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _last_word(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot, run_id: str | None
+) -> AssetCheckExecutionRecord | None:
+    """What was last said of a gate, where runs that share an asset, such as a test set, judge it at the same time.
+
+    What another run is about to say has not been said; and what another run said of another version says nothing
+    against what this run said of this one.
+    """
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        key, limit=_AT_THE_SAME_TIME, partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
+    )
+    said = [one for one in records if one.run_id == run_id or not _is_to_come(instance, one)]
+    is_own = any(one.run_id == run_id for one in said)
+    for one in said:
+        if not is_own or one.run_id == run_id or _why_closed(one, snapshot) != _ANOTHER:
+            return one
+    return None
+
+
+def _is_to_come(instance: dg.DagsterInstance, record: AssetCheckExecutionRecord) -> bool:
+    if record.status != AssetCheckExecutionRecordStatus.PLANNED:
+        return False
+    run = instance.get_run_by_id(record.run_id)
+    return run is not None and not run.is_finished
 
 
 def _why_closed(record: AssetCheckExecutionRecord | None, snapshot: Snapshot) -> str | None:
     if record is None:
         return "never ran"
     if record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
-        return "did not finish"
+        return _UNFINISHED
     # Checks write down which version they judged. Dagster's own note of the target materialization is lost
     # for unpartitioned assets in partitioned runs.
     judged = record.evaluation.metadata.get(JUDGED_VERSION)
     if judged is None or judged.value != version_of(snapshot):
-        return "judged another version"
+        return _ANOTHER
     return None if record.evaluation.passed else "failed"
 
 

@@ -148,7 +148,7 @@ def begin_stage(
     dataset.tag_run(context.instance, context.run, partition)
     started = time.monotonic()
     stage = build(workspace, partition)
-    inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition)
+    inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition, context.run_id)
     identity, found = _identify(context, workspace, dataset, stage, inputs, partition)
     writer = SnapshotWriter(
         workspace.snapshots,

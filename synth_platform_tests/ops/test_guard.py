@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, gate_checks
-from synth_platform.ops.guard import Upstream
+from synth_platform.ops.guard import JUDGED_VERSION, Upstream, version_of, why_closed
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import Stage, StageRun, stage_asset
 from synth_platform.quality.gates import Gate
@@ -150,3 +152,64 @@ def test_a_gate_that_judged_another_partition_stays_closed(
     assert pair.run("d/documents", day="2026-01-02", checks=False)
     assert not pair.run("d/prompts", day="2026-01-02", way=way) and not pair.made("2026-01-02")
     assert pair.run("d/prompts", day="2026-01-01", way=way) and pair.made("2026-01-01")
+
+
+def plan(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """Another run that is at work and is going to judge the documents."""
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
+    planned = AssetCheckEvaluationPlanned(asset_key=dg.AssetKey(["d", "documents"]), check_name="good")
+    _report(instance, run, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, planned)
+    return run
+
+
+def judge(instance: dg.DagsterInstance, run: dg.DagsterRun, version: str, passed: bool = True) -> None:
+    """The verdict of such a run."""
+    key = dg.AssetKey(["d", "documents"])
+    said = dg.AssetCheckEvaluation(
+        asset_key=key, check_name="good", passed=passed, metadata={JUDGED_VERSION: dg.MetadataValue.text(version)}
+    )
+    _report(instance, run, dg.DagsterEventType.ASSET_CHECK_EVALUATION, said)
+
+
+def _report(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType, data: Any) -> None:
+    instance.report_dagster_event(dg.DagsterEvent(kind.value, run.job_name, event_specific_data=data), run.run_id)
+
+
+def test_what_another_run_is_about_to_say_closes_nothing(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Datasets share test sets, so their runs judge them at the same time."""
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents")
+    other = plan(instance)
+    assert pair.run("d/prompts") and pair.made()
+    pair.value = 2
+    assert pair.run("d/documents", checks=False)
+    assert not pair.run("d/prompts"), "nobody has judged this version"
+    instance.report_run_failed(other)
+    assert not pair.run("d/prompts")
+
+
+def test_a_gate_of_a_run_that_ended_without_a_verdict_is_closed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents")
+    instance.report_run_failed(plan(instance))
+    assert not pair.run("d/prompts") and not pair.made()
+
+
+def test_of_runs_at_the_same_time_each_goes_by_the_verdict_on_its_version(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents", checks=False)
+    version = pair.workspace.snapshots.head("d/documents", None)
+    assert version is not None
+    first, second = plan(instance), plan(instance)
+
+    def closed(run: dg.DagsterRun | None) -> str | None:
+        return why_closed(instance, version, ["good"], run.run_id if run else None).get("good")
+
+    assert (closed(first), closed(second), closed(None)) == ("did not finish", "did not finish", "never ran")
+    judge(instance, second, "an older one")
+    judge(instance, first, version_of(version))
+    assert (closed(first), closed(second), closed(None)) == (None, "judged another version", "judged another version")
+    judge(instance, plan(instance), version_of(version), passed=False)
+    assert (closed(first), closed(second), closed(None)) == ("failed",) * 3
