@@ -136,7 +136,7 @@ def known_speed(made: Sequence[Snapshot | None], model: str) -> Speed | None:
     """The engine's speed in earlier versions, else a guess from published runs; None if neither is to be had."""
     tokens, seconds = 0, 0.0
     for version in made:
-        if version is not None and version.manifest.settings.get("model") == model:
+        if version is not None and version.manifest.rows and version.manifest.settings.get("model") == model:
             tokens += int(version.scan().select(pl.col("completion_tokens").sum()).collect().item() or 0)
             seconds += float(version.manifest.details.get("busy_seconds", 0.0))
     if seconds < _LEAST_SECONDS or not tokens:

@@ -1,5 +1,6 @@
 """Gates as Dagster asset checks: one check per gate, numbers and plots in its metadata, failing closed."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,16 +80,18 @@ def gate_checks(
     partitions = dataset.partitions if partitioned else None
     described = {gate.name: f"{gate.description}; {_limit(gate.min, gate.max)}" for gate in gates}
     described |= {one.name: one.description or f"{one.expect} on the {one.on}" for one in suite}
-    specs = [
-        dg.AssetCheckSpec(
-            one.name,
-            asset=key,
-            description=_about(one.name, described[one.name]),
-            blocking=one.severity == "critical",
-            partitions_def=partitions,
-        )
-        for one in (*gates, *suite)
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # said once for every gate of a dataset with cycles
+        specs = [
+            dg.AssetCheckSpec(
+                one.name,
+                asset=key,
+                description=_about(one.name, described[one.name]),
+                blocking=one.severity == "critical",
+                partitions_def=partitions,
+            )
+            for one in (*gates, *suite)
+        ]
 
     @dg.multi_asset_check(
         name=f"{node_name(asset)}__gates",

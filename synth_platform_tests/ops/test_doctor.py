@@ -406,6 +406,14 @@ def test_an_unreadable_spec_is_named(home: Path) -> None:
     assert "other/defs.yaml" in only(look(home), "unreadable_spec").finding.where
 
 
+def test_specs_are_looked_at_before_anything_was_made(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / "datasets" / folder).mkdir(parents=True)
+        (tmp_path / "datasets" / folder / "defs.yaml").write_text("type: [")
+    found = [one for one in look(tmp_path) if one.finding.kind == "unreadable_spec"]
+    assert ["one" in one.finding.where for one in found] == [True, False] and all(one.wrong for one in found)
+
+
 def test_the_database_of_another_dagster_is_named(home: Path) -> None:
     with sqlite3.connect(home / "dagster" / "history" / "runs.db") as database:
         database.execute("update alembic_version set version_num = '000000000000'")

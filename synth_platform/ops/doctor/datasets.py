@@ -8,7 +8,7 @@ import dagster as dg
 from synth_platform.dataset.graph import dataset_checks
 from synth_platform.dataset.installed import Known, find_installed
 from synth_platform.dataset.spec import SPEC_FILE
-from synth_platform.errors import SnapshotError, SpecError, SynthError
+from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform.ops.guard import why_closed
@@ -24,16 +24,25 @@ _Cycle = tuple[str, str | None]
 """A dataset and one of its partitions, or None."""
 
 
-def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
-    """What is wrong with the datasets that are shipped or lie in the home."""
+def spec_findings(workspace: Workspace) -> Iterator[Finding]:
+    """Specs that cannot be used."""
     installed = find_installed(workspace.datasets)
     for refused in installed.refused:
         yield _unusable(refused.path, refused.error)
+    for spec, base in installed.datasets.values():
+        try:
+            dataset_checks(spec, base)
+        except SynthError as error:
+            yield _unusable(base / SPEC_FILE, error)
+
+
+def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """What went wrong with the datasets that are shipped or lie in the home."""
     last_runs = _last_runs(instance)
     for (dataset, partition), run in last_runs.items():
         if run.status == dg.DagsterRunStatus.FAILURE:
             yield _failed_partition(dataset, partition, run, _reason(instance, run))
-    for one in installed.datasets.values():
+    for one in find_installed(workspace.datasets).datasets.values():
         yield from _stale_checks(workspace.snapshots, instance, one, last_runs)
 
 
@@ -93,8 +102,7 @@ def _stale_checks(
     spec, base = known
     try:
         gates = dataset_checks(spec, base)
-    except SpecError as error:
-        yield _unusable(base / SPEC_FILE, error)
+    except SynthError:  # found where the specs are looked at
         return
     stale: dict[str | None, list[str]] = {}
     for head in _heads(snapshots, spec.name):

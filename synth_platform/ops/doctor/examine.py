@@ -9,7 +9,7 @@ import dagster as dg
 
 from synth_platform.errors import StorageError, SynthError
 from synth_platform.ops.doctor.database import schema_findings, unusable_database
-from synth_platform.ops.doctor.datasets import dataset_findings
+from synth_platform.ops.doctor.datasets import dataset_findings, spec_findings
 from synth_platform.ops.doctor.engines import engine_environment
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.home import home_findings
@@ -54,7 +54,8 @@ def examine(
         deep: compare the digests of all stored files, not only their sizes.
         fix: mend what may be mended.
     """
-    found = [_settle(one, fix=fix) for one in (*home_findings(workspace), *engine_environment(workspace))]
+    of_home = (*home_findings(workspace), *engine_environment(workspace), *spec_findings(workspace))
+    found = [_settle(one, fix=fix) for one in of_home]
     living = 0
     if workspace.dagster_home.is_dir():
         try:
