@@ -101,7 +101,7 @@ class CyclePlan:
     @property
     def is_new(self) -> bool:
         """Whether nothing of the dataset has been made in this cycle."""
-        return all(step.state == "missing" for step in self.steps if not _is_test_set(step.asset))
+        return all(step.state == "missing" for step in self.steps if not is_test_set(step.asset))
 
     @property
     def fingerprint(self) -> str:
@@ -206,7 +206,7 @@ class _Walk:
             self._step(*self.shared[asset])
             return
         self._look(asset, partition, build, stage_asset)
-        if _is_test_set(asset):
+        if is_test_set(asset):
             self.shared[asset] = (self.steps[-1], self.results[asset])
 
     def _look(self, asset: str, partition: str | None, build: BuildStage, stage_asset: StageAsset) -> None:
@@ -321,7 +321,8 @@ class _Walk:
         self.results[step.asset] = result
 
 
-def _is_test_set(asset: str) -> bool:
+def is_test_set(asset: str) -> bool:
+    """Whether an asset is a test set, which belongs to no dataset."""
     return asset.startswith(f"{EVALS_GROUP}/")
 
 

@@ -16,7 +16,7 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.ops.cycles import newest_cycle
 from synth_platform.ops.dataset_context import group_name
-from synth_platform.ops.plan import CyclePlan, Planner
+from synth_platform.ops.plan import CyclePlan, Planner, is_test_set
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import StageAsset
 from synth_platform.ops.tags import DATASET_TAG, run_tags
@@ -122,20 +122,19 @@ class Regenerator:
         cycles = self._cycles(planner)
         if self._is_running(context.instance, None):
             return _skip("A run of the dataset is under way.", memory)
+        versions = _versions(self.stages, at_rest, cycles)
+        if not any(current for asset, _, current in versions if not is_test_set(asset)):
+            return _skip("Nothing has been made yet; what was never made is not begun.", memory)
         try:
             seen = self._look()
         except SynthError as error:
             return _skip(f"What the dataset is made of cannot be looked at: {error}", memory)
-        made = digest(_versions(self.stages, at_rest, cycles))
+        made = digest(versions)
         if memory.seen == seen and memory.made == made:
             return _skip(memory.said, memory)
         why = _changed(memory.seen, seen)
-        made_once = [plan for plan in planner.plans(cycles) if not plan.is_new]
-        plans = [plan for plan in made_once if not plan.is_current]
-        said = (
-            _say(plans, self.spec.name) if made_once else "Nothing has been made yet; what was never made is not begun."
-        )
-        memory = _Memory(seen, made, said, memory.requested)
+        plans = [plan for plan in planner.plans(cycles) if not plan.is_new and not plan.is_current]
+        memory = _Memory(seen, made, _say(plans, self.spec.name), memory.requested)
         if self.spec.regenerate.on_change != "automatic":
             return _skip(memory.said, memory)
         return self._request(plans, why, memory)

@@ -74,9 +74,11 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
 def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None) -> dg.SensorResult:
     """Look at the releases, from where the last tick had to stop; at none, if all is as it was at the last look."""
     asset, scan = f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
-    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
     cycles: list[str | None] = [*snapshots.partitions(asset)] or [None]
     heads = [(cycle, _head_id(snapshots, asset, cycle), _head_id(snapshots, scan, cycle)) for cycle in cycles]
+    if not any(release for _, release, _ in heads):
+        return dg.SensorResult(skip_reason="There is no release yet.", cursor=cursor)
+    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
     state = digest(current, spec.contamination.rescan, heads)
     before = json.loads(cursor) if cursor else {}
     first = before.get("next", 0) if before.get("state") == state else 0

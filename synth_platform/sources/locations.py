@@ -235,6 +235,7 @@ def reading(where: str) -> Iterator[None]:
     Raises:
         SourceError: the file is missing, may not be read, or its store is out of reach.
     """
+    import httpx2  # what the hub's library speaks HTTP with
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
@@ -255,16 +256,10 @@ def reading(where: str) -> Iterator[None]:
         ) from error
     except PermissionError as error:
         raise SourceError("the file may not be read", where=where, fix="check its permissions") from error
-    except (OSError, _http_error()) as error:
+    except (OSError, httpx2.HTTPError) as error:
         raise SourceError(
             f"reading failed: {_first_line(error)}", where=where, fix="check the disk or the network, then retry"
         ) from error
-
-
-def _http_error() -> type[Exception]:
-    import httpx
-
-    return httpx.HTTPError
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from synth_platform.ops.launch import run_dataset
 from synth_platform.ops.plan import CyclePlan, Planner
 from synth_platform.ops.plan_job import plan_job_name
 from synth_platform.ops.regenerate import regenerate_sensor_name
+from synth_platform.ops.rescan import rescan_job_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
@@ -86,10 +87,10 @@ class Deployment:
         )
         return made, resources
 
-    def tick(self) -> Any:
-        """One tick of the sensor that notices changes, with the cursor of the tick before."""
+    def tick(self, sensor_name: str = regenerate_sensor_name("small")) -> Any:
+        """One tick of a sensor, by default of that which notices changes, with the cursor of the tick before."""
         definitions, resources = self.definitions()
-        sensor = definitions.resolve_sensor_def(regenerate_sensor_name("small"))
+        sensor = definitions.resolve_sensor_def(sensor_name)
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=definitions, resources=resources
         )
@@ -345,3 +346,22 @@ def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
         new.attributes["regenerate"] = {"on_change": "never"}
         names = [sensor.name for sensor in new.definitions()[0].sensors or ()]
         assert names == ["small_rescan"]
+
+
+def test_where_nothing_was_made_no_sensor_looks_at_sources_or_test_sets(
+    workspace: Workspace, tokenizer_folder: Path, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look is a request to a bucket or the hub, which may be out of reach."""
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    attributes = attributes_of(
+        engine, tokenizer_folder, tmp_path / "spec", benchmarks=[{"name": "x", "preset": "gsm8k"}]
+    )
+    attributes["sources"].append({"name": "far", "type": "files", "path": "hf://datasets/a/b/c.parquet"})
+    for stage in ("sources.rows", "contamination.evals"):
+        monkeypatch.setattr(f"synth_platform.{stage}.find_files", lambda *given: pytest.fail(f"looked at {given}"))
+    with open_instance(workspace) as instance:
+        new = Deployment(workspace, instance, tmp_path / "spec", attributes)
+        assert "never made" in new.tick().skip_message
+        new.cursor = None
+        assert "no release" in new.tick(rescan_job_name("small")).skip_message

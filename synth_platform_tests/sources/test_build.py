@@ -162,6 +162,16 @@ def test_unusable_sources_are_refused_with_a_reason(tmp_path: Path, source: dict
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("path", ["hf://datasets/owner/name/a.parquet", "hf://datasets/owner/name/*.parquet"])
+def test_a_hub_out_of_reach_is_refused_with_a_reason(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(SourceError) as caught:
+        build(tmp_path, path=path)
+    assert "Connection refused" in str(caught.value) and path in str(caught.value)
+
+
 def test_empty_source_can_be_allowed(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
     spec = {"type": "files", "name": "mine", "path": "empty.jsonl", "allow_empty": True}
