@@ -161,13 +161,14 @@ class Planner:
 
     def plans(self, partitions: Iterable[str | None]) -> Iterator[CyclePlan]:
         """The plans of several cycles, in their order."""
-        if self._workspace.snapshots.store.local is not None:
-            with _no_collections():
+        snapshots = self._workspace.snapshots
+        with _no_collections():
+            if snapshots.store.local is not None:
                 yield from map(self.plan, partitions)
-        else:
-            with ThreadPoolExecutor(_READERS) as readers:
-                yield from readers.map(self.plan, partitions)
-        self._workspace.snapshots.save_heads()
+            else:
+                with ThreadPoolExecutor(_READERS) as readers:
+                    yield from readers.map(self.plan, partitions)
+            snapshots.save_heads()
 
     def cycles_made(self) -> list[str]:
         """Cycles of which something was made: each begins with the first of the dataset's assets."""
