@@ -1,7 +1,8 @@
 """Base types of every setting: strict pydantic models and the names they may use."""
 
 import re
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -22,6 +23,21 @@ def check_name(name: str, kind: str = "name") -> str:
             fix="use 1 to 64 lower-case letters, digits, '_', '-' or '.', starting with a letter or digit",
         )
     return name
+
+
+def import_named(name: str) -> Any:
+    """What a spec names as ``package.module:attribute``.
+
+    Raises:
+        ValueError: it cannot be had.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:  # a module of the user's may raise anything: a mistake of the spec that names it
+        raise ValueError(
+            f"{name!r} cannot be imported ({type(error).__name__}: {error}); write package.module:attribute"
+        ) from None
 
 
 def _validate_name(name: str) -> str:

@@ -1,14 +1,13 @@
 """Settings of the recipes: template, sampling, chunking and what a good answer looks like."""
 
 import re
-from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from synth_platform.config import Name, StrictModel
+from synth_platform.config import Name, StrictModel, import_named
 from synth_platform.judging.config import JudgeSpec
 
 TEMPLATE_FIELDS = (
@@ -192,11 +191,7 @@ class RecipeSpec(StrictModel):
 
 def _schema_of(name: str) -> dict[str, Any]:
     """The JSON schema of a pydantic model, by its import path."""
-    module, _, attribute = name.partition(":")
-    try:
-        model = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{name!r} cannot be imported ({error}); write package.module:Model") from None
+    model = import_named(name)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise ValueError(f"{name!r} is no pydantic model")
     return model.model_json_schema()

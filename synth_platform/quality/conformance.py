@@ -6,11 +6,11 @@ A rule takes the text of an answer and returns what is wrong with it as short co
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import Any, cast
 
 from jsonschema.validators import validator_for
 
+from synth_platform.config import import_named
 from synth_platform.errors import SpecError
 from synth_platform.prompts.config import PatternConformance
 from synth_platform.quality.arithmetic import final_number
@@ -148,11 +148,10 @@ def _rule(conformance: str | PatternConformance) -> Rule:
         return _pattern_rule(conformance)
     if conformance in RULES:
         return RULES[conformance]
-    module, _, attribute = conformance.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SpecError(f"the conformance rule {conformance!r} cannot be imported: {error}") from None
+        found = import_named(conformance)
+    except ValueError as error:
+        raise SpecError(f"the conformance rule {error}") from None
     if not callable(found):
         raise SpecError(
             f"the conformance rule {conformance!r} is no function", fix="name a function of the answer's text"

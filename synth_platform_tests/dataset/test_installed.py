@@ -66,6 +66,13 @@ def test_a_gate_that_does_not_exist_is_shown(home: Path) -> None:
     assert "beauty" in shown("bad")
 
 
+def test_a_module_that_cannot_be_imported_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "broken_models.py").write_text("class Answer(BaseModel): ...\n", "utf-8")
+    monkeypatch.syspath_prepend(str(home))
+    add(home, "bad", recipes=[{"name": "table", "answer_schema": "broken_models:Answer"}])
+    assert "name 'BaseModel' is not defined" in shown("bad")
+
+
 def test_to_make_it_says_what_is_wrong(home: Path) -> None:
     add(home, "bad", seed="many")
     with dg.DagsterInstance.ephemeral() as instance:
