@@ -53,6 +53,8 @@ def _own_definitions(installed: Installed, shipped: dg.Definitions) -> tuple[dic
                 )
         except SynthError as error:
             refused.append(Refused(base / SPEC_FILE, error, spec.name))
+        except dg.DagsterError as error:  # what only Dagster objects to must not stop the other datasets either
+            refused.append(Refused(base / SPEC_FILE, SpecError(f"Dagster refuses it: {error}"), spec.name))
         else:
             taken |= dict.fromkeys(names, f"the dataset {spec.name!r}")
             built[spec.name] = made
@@ -60,6 +62,9 @@ def _own_definitions(installed: Installed, shipped: dg.Definitions) -> tuple[dic
 
 
 def _names(definitions: dg.Definitions) -> Iterator[str]:
-    """Names that only one job, schedule or sensor may have."""
+    """Names that only one job, schedule or sensor may have, and only one of what makes or checks assets."""
     for one in (*(definitions.jobs or ()), *(definitions.schedules or ()), *(definitions.sensors or ())):
         yield one.name
+    for made in (*(definitions.assets or ()), *(definitions.asset_checks or ())):
+        if isinstance(made, dg.AssetsDefinition):
+            yield made.node_def.name

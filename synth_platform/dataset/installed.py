@@ -10,7 +10,7 @@ from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.digest import digest
 from synth_platform.errors import SpecError, SynthError
-from synth_platform.ops.dataset_context import REFUSED_GROUP
+from synth_platform.ops.dataset_context import REFUSED_GROUP, names_alike
 
 SHIPPED = Path(__file__).parent.parent / "defs"
 Known = tuple[DatasetSpec, Path]
@@ -88,7 +88,7 @@ def agreed_benchmarks(specs: Iterable[Known]) -> dict[str, tuple[BenchmarkSpec, 
     """The test sets that datasets name, each once, with the folder that its paths start from.
 
     Raises:
-        SpecError: two datasets mean different test sets by the same name.
+        SpecError: two datasets mean different test sets by the same name, or by names that are the same in Dagster.
     """
     known: dict[str, tuple[BenchmarkSpec, Path, str]] = {}
     for spec, base in specs:
@@ -102,6 +102,8 @@ def agreed_benchmarks(specs: Iterable[Known]) -> dict[str, tuple[BenchmarkSpec, 
                     where=str(base / SPEC_FILE),
                     fix="give one of them another name",
                 )
+    if alike := names_alike(known):
+        raise SpecError(f"the test sets {alike}", fix="rename one of them")
     return {name: (benchmark, base) for name, (benchmark, base, _) in known.items()}
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dagster import DagsterInvalidDefinitionError
 from dagster._utils.schedules import is_valid_cron_string
+from dagster._utils.tags import normalize_tags
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from synth_platform.alerts.config import Channel
@@ -16,7 +18,7 @@ from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
-from synth_platform.ops.dataset_context import EVALS_GROUP, REFUSED_GROUP
+from synth_platform.ops.dataset_context import EVALS_GROUP, REFUSED_GROUP, names_alike
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.secrets import spelled_secret
 from synth_platform.prompts.config import RecipeSpec
@@ -172,6 +174,14 @@ class DatasetSpec(StrictModel):
                 raise ValueError(f"owner {owner!r} is neither team:NAME nor an e-mail address")
         return owners
 
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        try:
+            return dict(normalize_tags(tags, strict=True))
+        except DagsterInvalidDefinitionError as error:
+            raise ValueError(str(error)) from None
+
     @model_validator(mode="after")
     def _check_names(self) -> "DatasetSpec":
         for kind, names in (
@@ -181,6 +191,8 @@ class DatasetSpec(StrictModel):
         ):
             if doubled := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"two {kind}s are called {sorted(doubled)[0]!r}; give each a name of its own")
+            if kind != "source" and (alike := names_alike(names)):
+                raise ValueError(f"the {kind}s {alike}; rename one of them")
         self._check_references()
         return self
 

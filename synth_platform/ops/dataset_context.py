@@ -1,7 +1,7 @@
 """What the wiring of every stage knows of its dataset, and how it describes an asset to Dagster."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -154,6 +154,15 @@ def _seed(seed: int, partition: str) -> int:
 def group_name(name: str) -> str:
     """A name as Dagster allows it for groups and jobs."""
     return name.replace("-", "_").replace(".", "_")
+
+
+def names_alike(names: Iterable[str]) -> str | None:
+    """Two different names that would be one in Dagster, in words, if there are any."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(group_name(name), name)) != name:
+            return f"{other!r} and {name!r} have one name in Dagster, where - . and _ are the same"
+    return None
 
 
 def node_name(asset: str) -> str:

@@ -124,6 +124,12 @@ def test_of_two_meanings_of_a_test_set_the_first_holds(home: Path) -> None:
     assert "mean different test sets by 'exam'" in shown("three")
 
 
+def test_of_two_test_sets_that_are_one_in_dagster_the_first_holds(home: Path) -> None:
+    add(home, "one", benchmarks=[{**TEST_SET, "name": "my-exam"}])
+    add(home, "two", benchmarks=[{**TEST_SET, "name": "my_exam"}])
+    assert "'my-exam' and 'my_exam' have one name" in shown("two")
+
+
 def test_commands_of_other_datasets_go_on(home: Path) -> None:
     add(home, "bad", seed="many")
     workspace = Workspace(home)

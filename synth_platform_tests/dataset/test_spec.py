@@ -128,6 +128,8 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         ("  name: demo", "  name: demo\n  seed: no", [":4", "reads as true or false"]),
         ("  name: demo", "  name: demo\n  seed: 012", [":4", "octal"]),
         ("  name: demo", "  name: demo\n  tags: &a {x: *a}", ["alias"]),
+        ("  name: demo", "  name: demo\n  tags: {two words: x}", ["defs.yaml:4", "two words", "Allowed characters"]),
+        ("  name: demo", "  name: demo\n  tags: {stage: x y}", ["defs.yaml:4", "x y", "Allowed characters"]),
         ("  name: demo", "  name: [demo", ["not valid YAML"]),
         ("  name: demo\n", "", ["name", "is required"]),
         ("      documents: 5", "      documents: none", ["sources.0.documents", "defs.yaml:6"]),
@@ -135,6 +137,11 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         ("type: playground", "type: playgruond", ["sources.0", "playgruond", "playground"]),
         ("    - name: table", "    - name: table\n      sources: [nowhere]", ["nowhere", "playground"]),
         ("    - name: table", "    - name: python-docs", ["both a recipe and a mix-in source"]),
+        (
+            "    - name: table",
+            "    - name: table\n    - {name: a-b, template: table}\n    - {name: a_b, template: table}",
+            ["recipes 'a-b' and 'a_b' have one name in Dagster"],
+        ),
         (
             "    model: synth-tiny",
             "    model: synth-tiny\n    arguments: {api_key: x}",
