@@ -1,45 +1,42 @@
 """What Dagster loads: the shipped datasets, the user's own in SYNTH_HOME, and the benchmarks they share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from synth_platform.dataset.definitions import alert_definitions, benchmark_definitions, dataset_definitions
-from synth_platform.dataset.installed import Installed, Refused, find_installed
+from synth_platform.dataset.installed import Known, Refused, find_installed
 from synth_platform.dataset.refused import refused_definitions
 from synth_platform.dataset.spec import SPEC_FILE
-from synth_platform.errors import SpecError, SynthError
+from synth_platform.errors import SpecError
 from synth_platform.ops.executor import run_executor
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.sweep import sweep_sensor
 from synth_platform.workspace import Workspace
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """All datasets of this deployment."""
-    installed = find_installed(Workspace.from_env().datasets)
+@dataclass(frozen=True)
+class Loaded:
+    """The datasets as Dagster gets them.
+
+    Args:
+        graphs: those of the platform, and one for each dataset of the user's.
+        datasets: all that can be used.
+        refused: specs that cannot.
+    """
+
+    graphs: Sequence[dg.Definitions]
+    datasets: Sequence[Known]
+    refused: Sequence[Refused]
+
+
+def load_datasets(workspace: Workspace) -> Loaded:
+    """Build the graphs of all datasets; those that cannot be built, or not beside the others, are refused."""
+    installed = find_installed(workspace)
     shipped = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    own, unbuilt = _own_definitions(installed, shipped)
-    refused = [*installed.refused, *unbuilt]
-    usable = [*installed.shipped.values(), *(installed.own[name] for name in own)]
-    return dg.Definitions.merge(
-        shipped,
-        *own.values(),
-        refused_definitions(refused),
-        benchmark_definitions(usable),
-        alert_definitions(usable, refused),
-        dg.Definitions(
-            sensors=[sweep_sensor()], resources=resources(WorkspaceResource.from_env()), executor=run_executor
-        ),
-    )
-
-
-def _own_definitions(installed: Installed, shipped: dg.Definitions) -> tuple[dict[str, dg.Definitions], list[Refused]]:
-    """The graphs of the user's own datasets, and those that cannot be built, or not beside the others."""
-    built: dict[str, dg.Definitions] = {}
-    refused: list[Refused] = []
+    graphs, datasets, refused = [shipped], [*installed.shipped.values()], [*installed.refused]
     taken = dict.fromkeys(_names(shipped), "a shipped dataset")
     for spec, base in installed.own.values():
         try:
@@ -49,16 +46,30 @@ def _own_definitions(installed: Installed, shipped: dg.Definitions) -> tuple[dic
                 raise SpecError(
                     f"the dataset {spec.name!r} needs the name {doubled!r} in Dagster, which {taken[doubled]} has",
                     where=str(base / SPEC_FILE),
-                    fix="give it another name; `-` and `_` are the same there",
+                    fix="give it another name",
                 )
-        except SynthError as error:
-            refused.append(Refused(base / SPEC_FILE, error, spec.name))
-        except dg.DagsterError as error:  # what only Dagster objects to must not stop the other datasets either
-            refused.append(Refused(base / SPEC_FILE, SpecError(f"Dagster refuses it: {error}"), spec.name))
+        except Exception as error:  # foreseen or not: a mistake in one spec must not stop the other datasets
+            refused.append(Refused.because_of(error, base / SPEC_FILE, spec.name))
         else:
             taken |= dict.fromkeys(names, f"the dataset {spec.name!r}")
-            built[spec.name] = made
-    return built, refused
+            graphs.append(made)
+            datasets.append((spec, base))
+    return Loaded(graphs, datasets, refused)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All datasets of this deployment."""
+    loaded = load_datasets(Workspace.from_env())
+    return dg.Definitions.merge(
+        *loaded.graphs,
+        refused_definitions(loaded.refused),
+        benchmark_definitions(loaded.datasets),
+        alert_definitions(loaded.datasets, loaded.refused),
+        dg.Definitions(
+            sensors=[sweep_sensor()], resources=resources(WorkspaceResource.from_env()), executor=run_executor
+        ),
+    )
 
 
 def _names(definitions: dg.Definitions) -> Iterator[str]:

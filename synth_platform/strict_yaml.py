@@ -51,6 +51,8 @@ def read_yaml(path: Path) -> Document:
         ) from None
     except yaml.YAMLError as error:
         raise SpecError(f"not valid YAML: {error}", where=str(path)) from None
+    except RecursionError:
+        raise SpecError("nested too deep", where=str(path)) from None
     if not isinstance(node, yaml.MappingNode):
         raise SpecError("a dataset spec is a mapping of keys to values", where=str(path))
     lines: dict[tuple[str | int, ...], int] = {}
@@ -81,11 +83,11 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, at: tuple[str | int, ...]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self._scalars.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if key_node.tag == "tag:yaml.org,2002:merge" or key_node.value == "<<":
+                raise self._error("merge keys (<<) are not allowed", key_node, "write the values out")
+            key = self._construct(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 raise self._error("a key must be plain text", key_node, "put it in quotes")
-            if key == "<<":
-                raise self._error("merge keys (<<) are not allowed", key_node, "write the values out")
             if key in result:
                 raise self._error(f"the key {key!r} stands twice", key_node, "keep one of them")
             self._lines[(*at, key)] = key_node.start_mark.line + 1
@@ -98,8 +100,14 @@ class _Builder:
             raise self._error(f"{text!r} reads as true or false", node, "write true or false, or put it in quotes")
         if node.style is None and len(text) > 1 and text[0] == "0" and text.isdigit():
             raise self._error(f"{text!r} reads as an octal number", node, "drop the zeros, or put it in quotes")
-        value: Hashable = self._scalars.construct_object(node)
-        return value
+        return self._construct(node)
+
+    def _construct(self, node: yaml.ScalarNode) -> Hashable:
+        try:
+            return self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            reason = getattr(error, "problem", None) or error
+            raise self._error(f"{node.value!r} cannot be read: {reason}", node, "put it in quotes") from None
 
     def _error(self, what: str, node: yaml.Node, fix: str = "") -> SpecError:
         return SpecError(what, where=f"{self._path}:{node.start_mark.line + 1}", fix=fix)

@@ -22,7 +22,10 @@ def collect_garbage(
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import find_dataset
 
-    specs = find_installed(workspace.datasets).datasets  # versions of all others are kept
+    installed = find_installed(workspace)
+    if installed.refused and not dataset:
+        raise installed.refused[0].error  # what it wants to keep is not known
+    specs = installed.datasets
     if dataset:
         chosen = find_dataset(dataset, workspace)
         dataset, specs = chosen[0].name, {**specs, chosen[0].name: chosen}

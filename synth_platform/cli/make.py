@@ -94,7 +94,7 @@ def _materialize(
         gates = dataset_checks(spec, base)
         names = {asset: [gate.name for gate in some] for asset, some in gates.items()}
         blocking = [(asset, gate.name) for asset, some in gates.items() for gate in some if gate.severity == "critical"]
-        judged = judgements(instance, heads, names)
+        judged = judgements(instance, heads, names, ended.run_id)
     problems = list(ended.problems)
     if verify and ended.success:
         with terminal.progress(console):

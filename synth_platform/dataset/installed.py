@@ -11,6 +11,7 @@ from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.digest import digest
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.dataset_context import REFUSED_GROUP, names_alike
+from synth_platform.workspace import Workspace
 
 SHIPPED = Path(__file__).parent.parent / "defs"
 Known = tuple[DatasetSpec, Path]
@@ -30,6 +31,13 @@ class Refused:
     path: Path
     error: SynthError
     name: str | None = None
+
+    @classmethod
+    def because_of(cls, error: Exception, path: Path, name: str | None = None) -> "Refused":
+        """A spec that an error was raised for."""
+        if not isinstance(error, SynthError):
+            error = SpecError(f"{type(error).__name__}: {error}", where=str(path))
+        return cls(path, error, name)
 
     @property
     def asset(self) -> str:
@@ -59,29 +67,33 @@ class Installed:
         return {**self.shipped, **self.own}
 
 
-def find_installed(datasets: Path) -> Installed:
+def find_installed(workspace: Workspace) -> Installed:
     """Read all specs.
 
     Args:
-        datasets: the folder with the user's own datasets, a folder each.
+        workspace: has the folder with the user's own datasets, a folder each.
     """
     shipped = {spec.name: (spec, path.parent) for path in _files(SHIPPED) for spec in [load_spec(path)]}
     refused: list[Refused] = []
     named: dict[str, list[Known]] = defaultdict(list)
-    for path in _files(datasets):
+    for path in _files(workspace.datasets):
         try:
             spec = load_spec(path)
-        except SynthError as error:
-            refused.append(Refused(path, error))
+        except Exception as error:  # foreseen or not: a mistake in one spec must not stop the other datasets
+            refused.append(Refused.because_of(error, path))
         else:
             named[spec.name].append((spec, path.parent))
-    own: dict[str, Known] = {}
+    single: list[Known] = []
     for name, some in named.items():
-        if (error := _why_ambiguous(name, some, shipped) or _why_at_odds(some[0], {**shipped, **own})) is None:
-            own[name] = some[0]
+        if (error := _why_ambiguous(name, some, shipped)) is None:
+            single += some
         else:
             refused += [Refused(base / SPEC_FILE, error, name) for _, base in some]
-    return Installed(shipped, own, tuple(refused))
+    own, at_odds = _without_conflicts(single, shipped)
+    if at_odds:  # what has been made holds, whatever is put beside it
+        single.sort(key=lambda one: not workspace.snapshots.below(one[0].name))
+        own, at_odds = _without_conflicts(single, shipped)
+    return Installed(shipped, own, (*refused, *at_odds))
 
 
 def agreed_benchmarks(specs: Iterable[Known]) -> dict[str, tuple[BenchmarkSpec, Path]]:
@@ -122,10 +134,17 @@ def _why_ambiguous(name: str, some: list[Known], shipped: Mapping[str, Known]) -
     return None
 
 
-def _why_at_odds(one: Known, others: Mapping[str, Known]) -> SpecError | None:
-    """Why a dataset cannot be defined beside the others."""
-    try:
-        agreed_benchmarks([*others.values(), one])
-    except SpecError as error:
-        return error
-    return None
+def _without_conflicts(some: Iterable[Known], shipped: Mapping[str, Known]) -> tuple[dict[str, Known], list[Refused]]:
+    """Datasets that can be defined side by side: of two that cannot, the first."""
+    chosen: dict[str, Known] = {}
+    refused: list[Refused] = []
+    for spec, base in some:
+        try:
+            if alike := names_alike([*shipped, *chosen, spec.name]):
+                raise SpecError(f"the datasets {alike}", where=str(base / SPEC_FILE), fix="rename one of them")
+            agreed_benchmarks([*shipped.values(), *chosen.values(), (spec, base)])
+        except SpecError as error:
+            refused.append(Refused(base / SPEC_FILE, error, spec.name))
+        else:
+            chosen[spec.name] = (spec, base)
+    return chosen, refused

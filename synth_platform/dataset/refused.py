@@ -6,7 +6,8 @@ from typing import NoReturn
 import dagster as dg
 
 from synth_platform.dataset.installed import Refused
-from synth_platform.ops.dataset_context import REFUSED_GROUP, node_name
+from synth_platform.digest import digest
+from synth_platform.ops.dataset_context import REFUSED_GROUP
 
 
 def refused_definitions(refused: Sequence[Refused]) -> dg.Definitions:
@@ -25,7 +26,7 @@ def _asset(one: Refused) -> dg.AssetsDefinition:
         f"\n\n```text\n{text}\n```",
     )
 
-    @dg.multi_asset(name=node_name(one.asset), specs=[spec])
+    @dg.multi_asset(name=f"{REFUSED_GROUP}_{digest(one.asset)[:16]}", specs=[spec])
     def refused() -> NoReturn:
         raise dg.Failure(description=text, allow_retries=False)
 

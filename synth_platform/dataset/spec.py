@@ -7,7 +7,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dagster import DagsterInvalidDefinitionError
-from dagster._utils.schedules import is_valid_cron_string
+from dagster._core.definitions.utils import is_valid_owner
+from dagster._utils.schedules import cron_string_iterator, is_valid_cron_string
 from dagster._utils.tags import normalize_tags
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -31,6 +32,7 @@ from synth_platform.strict_yaml import Document, read_yaml
 
 COMPONENT_TYPE = "synth_platform.dataset.DatasetComponent"
 SPEC_FILE = "defs.yaml"
+_ANY_TIME = 1_700_000_000.0
 _OWNER = re.compile(r"team:[\w.-]+|[^@\s]+@[^@\s]+")
 
 
@@ -73,7 +75,10 @@ class CadenceSpec(StrictModel):
         if self.timezone != "UTC" and "*" in self.cycle_cron.split()[1]:
             raise ValueError("cycles of an hour are in UTC, where no hour comes twice; leave timezone out")
         date.fromisoformat(self.start)
-        _ = self.schedule_cron
+        try:
+            next(cron_string_iterator(_ANY_TIME, self.schedule_cron, "UTC"))
+        except ValueError:
+            raise ValueError(f"{self.schedule_cron!r} names a day that never comes") from None
         return self
 
     @property
@@ -170,7 +175,7 @@ class DatasetSpec(StrictModel):
     @classmethod
     def _check_owners(cls, owners: list[str]) -> list[str]:
         for owner in owners:
-            if not _OWNER.fullmatch(owner):
+            if not (_OWNER.fullmatch(owner) and is_valid_owner(owner)):
                 raise ValueError(f"owner {owner!r} is neither team:NAME nor an e-mail address")
         return owners
 

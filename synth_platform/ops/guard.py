@@ -5,10 +5,12 @@ backfill or an automation goes ahead. Every stage therefore asks here first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
@@ -17,10 +19,10 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from synth_platform.snapshots import Snapshot, Snapshots
 
-_LONGEST_HISTORY = 10_000
-_AT_THE_SAME_TIME = 100
-"""Runs that judge an asset at the same time, at most."""
-_UNFINISHED, _ANOTHER = "did not finish", "judged another version"
+_PAGE = 200
+_UNFINISHED, _ANOTHER, _FAILED = "did not finish", "judged another version", "failed"
+_SETTLED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+_OF_CHECKS = {dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
 JUDGED_VERSION = "version"
 """Metadata of a check: which version of the asset it judged."""
 
@@ -75,7 +77,8 @@ def open_inputs(
 
     Raises:
         dg.Failure: an upstream asset was never made, or a gate failed, crashed, was skipped, or judged an
-            older version or another partition. Retrying cannot help, so none is allowed.
+            older version or another partition. Retrying cannot help, so none is allowed. What another run that is
+            under way is about to judge again keeps its verdict until then.
     """
     inputs: dict[str, Snapshot] = {}
     problems: list[str] = []
@@ -108,28 +111,26 @@ class Judgement:
 
 
 def judgements(
-    instance: dg.DagsterInstance, snapshots: Sequence[Snapshot], gates: Mapping[str, Sequence[str]]
+    instance: dg.DagsterInstance, snapshots: Sequence[Snapshot], gates: Mapping[str, Sequence[str]], run_id: str
 ) -> list[Judgement]:
-    """The latest finished evaluation of each gate of some snapshots.
+    """What each gate said last of some versions; gates that never judged them are left out.
 
     Args:
         instance: holds the history.
         snapshots: versions whose gates are asked for.
         gates: names of the gates by asset.
+        run_id: of the run that asks, or that made them.
     """
     found: list[Judgement] = []
     for snapshot in snapshots:
-        m = snapshot.manifest
-        keys = [dg.AssetCheckKey(dg.AssetKey(m.asset.split("/")), name) for name in gates.get(m.asset, ())]
-        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-            keys, partition_filter=PartitionKeyFilter(key=m.partition)
-        )
+        asset = snapshot.manifest.asset
+        keys = _keys(snapshot, gates.get(asset, ()))
+        latest = _latest(instance, keys, snapshot)
         for key in keys:
-            record = records.get(key)
-            if record is None or record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
-                continue
-            values = {name: value.value for name, value in record.evaluation.metadata.items()}
-            found.append(Judgement(m.asset, key.name, record.evaluation.passed, values))
+            said = _verdict(instance, key, latest.get(key), snapshot, run_id)
+            if said is not None:
+                values = {name: value.value for name, value in said.metadata.items()}
+                found.append(Judgement(asset, key.name, said.passed, values))
     return found
 
 
@@ -140,14 +141,7 @@ def never_passed(instance: dg.DagsterInstance, snapshot: Snapshot, gates: Sequen
 
 
 def _ever_passed(instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot) -> bool:
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        key, limit=_LONGEST_HISTORY, status={AssetCheckExecutionRecordStatus.SUCCEEDED}
-    )
-    for record in records:
-        judged = record.evaluation.metadata.get(JUDGED_VERSION) if record.evaluation else None
-        if judged is not None and judged.value == version_of(snapshot):
-            return True
-    return False
+    return any(said.passed for said in _verdicts(instance, key, snapshot))
 
 
 def _closed_gates(
@@ -175,42 +169,108 @@ def why_closed(
         gates: names of the gates.
         run_id: of the run that asks, if it is one.
     """
-    asset = dg.AssetKey(snapshot.manifest.asset.split("/"))
-    keys = [dg.AssetCheckKey(asset, name) for name in gates]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        keys, partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
-    )
-    reasons = {key.name: _why_closed(records.get(key), snapshot) for key in keys}
+    keys = _keys(snapshot, gates)
+    latest = _latest(instance, keys, snapshot)
+    reasons = {key.name: _why_closed(latest.get(key), snapshot) for key in keys}
     for key in keys:
         if reasons[key.name] in (_UNFINISHED, _ANOTHER):
-            reasons[key.name] = _why_closed(_last_word(instance, key, snapshot, run_id), snapshot)
+            reasons[key.name] = _why_closed_here(instance, key, snapshot, run_id)
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _last_word(
+def _why_closed_here(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot, run_id: str | None
-) -> AssetCheckExecutionRecord | None:
-    """What was last said of a gate, where runs that share an asset, such as a test set, judge it at the same time.
+) -> str | None:
+    """Why a gate is closed for a run, where runs that share an asset, such as a test set, judge it at the same time.
 
-    What another run is about to say has not been said; and what another run said of another version says nothing
-    against what this run said of this one.
+    A run goes by its own verdict, if it judges the asset itself. Else what other runs are about to say has not been
+    said: what was said last counts.
     """
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        key, limit=_AT_THE_SAME_TIME, partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
+    own = _said_in_run(instance, key, run_id) if run_id is not None else []
+    if own:
+        return _why_closed_by(own[-1], snapshot) if isinstance(own[-1], dg.AssetCheckEvaluation) else _UNFINISHED
+    settled = next(_history(instance, key, snapshot, _SETTLED), None)
+    for record in _history(instance, key, snapshot, {AssetCheckExecutionRecordStatus.PLANNED}):
+        if settled is not None and record.id < settled.id:
+            break
+        run = instance.get_run_by_id(record.run_id)
+        if run is None or run.is_finished:
+            return _UNFINISHED
+    return _why_closed(settled, snapshot)
+
+
+def _said_in_run(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, run_id: str
+) -> list[AssetCheckEvaluationPlanned | dg.AssetCheckEvaluation]:
+    """What a run planned to judge and judged of a gate, in this order."""
+    records = instance.get_records_for_run(run_id, of_type=_OF_CHECKS).records
+    events = [one.event_log_entry.dagster_event for one in records]
+    said = [event.event_specific_data for event in events if event is not None]
+    return [
+        one
+        for one in said
+        if isinstance(one, AssetCheckEvaluationPlanned | dg.AssetCheckEvaluation) and one.asset_check_key == key
+    ]
+
+
+def _verdict(
+    instance: dg.DagsterInstance,
+    key: dg.AssetCheckKey,
+    latest: AssetCheckExecutionRecord | None,
+    snapshot: Snapshot,
+    run_id: str,
+) -> dg.AssetCheckEvaluation | None:
+    """What a gate said last of a version; None: nothing, or it was to be judged in this run and was not."""
+    if latest is None or _why_closed(latest, snapshot) in (None, _FAILED):
+        return latest.evaluation if latest is not None else None
+    own = _said_in_run(instance, key, run_id)
+    if own and isinstance(own[-1], AssetCheckEvaluationPlanned):
+        return None
+    return next(_verdicts(instance, key, snapshot), None)
+
+
+def _verdicts(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, snapshot: Snapshot
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """All that a gate said of this very version, the last first."""
+    for record in _history(instance, key, snapshot, _SETTLED):
+        if record.evaluation is not None and _why_closed_by(record.evaluation, snapshot) != _ANOTHER:
+            yield record.evaluation
+
+
+def _history(
+    instance: dg.DagsterInstance,
+    key: dg.AssetCheckKey,
+    snapshot: Snapshot,
+    status: AbstractSet[AssetCheckExecutionRecordStatus],
+) -> Iterator[AssetCheckExecutionRecord]:
+    """Records of a gate, the last first."""
+    cursor: int | None = None
+    while True:
+        page = instance.event_log_storage.get_asset_check_execution_history(
+            key,
+            limit=_PAGE,
+            cursor=cursor,
+            status=status,
+            partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition),
+        )
+        yield from page
+        if len(page) < _PAGE:
+            return
+        cursor = page[-1].id
+
+
+def _keys(snapshot: Snapshot, gates: Sequence[str]) -> list[dg.AssetCheckKey]:
+    asset = dg.AssetKey(snapshot.manifest.asset.split("/"))
+    return [dg.AssetCheckKey(asset, name) for name in gates]
+
+
+def _latest(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], snapshot: Snapshot
+) -> Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]:
+    return instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        keys, partition_filter=PartitionKeyFilter(key=snapshot.manifest.partition)
     )
-    said = [one for one in records if one.run_id == run_id or not _is_to_come(instance, one)]
-    is_own = any(one.run_id == run_id for one in said)
-    for one in said:
-        if not is_own or one.run_id == run_id or _why_closed(one, snapshot) != _ANOTHER:
-            return one
-    return None
-
-
-def _is_to_come(instance: dg.DagsterInstance, record: AssetCheckExecutionRecord) -> bool:
-    if record.status != AssetCheckExecutionRecordStatus.PLANNED:
-        return False
-    run = instance.get_run_by_id(record.run_id)
-    return run is not None and not run.is_finished
 
 
 def _why_closed(record: AssetCheckExecutionRecord | None, snapshot: Snapshot) -> str | None:
@@ -218,12 +278,16 @@ def _why_closed(record: AssetCheckExecutionRecord | None, snapshot: Snapshot) ->
         return "never ran"
     if record.status == AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
         return _UNFINISHED
+    return _why_closed_by(record.evaluation, snapshot)
+
+
+def _why_closed_by(said: dg.AssetCheckEvaluation, snapshot: Snapshot) -> str | None:
     # Checks write down which version they judged. Dagster's own note of the target materialization is lost
     # for unpartitioned assets in partitioned runs.
-    judged = record.evaluation.metadata.get(JUDGED_VERSION)
+    judged = said.metadata.get(JUDGED_VERSION)
     if judged is None or judged.value != version_of(snapshot):
         return _ANOTHER
-    return None if record.evaluation.passed else "failed"
+    return None if said.passed else _FAILED
 
 
 def _latest_materialization(

@@ -45,14 +45,15 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
     if path.suffix in (".yaml", ".yml") or path.is_dir():
         file = path / SPEC_FILE if path.is_dir() else path
         return load_spec(file), file.absolute().parent
-    installed = find_installed(workspace.datasets)
+    installed = find_installed(workspace)
+    for one in installed.refused:
+        if name == one.name or (name == one.path.parent.name and name not in installed.datasets):
+            raise one.error
     if name in installed.datasets:
         return installed.datasets[name]
-    for one in installed.refused:
-        if name in (one.name, one.path.parent.name):
-            raise one.error
+    unread = [str(one.path) for one in installed.refused if one.name is None]
     raise SpecError(
-        f"there is no dataset {name!r}",
+        f"there is no dataset {name!r}" + (f", unless one of these is meant: {', '.join(unread)}" if unread else ""),
         fix=f"use one of {', '.join(sorted(installed.datasets))}, or the path of a {SPEC_FILE}; your own datasets go to"
         f" {workspace.datasets}/<name>/{SPEC_FILE}",
     )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from synth_platform.digest import digest
@@ -162,12 +162,13 @@ class Planner:
     def plans(self, partitions: Iterable[str | None]) -> Iterator[CyclePlan]:
         """The plans of several cycles, in their order."""
         snapshots = self._workspace.snapshots
+        if snapshots.store.local is None:
+            with ThreadPoolExecutor(_READERS) as readers:
+                yield from readers.map(self.plan, partitions)
+            snapshots.save_heads()
+            return
         with _no_collections():
-            if snapshots.store.local is not None:
-                yield from map(self.plan, partitions)
-            else:
-                with ThreadPoolExecutor(_READERS) as readers:
-                    yield from readers.map(self.plan, partitions)
+            yield from map(self.plan, partitions)
             snapshots.save_heads()
 
     def cycles_made(self) -> list[str]:
@@ -208,7 +209,11 @@ class _Walk:
             return
         self._look(asset, partition, build, stage_asset)
         if is_test_set(asset):
-            self.shared[asset] = (self.steps[-1], self.results[asset])
+            self.shared[asset] = self._from_now_on(self.steps[-1]), self.results[asset]
+
+    def _from_now_on(self, step: Step) -> Step:
+        """The same step for later cycles: what one cycle takes from an earlier version is current for the next."""
+        return replace(step, state="current", work="none", why=()) if step.work == "reuse" else step
 
     def _look(self, asset: str, partition: str | None, build: BuildStage, stage_asset: StageAsset) -> None:
         current = self.workspace.snapshots.current_ref(asset, partition)

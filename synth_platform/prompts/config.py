@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, PydanticUserError, field_validator, model_validator
 
 from synth_platform.config import Name, StrictModel, import_named
 from synth_platform.judging.config import JudgeSpec
@@ -194,4 +194,7 @@ def _schema_of(name: str) -> dict[str, Any]:
     model = import_named(name)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise ValueError(f"{name!r} is no pydantic model")
-    return model.model_json_schema()
+    try:
+        return model.model_json_schema()
+    except PydanticUserError as error:
+        raise ValueError(f"{name!r} has no JSON schema: {error.message}") from None

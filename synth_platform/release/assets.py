@@ -86,7 +86,7 @@ def release_asset(
                 run.writer.end_part(TABLE)
             run.writer.count(taken_out=len(patch.removed))
         lineage = ancestors(run.workspace.snapshots, [mixed, run.inputs[review.asset], *_made_of(patch)])
-        judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names)]
+        judged = [_result(one, blocking) for one in judgements(run.instance, lineage, names, run.run_id)]
         measured = measured_facts(lineage, patch)
         facts = gather_facts(dataset.name, description, lineage, measured, judged, patch)
         run.writer.add_file(CARD, render_card(facts, release).encode())

@@ -50,7 +50,8 @@ class SnapshotsAtRest(Snapshots):
     def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
         key = (asset, partition)
         if key not in self._current:
-            self._current[key] = self._known_ref(asset, partition) or super().current_ref(asset, partition)
+            found = self._known_ref(asset, partition) or super().current_ref(asset, partition)
+            return self._current.setdefault(key, found)  # another reader may have supposed something meanwhile
         return self._current[key]
 
     def _known_ref(self, asset: str, partition: str | None) -> InputRef | None:

@@ -1,15 +1,19 @@
 """A mistake in one spec concerns its own dataset; it is shown where the dataset would be, and the others go on."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.installed import find_installed
+from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.definitions import defs
 from synth_platform.errors import SpecError
 from synth_platform.ops.dataset_context import REFUSED_GROUP
+from synth_platform.ops.doctor.datasets import spec_findings
 from synth_platform.ops.launch import find_dataset
 from synth_platform.workspace import Workspace
 from synth_platform_tests.pipeline import write_spec
@@ -61,6 +65,39 @@ def test_a_file_that_is_no_yaml_is_shown_by_its_folder(home: Path) -> None:
     assert str(path) in shown("my_texts__old__")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["seed: !env SEED", "seed: =", "<<: {seed: 1}", "description: 2026-02-30", "seed: " + "[" * 5000, "? [a]\n  : b"],
+)
+def test_what_only_yaml_understands_is_shown(home: Path, line: str) -> None:
+    path = add(home, "bad")
+    path.write_text(f"{path.read_text()}  {line}\n", "utf-8")
+    assert str(path) in shown("bad")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cadence": {"cron": "0 0 31 4 *", "start": "2026-01-01"}}, "never comes"),
+        ({"owners": ["ops@localhost"]}, "ops@localhost"),
+    ],
+)
+def test_what_only_dagster_objects_to_is_shown(home: Path, changes: dict[str, Any], said: str) -> None:
+    add(home, "bad", **changes)
+    assert said in shown("bad")
+
+
+def test_what_nobody_foresaw_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(spec: DatasetSpec, base: Path) -> dg.Definitions:
+        if spec.name == "bad":
+            raise ZeroDivisionError("never thought of")
+        return dataset_definitions(spec, base)
+
+    monkeypatch.setattr("synth_platform.definitions.dataset_definitions", build)
+    add(home, "bad")
+    assert "ZeroDivisionError: never thought of" in shown("bad")
+
+
 def test_a_gate_that_does_not_exist_is_shown(home: Path) -> None:
     add(home, "bad", gates={"documents": {"beauty": {"min": 1}}})
     assert "beauty" in shown("bad")
@@ -92,21 +129,29 @@ def test_of_two_datasets_with_one_name_neither_is_taken(home: Path) -> None:
     """A copy of a folder must not take the place of the dataset that it was copied from."""
     for folder in ("a-copy", "twice"):
         add(home, folder, name="twice")
-    installed = find_installed(home / "datasets")
+    installed = find_installed(Workspace(home))
     assert set(installed.own) == {"good"}
     assert {one.path.parent.name for one in installed.refused} == {"a-copy", "twice"}
     assert "a-copy" in shown("twice") and "twice" in shown("a-copy")
+    shutil.copytree(home / "datasets" / "a-copy", home / "datasets" / "a_copy")
+    assert "a-copy" in shown("a_copy")
 
 
 def test_a_shipped_name_is_taken(home: Path) -> None:
     add(home, "mine", name="quickstart")
     assert "shipped" in shown("mine")
+    with pytest.raises(SpecError, match="shipped"):
+        find_dataset("quickstart", Workspace(home))
 
 
 def test_a_name_that_is_the_same_in_dagster_is_taken(home: Path) -> None:
     add(home, "a-b")
     add(home, "a_b")
-    assert "the name 'a_b'" in shown("a_b") and "'a-b'" in shown("a_b")
+    assert "'a-b' and 'a_b' have one name" in shown("a_b")
+    add(home, "good_prompts")
+    assert "needs the name 'good_prompts' in Dagster, which the dataset 'good' has" in shown("good_prompts")
+    found = spec_findings(Workspace(home))
+    assert {Path(one.where).parent.name for one in found} == {"a_b", "good_prompts"}
 
 
 @pytest.mark.parametrize("name", ["evals", REFUSED_GROUP])
@@ -119,9 +164,11 @@ def test_of_two_meanings_of_a_test_set_the_first_holds(home: Path) -> None:
     add(home, "one", benchmarks=[TEST_SET])
     add(home, "two", benchmarks=[TEST_SET])
     add(home, "three", benchmarks=[{**TEST_SET, "path": "/data/other.jsonl"}])
-    installed = find_installed(home / "datasets")
+    installed = find_installed(Workspace(home))
     assert set(installed.own) == {"good", "one", "two"}
     assert "mean different test sets by 'exam'" in shown("three")
+    (home / "data" / "three" / "documents").mkdir(parents=True)
+    assert set(find_installed(Workspace(home)).own) == {"good", "three"}, "what was made before holds"
 
 
 def test_of_two_test_sets_that_are_one_in_dagster_the_first_holds(home: Path) -> None:
@@ -137,4 +184,7 @@ def test_commands_of_other_datasets_go_on(home: Path) -> None:
     with pytest.raises(SpecError, match="seed"):
         find_dataset("bad", workspace)
     with pytest.raises(SpecError, match="there is no dataset 'worse'"):
+        find_dataset("worse", workspace)
+    (home / "datasets" / "bad" / "defs.yaml").write_text("type: [", "utf-8")
+    with pytest.raises(SpecError, match=r"unless one of these is meant: .*bad"):
         find_dataset("worse", workspace)

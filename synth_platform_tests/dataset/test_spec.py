@@ -15,6 +15,7 @@ from synth_platform.dataset.installed import SHIPPED, find_installed
 from synth_platform.dataset.spec import SPEC_FILE, file_schema, load_spec
 from synth_platform.errors import SpecError
 from synth_platform.ops.resources import WorkspaceResource
+from synth_platform.workspace import Workspace
 
 GOOD = """\
 type: synth_platform.dataset.DatasetComponent
@@ -63,7 +64,7 @@ def _keys(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_shipped_specs_load_and_say_what_they_are(tmp_path: Path) -> None:
-    specs = find_installed(tmp_path).shipped
+    specs = find_installed(Workspace(tmp_path)).shipped
     assert set(specs) == {"quickstart", "finephrase"}
     assert all(spec.description for spec, _ in specs.values())
     finephrase = specs["finephrase"][0]

@@ -12,7 +12,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, gate_checks
-from synth_platform.ops.guard import JUDGED_VERSION, Upstream, version_of, why_closed
+from synth_platform.ops.guard import JUDGED_VERSION, Upstream, judgements, version_of, why_closed
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import Stage, StageRun, stage_asset
 from synth_platform.quality.gates import Gate
@@ -180,6 +180,8 @@ def test_what_another_run_is_about_to_say_closes_nothing(tmp_path: Path, instanc
     pair = Pair(tmp_path, instance)
     assert pair.run("d/documents")
     other = plan(instance)
+    for _ in range(250):  # the runs of a backfill that wait
+        plan(instance)
     assert pair.run("d/prompts") and pair.made()
     pair.value = 2
     assert pair.run("d/documents", checks=False)
@@ -213,3 +215,23 @@ def test_of_runs_at_the_same_time_each_goes_by_the_verdict_on_its_version(
     assert (closed(first), closed(second), closed(None)) == (None, "judged another version", "judged another version")
     judge(instance, plan(instance), version_of(version), passed=False)
     assert (closed(first), closed(second), closed(None)) == ("failed",) * 3
+
+
+def test_what_is_said_of_a_version_is_the_verdict_on_it(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """As it stands on the card of a release, whatever other runs judge or are about to."""
+    pair = Pair(tmp_path, instance)
+    assert pair.run("d/documents")
+    first = pair.workspace.snapshots.head("d/documents", None)
+    assert first is not None
+    run = instance.get_runs(limit=1)[0]
+
+    def said(asking: str) -> list[bool]:
+        return [one.passed for one in judgements(instance, [first], {"d/documents": ["good"]}, asking)]
+
+    plan(instance)
+    assert said(run.run_id) == [True]
+    pair.value, pair.good = 2, 0.0
+    assert not pair.run("d/documents")
+    assert said(run.run_id) == [True], "another version failed"
+    crashed = plan(instance)
+    assert said(crashed.run_id) == [], "it was to be judged in this run"

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 
 from synth_platform.dataset.graph import dataset_checks
-from synth_platform.dataset.installed import Known, find_installed
-from synth_platform.dataset.spec import SPEC_FILE
+from synth_platform.dataset.installed import Known
+from synth_platform.definitions import load_datasets
 from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
@@ -26,14 +26,8 @@ _Cycle = tuple[str, str | None]
 
 def spec_findings(workspace: Workspace) -> Iterator[Finding]:
     """Specs that cannot be used."""
-    installed = find_installed(workspace.datasets)
-    for refused in installed.refused:
+    for refused in load_datasets(workspace).refused:
         yield _unusable(refused.path, refused.error)
-    for spec, base in installed.datasets.values():
-        try:
-            dataset_checks(spec, base)
-        except SynthError as error:
-            yield _unusable(base / SPEC_FILE, error)
 
 
 def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
@@ -42,7 +36,7 @@ def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iter
     for (dataset, partition), run in last_runs.items():
         if run.status == dg.DagsterRunStatus.FAILURE:
             yield _failed_partition(dataset, partition, run, _reason(instance, run))
-    for one in find_installed(workspace.datasets).datasets.values():
+    for one in load_datasets(workspace).datasets:
         yield from _stale_checks(workspace.snapshots, instance, one, last_runs)
 
 
@@ -100,10 +94,7 @@ def _stale_checks(
 ) -> Iterator[Finding]:
     """Gates that did not judge the current version: what comes after does not start before they have."""
     spec, base = known
-    try:
-        gates = dataset_checks(spec, base)
-    except SynthError:  # found where the specs are looked at
-        return
+    gates = dataset_checks(spec, base)
     stale: dict[str | None, list[str]] = {}
     for head in _heads(snapshots, spec.name):
         names = [gate.name for gate in gates.get(head.manifest.asset, ())]
