@@ -6,7 +6,7 @@ dataset's ordinary job, in which every stage asks for the gates before it.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,12 +123,14 @@ class Regenerator:
         if self._is_running(context.instance, None):
             return _skip("A run of the dataset is under way.", memory)
         versions = _versions(self.stages, at_rest, cycles)
-        if not any(current for asset, _, current in versions if not is_test_set(asset)):
-            return _skip("Nothing has been made yet; what was never made is not begun.", memory)
+        is_made = any(current for asset, _, current in versions if not is_test_set(asset))
         try:
-            seen = self._look()
+            seen = self._look(sources=is_made)
         except SynthError as error:
             return _skip(f"What the dataset is made of cannot be looked at: {error}", memory)
+        if not is_made:
+            said = "Nothing has been made yet; what was never made is not begun."
+            return _skip(said, replace(memory, seen=seen))
         made = digest(versions)
         if memory.seen == seen and memory.made == made:
             return _skip(memory.said, memory)
@@ -166,14 +168,18 @@ class Regenerator:
         made: list[str | None] = [*planner.cycles_made()]
         return made if self.spec.regenerate.cycles == "all" else made[-1:]
 
-    def _look(self) -> dict[str, str]:
-        """Fingerprints of what the dataset is made of; no source is read for them."""
+    def _look(self, *, sources: bool) -> dict[str, str]:
+        """Fingerprints of what the dataset is made of; no source is read for them.
+
+        Args:
+            sources: whether to ask for the files of sources, which may lie in a bucket or on the hub.
+        """
         spec, base = self.spec, self.base
         seen = {"the spec": digest(spec.model_dump(mode="json", exclude=_NOT_WATCHED))}
         seen["the code"] = digest(sorted((s.key.to_user_string(), s.code_version) for s in self._asset_specs()))
         for recipe in spec.recipes:
             seen[f"the template of {recipe.name}"] = Template.load(recipe.template_name, base).digest
-        for source in spec.sources:
+        for source in spec.sources if sources else ():
             seen[f"files of {source.name}"] = source_stamp(source, base)
         return seen
 
@@ -231,7 +237,7 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     """What is different, in words."""
     if not before:
         return "since it was made"
-    return ", ".join(name for name in sorted({*before, *now}) if before.get(name) != now.get(name)) or "a version"
+    return ", ".join(name for name in sorted(before) if before[name] != now.get(name)) or "a version"
 
 
 def _say(plans: Sequence[CyclePlan], dataset: str) -> str:
