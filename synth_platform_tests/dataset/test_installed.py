@@ -1,15 +1,18 @@
 """A mistake in one spec concerns its own dataset; it is shown where the dataset would be, and the others go on."""
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
+from synth_platform.cli import app
 from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.installed import find_installed
-from synth_platform.dataset.spec import DatasetSpec
+from synth_platform.dataset.spec import DatasetSpec, load_spec
 from synth_platform.definitions import defs
 from synth_platform.errors import SpecError
 from synth_platform.ops.dataset_context import REFUSED_GROUP
@@ -188,3 +191,17 @@ def test_commands_of_other_datasets_go_on(home: Path) -> None:
     (home / "datasets" / "bad" / "defs.yaml").write_text("type: [", "utf-8")
     with pytest.raises(SpecError, match=r"unless one of these is meant: .*bad"):
         find_dataset("worse", workspace)
+
+
+def test_nothing_is_collected_while_it_is_not_known_what_a_spec_keeps(home: Path) -> None:
+    add(home, "bad", seed="many")
+    assert "seed" in str(CliRunner().invoke(app, ["gc", "--home", str(home)]).exception)
+    assert CliRunner().invoke(app, ["gc", "good", "--home", str(home)]).exit_code == 0
+
+
+def test_users_see_no_warnings_of_what_the_platform_has_chosen(home: Path) -> None:
+    path = add(home, "daily", cadence={"every": "day", "start": "2026-01-01"})
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        dataset_definitions(load_spec(path), path.parent)
+    assert not [one for one in seen if issubclass(one.category, dg.PreviewWarning | dg.BetaWarning)]
