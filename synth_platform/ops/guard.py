@@ -7,6 +7,7 @@ backfill or an automation goes ahead. Every stage therefore asks here first.
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -183,12 +184,15 @@ def _why_closed_here(
 ) -> str | None:
     """Why a gate is closed for a run, where runs that share an asset, such as a test set, judge it at the same time.
 
-    A run goes by its own verdict, if it judges the asset itself. Else what other runs are about to say has not been
-    said: what was said last counts.
+    A run goes by its own verdict, if it judges the asset itself and no other run has closed the gate for this very
+    version since. Else what other runs are about to say has not been said: what was said last counts.
     """
     own = _said_in_run(instance, key, run_id) if run_id is not None else []
+    if own and isinstance(own[-1], AssetCheckEvaluationPlanned):
+        return _UNFINISHED
     if own:
-        return _why_closed_by(own[-1], snapshot) if isinstance(own[-1], dg.AssetCheckEvaluation) else _UNFINISHED
+        said = [own[-1], *islice(_verdicts(instance, key, snapshot), 1)]
+        return next((why for one in said if (why := _why_closed_by(one, snapshot)) is not None), None)
     settled = next(_history(instance, key, snapshot, _SETTLED), None)
     for record in _history(instance, key, snapshot, {AssetCheckExecutionRecordStatus.PLANNED}):
         if settled is not None and record.id < settled.id:

@@ -215,6 +215,8 @@ def test_of_runs_at_the_same_time_each_goes_by_the_verdict_on_its_version(
     assert (closed(first), closed(second), closed(None)) == (None, "judged another version", "judged another version")
     judge(instance, plan(instance), version_of(version), passed=False)
     assert (closed(first), closed(second), closed(None)) == ("failed",) * 3
+    plan(instance)
+    assert (closed(first), closed(None)) == ("failed", "failed"), "a plan does not hide that"
 
 
 def test_what_is_said_of_a_version_is_the_verdict_on_it(tmp_path: Path, instance: dg.DagsterInstance) -> None:
