@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.events import AssetMaterializationPlannedData as _ToBeMade
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
@@ -192,8 +193,21 @@ def _problems(context: dg.RunFailureSensorContext, gates: Sequence[ClosedGate]) 
     told = list(dict.fromkeys(filter(None, map(failure_text, context.get_step_failure_events()))))
     if not told and not gates:
         told = [context.failure_event.message or "no reason was recorded"]
-    repeated = run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
+    repeated = _is_repeated(context.instance, run, context.failure_event)
     return [*told, "The run is repeated by itself."] if repeated else told
+
+
+def _is_repeated(instance: dg.DagsterInstance, run: dg.DagsterRun, failure: dg.DagsterEvent) -> bool:
+    """Whether Dagster repeats a failed run.
+
+    Dagster notes that in a tag, a moment after the event that the sensor hears of; until then, by Dagster's own rule.
+    """
+    if run.remote_job_origin is None:
+        return False
+    if (noted := run.tags.get(WILL_RETRY_TAG)) is not None:
+        return noted == "true"
+    failed, reason = run.with_status(dg.DagsterRunStatus.FAILURE), failure.job_failure_data.failure_reason
+    return instance.run_retries_enabled and auto_reexecution_should_retry_run(instance, failed, reason)
 
 
 def _closed_gates(instance: dg.DagsterInstance, run_id: str) -> Iterator[ClosedGate]:

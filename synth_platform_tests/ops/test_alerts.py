@@ -7,6 +7,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.alerts.config import SlackChannel, WebhookChannel
@@ -29,6 +32,10 @@ from synth_platform_tests.ops.test_guard import DAYS, Pair
 from synth_platform_tests.pipeline import dataset, write_spec
 
 WEBHOOK = WebhookChannel(type="webhook", url_env="TEST_HOOK")
+SENSOR_ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("127.0.0.1", port=9), "__repository__"), "d_cycle"
+)
+"""Where a run comes from that the daemon can launch again."""
 
 
 @pytest.fixture
@@ -50,9 +57,9 @@ def sensor(name: str, *channels: Any) -> Any:
     return next(one for one in found if one.name == name)
 
 
-def tell_of_failure(instance: dg.DagsterInstance, *channels: Any) -> dg.DagsterRun:
-    """What Dagster's daemon does after the last run has failed."""
-    run = instance.get_runs(limit=1)[0]
+def tell_of_failure(instance: dg.DagsterInstance, *channels: Any, heard: dg.DagsterRun | None = None) -> dg.DagsterRun:
+    """What Dagster's daemon does after the last run has failed, with the run as it heard of it."""
+    run = heard or instance.get_runs(limit=1)[0]
     (event,) = (
         entry.dagster_event
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
@@ -109,6 +116,43 @@ def test_a_run_that_died_is_told_with_what_ended_it(instance: dg.DagsterInstance
     tell_of_failure(instance)
     (body,) = service.bodies
     assert body["title"] == "d: the run failed" and body["text"].splitlines()[0] == PROCESS_IS_GONE
+
+
+ONCE = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "not yet noted"])
+@pytest.mark.parametrize(
+    ("settings", "by_daemon", "reason", "repeated"),
+    [
+        (ONCE, True, None, True),
+        (ONCE, False, None, False),
+        (ONCE, True, RunFailureReason.STEP_FAILURE, False),
+        (ONCE | {"max_retries": 0}, True, None, False),
+        ({"enabled": False}, True, None, False),
+    ],
+    ids=["died", "launched by hand", "a step failed", "no repeats left", "switched off"],
+)
+def test_whether_a_run_is_repeated_is_known_before_dagster_has_noted_it(
+    service: Received,
+    settings: dict[str, Any],
+    by_daemon: bool,
+    reason: RunFailureReason | None,
+    repeated: bool,
+    noted: bool,
+) -> None:
+    with dg.instance_for_test(overrides={"run_retries": settings}) as instance:
+        origin = SENSOR_ORIGIN if by_daemon else None
+        run = create_run_for_test(
+            instance, status=dg.DagsterRunStatus.STARTED, tags={DATASET_TAG: "d"}, remote_job_origin=origin
+        )
+        instance.report_run_failed(run, PROCESS_IS_GONE, JobFailureData(None, failure_reason=reason))
+        # The sensor may hear of the event before anything of the run itself has changed.
+        heard = instance.get_run_by_id(run.run_id) if noted else run
+        assert heard is not None and (WILL_RETRY_TAG in heard.tags) == (noted and settings["enabled"])
+        tell_of_failure(instance, heard=heard)
+    (body,) = service.bodies
+    assert ("The run is repeated by itself." in body["text"]) == repeated
 
 
 def test_runs_without_a_jobs_tag_are_known_by_what_they_were_to_make_or_check(
