@@ -196,7 +196,7 @@ class Command(subprocess.Popen[str]):
     err: str
 
 
-def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) -> Command:
+def synth(*arguments: str, home: Path, wait: bool = True, environment: Mapping[str, str] | None = None) -> Command:
     """Run `synth` in a process of its own; one that is not waited for says nothing."""
     output = subprocess.PIPE if wait else subprocess.DEVNULL
     process = Command(
@@ -204,7 +204,7 @@ def synth(*arguments: str, home: Path, wait: bool = True, **environment: str) ->
         stdout=output,
         stderr=output,
         text=True,
-        env={**os.environ, "SYNTH_HOME": str(home), **environment},
+        env={**os.environ, "SYNTH_HOME": str(home), **(environment or {})},
     )
     if wait:
         process.out, process.err = process.communicate(timeout=300)

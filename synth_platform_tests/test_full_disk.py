@@ -28,9 +28,9 @@ def spec(engine: Engine, tokenizer_folder: Path, tmp_path: Path) -> str:
     return str(write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder, recipes=RECIPES)))
 
 
-def refused(spec: str, home: Path, **environment: str) -> str:
+def refused(spec: str, home: Path, environment: dict[str, str] | None = None) -> str:
     """What a run says that ends for want of a disk."""
-    ended = synth("materialize", spec, home=home, **environment)
+    ended = synth("materialize", spec, home=home, environment=environment)
     said = ended.out + ended.err
     assert ended.returncode != 0 and "Traceback" not in said, said
     return said
@@ -52,13 +52,13 @@ def test_versions_on_a_full_disk(spec: str, small_disk: Path, tmp_path: Path) ->
     """A megabyte holds the first stages."""
     data = small_disk / "data"
     remount(small_disk, "size=160k")
-    said = refused(spec, tmp_path / "home", SYNTH_DATA=str(data))
+    said = refused(spec, tmp_path / "home", environment={"SYNTH_DATA": str(data)})
     assert "No space left on device" in said and str(data) in said and "free some space" in said
     workspace = Workspace(tmp_path / "home", str(data))
     assert problems(workspace.snapshots.store, tmp_path) == []
     assert not list(data.rglob("*.partial")), "what was written aside is removed"
     remount(small_disk, "size=64m")
-    ended = synth("materialize", spec, home=tmp_path / "home", SYNTH_DATA=str(data))
+    ended = synth("materialize", spec, home=tmp_path / "home", environment={"SYNTH_DATA": str(data)})
     assert ended.returncode == 0, ended.out + ended.err
     check_whole(workspace)
 

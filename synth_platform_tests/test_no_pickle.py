@@ -54,11 +54,11 @@ def test_no_asset_can_pickle_by_accident(tmp_path: Path, monkeypatch: pytest.Mon
         return {"rows": 1}
 
     @dg.asset
-    def reader(careless: dict[str, int]) -> dg.MaterializeResult[None]:
+    def reader(careless: dict[str, int]) -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata=dict(careless))
 
     @dg.asset
-    def careful() -> dg.MaterializeResult[None]:
+    def careful() -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata={"rows": 1})
 
     given = resources(WorkspaceResource(home=str(tmp_path / "home")))

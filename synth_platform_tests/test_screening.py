@@ -125,11 +125,11 @@ def test_the_command_says_what_would_change(made: Made) -> None:
     path = str(made.folder / "defs.yaml")
     home = made.workspace.home
     shown = synth("screen", path, "--what-if", "quality.*.min_words=90", "--json", home=home)
-    found = json.loads(shown.out)  # type: ignore[attr-defined]
+    found = json.loads(shown.out)
     assert [one["recipe"] for one in found] == list(RECIPES) and found[1]["reasons"]["too_short"][1] > 0
     table = synth("screen", path, "--what-if", "quality.math.min_words=90", home=home)
-    assert "too_short" in table.out and table.returncode == 0  # type: ignore[attr-defined]
-    assert "no verdict would change" in synth("screen", path, home=home).out  # type: ignore[attr-defined]
+    assert "too_short" in table.out and table.returncode == 0
+    assert "no verdict would change" in synth("screen", path, home=home).out
     for wrong, said in (
         ("quality.maths.min_words=1", "there is no recipe 'maths'"),
         ("privacy.output.emial=reject", "unknown entity or kind: emial"),
@@ -138,7 +138,7 @@ def test_the_command_says_what_would_change(made: Made) -> None:
         ("gates=1", "is no change of a limit"),
     ):
         refused = synth("screen", path, "--what-if", wrong, home=home)
-        assert refused.returncode == 2 and said in refused.err, refused.err  # type: ignore[attr-defined]
+        assert refused.returncode == 2 and said in refused.err, refused.err
 
 
 def test_a_release_shows_what_came_through(made: Made) -> None:

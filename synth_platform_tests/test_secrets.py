@@ -106,9 +106,9 @@ def test_nothing_that_a_run_leaves_holds_a_secret(
         attributes = spec(engine.url, tokenizer_folder, gates={"generations": {"failed_share": {"max": 1.0}}})
         attributes["recipes"][0] |= recipe
         write(home / "datasets" / "small", attributes)
-        by_command = synth("materialize", "small", home=home, **PLANTED)
+        by_command = synth("materialize", "small", home=home, environment=PLANTED)
         ran = run_from_the_interface(home, PLANTED)
-        shown = synth("status", "small", "--json", home=home, **PLANTED)
+        shown = synth("status", "small", "--json", home=home, environment=PLANTED)
 
     assert leaks(home) == []
     assert pickles(home) == []

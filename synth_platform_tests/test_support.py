@@ -112,11 +112,11 @@ def test_an_answer_that_its_source_does_not_support_is_rejected(made: Made) -> N
     assert unrelated["support"] < 0.5 and unrelated["least_supported"] in UNRELATED
     assert len(unrelated["sentence_support"]) == 2 and unrelated["least_support"] == min(unrelated["sentence_support"])
     kept = faq.filter(pl.col("verdict") == "accepted")
-    assert kept.height == 7 and unrelated["support"] < kept["support"].min()  # type: ignore[operator]
+    assert kept.height == 7 and unrelated["support"] < kept["support"].min()
     rejected = made.head("accepted/faq").scan("rejected").collect()
     assert rejected["reasons"].to_list() == [["unsupported"]]
     traced = synth("trace", unrelated["generation_id"], home=made.workspace.home)
-    assert "least_supported" in traced.out, "a person sees the sentence"  # type: ignore[attr-defined]
+    assert "least_supported" in traced.out, "a person sees the sentence"
     assert made.judged("math").select(SUPPORT).null_count().row(0) == (8, 8, 8), "a solution is not in the source"
 
 

@@ -282,7 +282,7 @@ def test_releases_are_published_described_and_pointed_back_to(deployment: Deploy
     assert linked, "files that stay are not sent again"
 
     back = synth("publish", "small", "--version", first.manifest.snapshot_id, home=home)
-    assert back.returncode and "taken down" in back.err  # type: ignore[attr-defined]
+    assert back.returncode and "taken down" in back.err
     assert deployment.pointer() == patch.manifest.snapshot_id
 
     deployment.take_down(*deployment.victims(1))
@@ -303,10 +303,10 @@ def test_readers_are_pointed_back_by_the_command(deployment: Deployment) -> None
     assert deployment.pointer() == second != first.manifest.snapshot_id
     for version in (first.manifest.snapshot_id, second):
         done = synth("publish", "small", "--version", version, "--json", home=deployment.workspace.home)
-        assert done.returncode == 0, done.err  # type: ignore[attr-defined]
+        assert done.returncode == 0, done.err
         assert deployment.pointer() == version
     wrong = synth("publish", "small", "--version", "f" * 16, home=deployment.workspace.home)
-    assert wrong.returncode and "has no version" in wrong.err  # type: ignore[attr-defined]
+    assert wrong.returncode and "has no version" in wrong.err
 
 
 def test_the_retention_lets_old_versions_go_and_nothing_that_is_used(deployment: Deployment) -> None:
@@ -327,15 +327,15 @@ def test_the_retention_lets_old_versions_go_and_nothing_that_is_used(deployment:
 
     def collected(*arguments: str) -> dict[str, Any]:
         done = synth("gc", *arguments, "--json", home=home)
-        assert done.returncode == 0, done.err  # type: ignore[attr-defined]
-        return json.loads(done.out)  # type: ignore[attr-defined]
+        assert done.returncode == 0, done.err
+        return json.loads(done.out)
 
     shown = collected()
     assert {one["where"].rsplit("/", 1)[1] for one in shown["garbage"] if "/release/" in one["where"]} == {releases[1]}
     assert str(scratch) in {one["where"] for one in shown["garbage"]} and shown["freed"] == 0
     busy = deployment.instance.create_run_for_job(dg.job(name="busy")(lambda: None), status=dg.DagsterRunStatus.STARTED)
     refused = synth("gc", "--apply", home=home)
-    assert refused.returncode and "while something is being made" in refused.err  # type: ignore[attr-defined]
+    assert refused.returncode and "while something is being made" in refused.err
     deployment.instance.delete_run(busy.run_id)
     assert collected("--apply")["freed"] == shown["bytes"] and not scratch.exists()
     assert collected()["garbage"] == []
@@ -402,8 +402,8 @@ def test_nothing_is_taken_down_while_a_run_is_active(deployment: Deployment) -> 
 def test_the_command_says_what_it_did(deployment: Deployment) -> None:
     (victim,) = deployment.victims(1)
     done = synth("takedown", "--document", victim, "--reason", "why", "--json", home=deployment.workspace.home)
-    assert done.returncode == 0, done.err  # type: ignore[attr-defined]
-    said = json.loads(done.out)  # type: ignore[attr-defined]
+    assert done.returncode == 0, done.err
+    said = json.loads(done.out)
     assert len(said["releases"]) == 2 and all(one["patch"] for one in said["releases"])
 
 

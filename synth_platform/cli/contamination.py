@@ -41,7 +41,7 @@ def contamination_scan(
     from synth_platform.contamination.config import METHODS, Method
     from synth_platform.contamination.files import scan_files
 
-    methods: tuple[Method, ...] = METHODS if method == _Method.all else (method.value,)  # type: ignore[assignment]
+    methods: tuple[Method, ...] = METHODS if method == _Method.all else (method.value,)
     with terminal.progress(console):
         found = scan_files(
             documents,

@@ -289,8 +289,7 @@ def start(services: Services, ports: Ports) -> None:
 
 def open_bucket(s3: str) -> S3Store:
     """The bucket of the deployment, seen by the tests themselves."""
-    keys = {"access_key_id": "k", "secret_access_key": "s"}
-    return S3Store("synth", endpoint=s3, client_options={"allow_http": True}, config=keys)
+    return S3Store("synth", endpoint=s3, client_options={"allow_http": True}, access_key_id="k", secret_access_key="s")
 
 
 def image_variables(folder: Path, home: Path) -> dict[str, str]:

@@ -197,7 +197,7 @@ def test_a_run_that_is_told_to_stop_stops_its_server_and_keeps_its_answers(
     attributes = dataset("http://unused/v1", tokenizer_folder)
     attributes["engine"] = {"type": "vllm", "model": "synth-tiny", "context_length": 2048, "concurrency": 4}
     path, home = write_spec(tmp_path / "spec", attributes), tmp_path / "home"
-    process = synth("materialize", str(path), home=home, wait=False, SYNTH_ENGINE=str(environment))
+    process = synth("materialize", str(path), home=home, wait=False, environment={"SYNTH_ENGINE": str(environment)})
     book = environment / "mock"
     with wait_for(lambda: len(read_book(book)) > 30):
         process.send_signal(how)
@@ -205,7 +205,7 @@ def test_a_run_that_is_told_to_stop_stops_its_server_and_keeps_its_answers(
     time.sleep(0.5)
     assert not list((home / "logs").rglob("server-*.json")), "the server was not stopped"
     before = read_book(book)
-    again = synth("materialize", str(path), "--json", home=home, SYNTH_ENGINE=str(environment))
+    again = synth("materialize", str(path), "--json", home=home, environment={"SYNTH_ENGINE": str(environment)})
     assert again.returncode == 0, again.err
     assert len(read_book(book)) - 96 <= 4, "more was asked again than was in flight"
     assert set(before) <= set(read_book(book))

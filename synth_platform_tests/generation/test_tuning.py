@@ -108,17 +108,17 @@ def test_a_tuned_dataset_uses_its_profile_and_names_it_among_its_inputs(tmp_path
     sources = [{"type": "playground", "documents": 10}]
     spec = str(write_spec(tmp_path, dataset("", tmp_path, engine=engine, tuning=tuning, sources=sources)))
     home, environment = tmp_path / "home", {"SYNTH_ENGINE": str(mock_environment(tmp_path / "engine"))}
-    early: Any = synth("materialize", spec, home=home, **environment)
+    early = synth("materialize", spec, home=home, environment=environment)
     assert early.returncode == 1 and "run: synth tune small" in early.out + early.err
 
-    done: Any = synth("tune", spec, "--json", home=home, **environment)
+    done = synth("tune", spec, "--json", home=home, environment=environment)
     assert done.returncode == 0, done.err
     profile = json.loads(done.out)
     assert profile["tokens_per_second"] > 0 and len(profile["trials"]) == 3
-    again: Any = synth("tune", spec, "--json", home=home, **environment)
+    again = synth("tune", spec, "--json", home=home, environment=environment)
     assert json.loads(again.out) == profile, "an equal profile is found, not measured anew"
 
-    synth("materialize", spec, home=home, **environment)
+    synth("materialize", spec, home=home, environment=environment)
     manifest = next((home / "data" / "small" / "generations" / "table").rglob("manifest.json"))
     inputs = json.loads(manifest.read_text())["inputs"]
     assert [one["asset"] for one in inputs] == ["small/prompts/table", "small/engine_profile"]

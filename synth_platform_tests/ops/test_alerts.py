@@ -267,7 +267,9 @@ def test_a_spec_that_cannot_be_used_is_told_once_until_it_is_mended(
         repository = dg.Definitions(sensors=[watch]).get_repository_def()
         for _ in range(2):
             context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
-            cursor = watch(context).cursor
+            found = watch(context)
+            assert isinstance(found, dg.SensorResult)
+            cursor = found.cursor
 
     load({})
     assert service.bodies == []

@@ -288,7 +288,7 @@ def test_the_command_and_the_interface_show_the_same_plan(made: Deployment) -> N
     path = str(write_spec(made.folder, made.attributes))
     shown: Any = synth("plan", path, home=made.workspace.home)
     assert shown.returncode == 0 and "a run would" in shown.out and "│ check " in shown.out, shown.err
-    as_json = json.loads(synth("plan", path, "--json", home=made.workspace.home).out)  # type: ignore[attr-defined]
+    as_json = json.loads(synth("plan", path, "--json", home=made.workspace.home).out)
     (plan,) = as_json["plans"]
     assert [step["asset"] for step in plan["steps"] if step["work"] == "make"] == ["small/quality/faq"]
 

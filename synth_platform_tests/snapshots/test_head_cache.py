@@ -50,7 +50,7 @@ class Looked:
             self.reads[path.rsplit("/", 2)[-2]] += 1
             return read(path)
 
-        self.snapshots.store.read = counted  # type: ignore[method-assign]
+        self.snapshots.store.read = counted
         self.found = [self.snapshots.current_ref(ASSET, day) for day in DAYS]
         self.snapshots.save_heads()
 

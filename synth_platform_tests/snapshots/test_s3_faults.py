@@ -13,7 +13,7 @@ from synth_platform.errors import StorageError
 from synth_platform.snapshots.mirror import mirror
 from synth_platform.snapshots.probe import prove_create_only
 from synth_platform.snapshots.store import AlreadyExists, LocalStore, S3Store, open_store
-from synth_platform_tests.snapshots.fault_proxy import FaultProxy, S3Fault, fault_proxy
+from synth_platform_tests.snapshots.fault_proxy import FaultProxy, Kind, S3Fault, fault_proxy
 
 TRY_SECONDS, RETRY_SECONDS, SLACK = 1.0, 5.0, 3.0
 
@@ -40,7 +40,7 @@ def writes(proxy: FaultProxy) -> int:
 
 
 @pytest.mark.parametrize("kind", ["500", "503"])
-def test_a_store_that_is_overloaded_for_a_moment_is_asked_again(behind: OpenBehind, kind: str) -> None:
+def test_a_store_that_is_overloaded_for_a_moment_is_asked_again(behind: OpenBehind, kind: Kind) -> None:
     store, proxy = behind(S3Fault("PUT", kind, 3), S3Fault("GET", kind, 3))
     store.create("a/manifest.json", b"one")
     assert store.read("a/manifest.json") == b"one"
@@ -92,7 +92,7 @@ def test_of_many_writers_behind_a_bad_line_one_wins(behind: OpenBehind) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "GET"])
 @pytest.mark.parametrize("kind", ["503", "stall"])
-def test_a_store_that_stays_away_is_a_clear_error_in_bounded_time(behind: OpenBehind, method: str, kind: str) -> None:
+def test_a_store_that_stays_away_is_a_clear_error_in_bounded_time(behind: OpenBehind, method: str, kind: Kind) -> None:
     store, _ = behind(S3Fault(method, kind, 1000))
     started = time.monotonic()
     with pytest.raises(StorageError, match="the object store refused"):
@@ -129,7 +129,7 @@ def test_a_refusal_is_not_tried_again(behind: OpenBehind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["503", "lost answer"])
-def test_a_log_keeps_what_it_cannot_say_is_written_and_has_it_once(behind: OpenBehind, kind: str) -> None:
+def test_a_log_keeps_what_it_cannot_say_is_written_and_has_it_once(behind: OpenBehind, kind: Kind) -> None:
     store, proxy = behind()
     log = store.open_log("a/log")
     log.append(b"one\n")

@@ -7,7 +7,9 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -34,11 +36,11 @@ def local(tmp_path: Path) -> Snapshots:
     return Snapshots(open_store(str(tmp_path / "data")), tmp_path / "cache")
 
 
-def identity(asset: str = "ds/documents", **changes: object) -> Identity:
-    return Identity(**({"asset": asset, "partition": None, "code_version": "1", "settings": {}} | changes))  # type: ignore[arg-type]
+def identity(asset: str = "ds/documents", **changes: Any) -> Identity:
+    return replace(Identity(asset, None, code_version="1", settings={}), **changes)
 
 
-def writer(repository: Snapshots, tmp_path: Path, which: Identity | None = None, **options: int) -> SnapshotWriter:
+def writer(repository: Snapshots, tmp_path: Path, which: Identity | None = None, **options: Any) -> SnapshotWriter:
     return SnapshotWriter(
         repository, which or identity(), {"documents": SCHEMA}, scratch=tmp_path / "scratch", run_id="r", **options
     )
@@ -109,7 +111,7 @@ def test_the_digest_does_not_depend_on_how_rows_arrive(
         {"asset": "ds/other"},
     ],
 )
-def test_any_change_of_what_determines_a_snapshot_changes_its_id(change: dict[str, object]) -> None:
+def test_any_change_of_what_determines_a_snapshot_changes_its_id(change: dict[str, Any]) -> None:
     assert identity(**change).snapshot_id != identity().snapshot_id
 
 

@@ -43,6 +43,7 @@ def test_death_at_every_operation_of_the_store(
     kind: str, after: bool, tmp_path: Path, request: pytest.FixtureRequest, undisturbed: str
 ) -> None:
     base = str(tmp_path) if kind == "local" else request.getfixturevalue("s3_root")
+    number = 0
     for number in itertools.count():
         folder, url = tmp_path / f"{number}", f"{base}/{number}/data"
         died = dies_at_operation(url, folder, number, after, cloud_variables())
@@ -53,6 +54,7 @@ def test_death_at_every_operation_of_the_store(
 
 
 def test_death_before_every_change_of_the_file_system(tmp_path: Path, undisturbed: str) -> None:
+    number = 0
     for number in itertools.count():
         folder = tmp_path / f"{number}"
         died = dies_before_change(folder / "data", folder, number)
