@@ -16,7 +16,8 @@ from synth_platform.contamination.report import describe_hits, describe_replaced
 from synth_platform.contamination.scan import Scanner, scan
 from synth_platform.contamination.schema import CONTAMINATION, EVAL_ITEMS
 from synth_platform.contamination.search import build_index, load_index, open_scanner, search_settings
-from synth_platform.ops.dataset_context import EVALS_GROUP, DatasetContext
+from synth_platform.naming import EVALS_GROUP
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset

@@ -11,7 +11,8 @@ from synth_platform.contamination.config import ExactSpec
 from synth_platform.contamination.report import describe_hits, worst_verdicts
 from synth_platform.contamination.search import load_index
 from synth_platform.contamination.word_index import Index
-from synth_platform.ops.dataset_context import EVALS_GROUP, DatasetContext
+from synth_platform.naming import EVALS_GROUP
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import Judged, books, gate_checks
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot

@@ -21,8 +21,9 @@ from synth_platform.judging.assets import judge_prompts_asset
 from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
+from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.cycles import freshness_of, partitions_of
-from synth_platform.ops.dataset_context import EVALS_GROUP, DatasetContext
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import StageAsset

@@ -10,7 +10,7 @@ from synth_platform.contamination.config import BenchmarkSpec
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.digest import digest
 from synth_platform.errors import SpecError, SynthError
-from synth_platform.ops.dataset_context import REFUSED_GROUP, names_alike
+from synth_platform.naming import REFUSED_GROUP, names_alike
 from synth_platform.workspace import Workspace
 
 SHIPPED = Path(__file__).parent.parent / "defs"

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synth_platform.dataset.spec import DatasetSpec
-from synth_platform.ops.dataset_context import group_name
+from synth_platform.naming import group_name
 from synth_platform.ops.rescan import patch_job_name, rescan_job_name
 from synth_platform.ops.tags import dataset_tags
 

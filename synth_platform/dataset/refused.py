@@ -7,7 +7,7 @@ import dagster as dg
 
 from synth_platform.dataset.installed import Refused
 from synth_platform.digest import digest
-from synth_platform.ops.dataset_context import REFUSED_GROUP
+from synth_platform.naming import REFUSED_GROUP
 
 
 def refused_definitions(refused: Sequence[Refused]) -> dg.Definitions:

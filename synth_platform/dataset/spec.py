@@ -19,7 +19,7 @@ from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.mixing.config import MixtureSpec
-from synth_platform.ops.dataset_context import EVALS_GROUP, REFUSED_GROUP, names_alike
+from synth_platform.naming import EVALS_GROUP, REFUSED_GROUP, names_alike
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.secrets import spelled_secret
 from synth_platform.prompts.config import RecipeSpec

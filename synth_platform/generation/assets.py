@@ -21,7 +21,8 @@ from synth_platform.generation.run.jobs import Job, SnapshotPrompts, shard_count
 from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.tuning.profile import profile_key, tuned
-from synth_platform.ops.dataset_context import DatasetContext, node_name
+from synth_platform.naming import node_name
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import materialize_result

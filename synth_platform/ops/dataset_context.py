@@ -1,7 +1,7 @@
 """What the wiring of every stage knows of its dataset, and how it describes an asset to Dagster."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -10,15 +10,12 @@ from typing import Any
 import dagster as dg
 
 from synth_platform.digest import digest_int
+from synth_platform.naming import EVALS_GROUP, group_name
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG
 from synth_platform.quality.suites import Suites
 from synth_platform.snapshots.catalog import kind_of
 
-EVALS_GROUP = "evals"
-"""First part of the keys of test sets, which belong to no dataset."""
-REFUSED_GROUP = "refused_specs"
-"""First part of the keys of what stands for specs that cannot be used."""
 _SPEC_FILE = "defs.yaml"
 _GROUPS = (
     ("documents",),
@@ -149,22 +146,3 @@ def _tags_of(asset: str) -> dict[str, str]:
 @lru_cache
 def _seed(seed: int, partition: str) -> int:
     return digest_int(seed, partition)
-
-
-def group_name(name: str) -> str:
-    """A name as Dagster allows it for groups and jobs."""
-    return name.replace("-", "_").replace(".", "_")
-
-
-def names_alike(names: Iterable[str]) -> str | None:
-    """Two different names that would be one in Dagster, in words, if there are any."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if (other := seen.setdefault(group_name(name), name)) != name:
-            return f"{other!r} and {name!r} have one name in Dagster, where - . and _ are the same"
-    return None
-
-
-def node_name(asset: str) -> str:
-    """Dagster's name for what makes or checks an asset."""
-    return group_name(asset.replace("/", "__"))

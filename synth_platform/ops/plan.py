@@ -17,7 +17,7 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.schema import GENERATIONS
-from synth_platform.ops.dataset_context import EVALS_GROUP
+from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from synth_platform.ops.dataset_context import group_name
+from synth_platform.naming import group_name
 from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.forecast import Bill, bill_of
 from synth_platform.ops.plan import CyclePlan, Planner

@@ -14,8 +14,8 @@ import dagster as dg
 
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
+from synth_platform.naming import group_name
 from synth_platform.ops.cycles import newest_cycle
-from synth_platform.ops.dataset_context import group_name
 from synth_platform.ops.plan import CyclePlan, Planner, is_test_set
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import StageAsset

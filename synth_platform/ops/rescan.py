@@ -14,7 +14,7 @@ from synth_platform.contamination.evals import benchmark_settings
 from synth_platform.contamination.releases import newer_test_sets, replaced_releases
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
-from synth_platform.ops.dataset_context import EVALS_GROUP, group_name
+from synth_platform.naming import EVALS_GROUP, group_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import run_tags
 from synth_platform.release.patch import speaks_against

@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.errors import SnapshotError
-from synth_platform.ops.dataset_context import DatasetContext, node_name
+from synth_platform.naming import node_name
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import Upstream, open_inputs
 from synth_platform.ops.materialization import StageResult, materialize_result

@@ -15,7 +15,7 @@ from synth_platform.dataset.installed import find_installed
 from synth_platform.dataset.spec import DatasetSpec, load_spec
 from synth_platform.definitions import defs
 from synth_platform.errors import SpecError
-from synth_platform.ops.dataset_context import REFUSED_GROUP
+from synth_platform.naming import REFUSED_GROUP
 from synth_platform.ops.doctor.datasets import spec_findings
 from synth_platform.ops.launch import find_dataset
 from synth_platform.workspace import Workspace

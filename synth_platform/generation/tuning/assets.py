@@ -14,7 +14,8 @@ from synth_platform.generation.servers.fleet import machine, visible_gpus
 from synth_platform.generation.tuning.profile import TRIALS, describe_profile, profile_key, write_profile
 from synth_platform.generation.tuning.search import Trial, candidates, default_space, planned, search
 from synth_platform.generation.tuning.trial import TrialServer, draw_prompts
-from synth_platform.ops.dataset_context import DatasetContext, group_name
+from synth_platform.naming import group_name
+from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.progress import track

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from synth_platform.ops.dataset_context import EVALS_GROUP
+from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.snapshots.health import BrokenHead, BrokenManifest, Damage, Survey, VersionFolder
 from synth_platform.workspace import Workspace
