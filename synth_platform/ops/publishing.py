@@ -50,7 +50,7 @@ def publish_release(
     closed = never_passed(instance, release, blocking_names(dataset_checks(spec, base)[asset]))
     if closed:
         raise SynthError(f"{asset} {version} never passed the gates {', '.join(closed)}")
-    return publish(workspace.snapshots, release, spec.release.publish, base, lambda line: None)
+    return publish(workspace.snapshots, release, spec.release.publish, base, lambda line: None, back=True)
 
 
 def _publish_current(

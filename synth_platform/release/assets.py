@@ -27,7 +27,7 @@ from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
-PUBLISH_CODE_VERSION = "1"
+PUBLISH_CODE_VERSION = "2"
 CARD = "README.md"
 PROVENANCE = "provenance.json"
 PROV = "prov.json"

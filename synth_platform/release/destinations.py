@@ -1,11 +1,13 @@
 """Where releases are published: folders and buckets, which keep every version beside a pointer to the current one.
 
 `versions/<version>/...` holds the files of a release and `version.json`, written when all of them are there and
-verified; `current.json` names the version that readers should take, and is replaced in one step.
+verified; `current.json` names the version that readers should take, and is replaced in one step. With cycles it is
+one of the newest cycle, and `cycles/<cycle>.json` names the one of each.
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +20,7 @@ from synth_platform.snapshots.store import Store, open_store
 
 POINTER = "current.json"
 INDEX = "version.json"
-_VERSIONS = "versions"
+_VERSIONS, _CYCLES = "versions", "cycles"
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class Sent:
         files: files of the version.
         bytes: their size.
         sent: bytes that were sent; the others were there already.
+        current: whether it is what readers take now; not, where they have one of a later cycle.
     """
 
     files: int
     bytes: int
     sent: int
+    current: bool = True
 
 
 class Destination(Protocol):
@@ -41,8 +45,12 @@ class Destination(Protocol):
 
     name: str
 
-    def publish(self, version: Snapshot) -> Sent:
+    def publish(self, version: Snapshot, *, back: bool = False) -> Sent:
         """Bring a version there, verify it, and make it the current one. Asked again, it goes on.
+
+        Args:
+            version: a release.
+            back: make it the current one even where that is of a later cycle.
 
         Raises:
             SynthError: it could not be brought there whole; the version before stays the current one.
@@ -53,9 +61,22 @@ class Destination(Protocol):
         """Id of the version that readers take now."""
         ...
 
+    def versions(self) -> list[str]:
+        """Ids of all versions that are kept there, whole or not."""
+        ...
+
+    def tables(self, version_id: str, scratch: Path) -> Iterator[Path]:
+        """The Parquet files of a version, each brought to a folder of this machine when it is asked for."""
+        ...
+
     def withdraw(self, version_id: str) -> bool:
         """Remove a version that is not the current one; whether it was there."""
         ...
+
+
+def follows(cycle: str | None, current: str | None) -> bool:
+    """Whether a version of a cycle may take the place of the current one: it is not of an earlier cycle."""
+    return cycle is None or current is None or cycle >= current
 
 
 def open_destination(spec: DestinationSpec, base: Path) -> Destination:
@@ -79,7 +100,7 @@ class Shelf:
     def __init__(self, name: str, store: Store) -> None:
         self.name, self._store = name, store
 
-    def publish(self, version: Snapshot) -> Sent:
+    def publish(self, version: Snapshot, *, back: bool = False) -> Sent:
         m = version.manifest
         index = self._index(version)
         present = self._read(f"{_folder(m.snapshot_id)}/{INDEX}")
@@ -90,21 +111,45 @@ class Shelf:
         sent = self._bring(version)
         if present is None:
             self._store.replace(f"{_folder(m.snapshot_id)}/{INDEX}", _encode(index))
-        self._store.replace(POINTER, _encode({**index, "path": _folder(m.snapshot_id)}))
-        return Sent(len(index["files"]), sum(file["bytes"] for file in index["files"]), sent)
+        current = self._point(index, back=back)
+        return Sent(len(index["files"]), sum(file["bytes"] for file in index["files"]), sent, current)
 
     def current(self) -> str | None:
         pointer = self._read(POINTER)
         return pointer["version"] if pointer else None
 
+    def versions(self) -> list[str]:
+        return self._store.folders(_VERSIONS)
+
+    def tables(self, version_id: str, scratch: Path) -> Iterator[Path]:
+        for number, path in enumerate(self._store.files(_folder(version_id))):
+            if path.endswith(".parquet"):
+                local = scratch / f"{version_id}-{number}.parquet"
+                self._store.fetch(path, local)
+                yield local
+
     def withdraw(self, version_id: str) -> bool:
         if self.current() == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         files = self._store.files(_folder(version_id))
+        for path in self._store.files(_CYCLES):
+            if (pointer := self._read(path)) and pointer["version"] == version_id:
+                self._store.delete(path)
         self._store.delete(f"{_folder(version_id)}/{INDEX}")
         for path in files:
             self._store.delete(path)
         return bool(files)
+
+    def _point(self, index: dict[str, Any], *, back: bool) -> bool:
+        """Move the pointers to a version; whether it is the current one now."""
+        pointer = _encode({**index, "path": _folder(index["version"])})
+        if index["partition"] is not None:
+            self._store.replace(f"{_CYCLES}/{index['partition']}.json", pointer)
+        before = self._read(POINTER) or {}
+        moves = back or follows(index["partition"], before.get("partition"))
+        if moves:
+            self._store.replace(POINTER, pointer)
+        return moves
 
     def _bring(self, version: Snapshot) -> int:
         """Have every file of a version there and verified; bytes that were sent for it."""
@@ -115,7 +160,8 @@ class Shelf:
             if self._holds(path, entry.digest):
                 continue
             if twin := elsewhere.get(entry.digest):
-                self._store.copy(twin, path)
+                with suppress(FileNotFoundError, StorageError):  # what another version has lost is sent again
+                    self._store.copy(twin, path)
             if twin is None or not self._holds(path, entry.digest):
                 self._store.copy_in(path, local)
                 sent += entry.bytes
@@ -155,9 +201,10 @@ class Shelf:
         }
 
     def _read(self, path: str) -> Any:
+        """An index or a pointer; None where there is none that can be read, and one is written anew."""
         try:
             return json.loads(self._store.read(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
 
 

@@ -1,10 +1,12 @@
 """A dataset repository on the Hugging Face hub as a destination: a commit and a tag per version; `main` is the pointer.
 
-The hub keeps every file once by its digest, so what an earlier version had is not sent again, and a commit either
-holds all of its files or does not exist.
+With cycles `main` has a version of the newest one; later versions of earlier cycles are commits on branches of their
+own, `cycle-<cycle>`. The hub keeps every file once by its digest, so what an earlier version had is not sent again, and
+a commit either holds all of its files or does not exist.
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,21 +15,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, GitCommitInfo, HfApi, RepoFile
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
 from synth_platform.errors import StorageError
 from synth_platform.release.config import HubDestination
-from synth_platform.release.destinations import Sent
+from synth_platform.release.destinations import Sent, follows
 from synth_platform.snapshots import Snapshot
 
 _TRIES = 4
 _FIRST_PAUSE = 1.0
 _BRANCH = "main"
-_TITLE = "Version "
-_TAG = "v-"
-_CUT = "cut-"
+_TITLE = re.compile(r"Version (?P<version>\S+?)(?: of (?P<cycle>\S+))?")
+"""Of the commit that brings a version."""
+_TAG, _CYCLE, _CUT = "v-", "cycle-", "cut-"
 _BLOCK_BYTES = 1 << 20
 _OWN_FILES = frozenset({".gitattributes"})
 """Files that the hub itself puts into a repository."""
@@ -55,38 +57,72 @@ class Hub:
         self._api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
         disable_progress_bars()
 
-    def publish(self, version: Snapshot) -> Sent:
+    def publish(self, version: Snapshot, *, back: bool = False) -> Sent:
         files = {entry.path: local for entry, local in version.local_files()}
         size = sum(local.stat().st_size for local in files.values())
-        sent = self._patiently(lambda: self._commit(version.manifest.snapshot_id, files))
-        return Sent(len(files), size, sent)
+        return self._patiently(lambda: self._publish(version, files, size, back=back))
 
     def current(self) -> str | None:
-        commits = self._patiently(lambda: self._api.list_repo_commits(self._spec.repo, repo_type="dataset"))
-        title = commits[0].title if commits else ""
-        return title.removeprefix(_TITLE) if title.startswith(_TITLE) else None
+        return self._patiently(lambda: self._head()[0])
+
+    def versions(self) -> list[str]:
+        return sorted(self._patiently(self._revisions))
+
+    def tables(self, version_id: str, scratch: Path) -> Iterator[Path]:
+        api, repo = self._api, self._spec.repo
+        revision = self._patiently(self._revisions)[version_id]
+        for path in self._patiently(lambda: [one.path for one in self._tree(revision)]):
+            if path.endswith(".parquet"):
+                options = {"repo_type": "dataset", "revision": revision, "local_dir": scratch / version_id}
+                yield Path(
+                    self._patiently(lambda path=path, options=options: api.hf_hub_download(repo, path, **options))
+                )
 
     def withdraw(self, version_id: str) -> bool:
-        """Remove a version's tag, and what only earlier commits of the branch hold."""
+        """Remove a version's tag, and what only earlier commits of the branches hold."""
         if self.current() == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         return self._patiently(lambda: self._withdraw(version_id))
 
-    def _commit(self, version_id: str, files: dict[str, Path]) -> int:
+    def _head(self) -> tuple[str | None, str | None]:
+        """Version and cycle of what is on the branch that readers take."""
+        try:
+            commits = self._commits(_BRANCH)
+        except RepositoryNotFoundError:
+            return None, None
+        return _version_in(commits[0].title) if commits else (None, None)
+
+    def _publish(self, version: Snapshot, files: dict[str, Path], size: int, *, back: bool) -> Sent:
+        m, (_, current) = version.manifest, self._head()
+        self._api.create_repo(self._spec.repo, repo_type="dataset", private=self._spec.private, exist_ok=True)
+        moves = back or follows(m.partition, current)
+        branch = _BRANCH if moves else f"{_CYCLE}{m.partition}"
+        if not moves:
+            self._api.create_branch(
+                self._spec.repo, branch=branch, revision=_BRANCH, repo_type="dataset", exist_ok=True
+            )
+        sent = self._commit(m.snapshot_id, _title(m.snapshot_id, m.partition), files, branch)
+        return Sent(len(files), size, sent, moves)
+
+    def _commit(self, version_id: str, title: str, files: dict[str, Path], branch: str) -> int:
         """Make the files the branch's, all at once; bytes that were not there before."""
         api, repo = self._api, self._spec.repo
-        api.create_repo(repo, repo_type="dataset", private=self._spec.private, exist_ok=True)
-        head = api.repo_info(repo, repo_type="dataset", revision=_BRANCH).sha
-        before = {one.path: one for one in self._tree(_BRANCH)}
+        head = api.repo_info(repo, repo_type="dataset", revision=branch).sha
+        before = {one.path: one for one in self._tree(branch)}
         adds = [CommitOperationAdd(path, local) for path, local in files.items()]
         stale = [CommitOperationDelete(path) for path in before if path not in files and path not in _OWN_FILES]
         changed = [path for path, local in files.items() if path not in before or not _same(before[path], local)]
         if changed or stale:
             commit = api.create_commit(
-                repo, [*adds, *stale], commit_message=f"{_TITLE}{version_id}", repo_type="dataset", parent_commit=head
+                repo,
+                [*adds, *stale],
+                commit_message=title,
+                repo_type="dataset",
+                revision=branch,
+                parent_commit=head,
             )
             head = commit.oid
-        self._check(head or _BRANCH, files)
+        self._check(head or branch, files)
         api.create_tag(repo, tag=_tag(version_id), revision=head, repo_type="dataset", exist_ok=True)
         return sum(files[path].stat().st_size for path in changed)
 
@@ -96,20 +132,43 @@ class Hub:
             if path not in there or not _same(there[path], local):
                 raise StorageError(f"{path} is not what was sent", where=self.name, fix="publish it again")
 
+    def _revisions(self) -> dict[str, str]:
+        """By version, a revision that has it: its tag; else a commit, of which the tag was never made."""
+        try:
+            refs = self._api.list_repo_refs(self._spec.repo, repo_type="dataset")
+        except RepositoryNotFoundError:
+            return {}
+        found: dict[str, str] = {}
+        for branch in refs.branches:
+            for commit in self._commits(branch.name):
+                if (version := _version_in(commit.title)[0]) is not None:
+                    found.setdefault(version, commit.commit_id)
+        tags = {one.name.removeprefix(_TAG): one.name for one in refs.tags if one.name.startswith(_TAG)}
+        return found | tags
+
     def _withdraw(self, version_id: str) -> bool:
         api, repo = self._api, self._spec.repo
+        if version_id not in self._revisions():
+            return False
         refs = api.list_repo_refs(repo, repo_type="dataset")
         tags = {tag.name for tag in refs.tags}
-        if _tag(version_id) not in tags:
-            return False
         cut = {branch.name.removeprefix(_CUT) for branch in refs.branches if branch.name.startswith(_CUT)}
         for tag in sorted((tags | cut) - {_tag(version_id)}):
             if tag.startswith(_TAG):
                 self._cut_history(tag, begun=tag in cut, tagged=tag in tags)
-        title = api.list_repo_commits(repo, repo_type="dataset")[0].title
-        api.super_squash_history(repo, branch=_BRANCH, commit_message=title, repo_type="dataset")
-        api.delete_tag(repo, tag=_tag(version_id), repo_type="dataset")  # last: it says that there is work left
+        for branch in (one.name for one in refs.branches if not one.name.startswith(_CUT)):
+            self._forget_history(branch, version_id)
+        if _tag(version_id) in tags:
+            api.delete_tag(repo, tag=_tag(version_id), repo_type="dataset")  # last: it says that there is work left
         return True
+
+    def _forget_history(self, branch: str, version_id: str) -> None:
+        """Leave a branch its newest commit alone; no branch, where that is what is withdrawn."""
+        api, repo, title = self._api, self._spec.repo, self._commits(branch)[0].title
+        if _version_in(title)[0] == version_id:
+            api.delete_branch(repo, branch=branch, repo_type="dataset")
+        else:
+            api.super_squash_history(repo, branch=branch, commit_message=title, repo_type="dataset")
 
     def _cut_history(self, tag: str, *, begun: bool, tagged: bool) -> None:
         """Give a tag a commit without parents: through them what is withdrawn could still be read.
@@ -117,14 +176,19 @@ class Hub:
         Meanwhile a branch holds the tag's place.
         """
         api, repo = self._api, self._spec.repo
-        branch, title = f"{_CUT}{tag}", f"{_TITLE}{tag.removeprefix(_TAG)}"
+        branch = f"{_CUT}{tag}"
         if not begun:
             api.create_branch(repo, branch=branch, revision=tag, repo_type="dataset")
+        title = self._commits(branch)[0].title
         api.super_squash_history(repo, branch=branch, commit_message=title, repo_type="dataset")
         if tagged:
             api.delete_tag(repo, tag=tag, repo_type="dataset")
         api.create_tag(repo, tag=tag, revision=branch, repo_type="dataset")
         api.delete_branch(repo, branch=branch, repo_type="dataset")
+
+    def _commits(self, branch: str) -> list[GitCommitInfo]:
+        """Newest first."""
+        return self._api.list_repo_commits(self._spec.repo, repo_type="dataset", revision=branch)
 
     def _tree(self, revision: str) -> Iterator[RepoFile]:
         found = self._api.list_repo_tree(self._spec.repo, repo_type="dataset", revision=revision, recursive=True)
@@ -180,6 +244,16 @@ def _sha256(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             state.update(block)
     return state.hexdigest()
+
+
+def _title(version_id: str, cycle: str | None) -> str:
+    return f"Version {version_id} of {cycle}" if cycle else f"Version {version_id}"
+
+
+def _version_in(title: str) -> tuple[str | None, str | None]:
+    """Version and cycle that a commit's title names."""
+    named = _TITLE.fullmatch(title)
+    return (named["version"], named["cycle"]) if named else (None, None)
 
 
 def _tag(version_id: str) -> str:

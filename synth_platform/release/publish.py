@@ -14,9 +14,17 @@ from synth_platform.snapshots.findings import taken_down_rows
 from synth_platform.snapshots.tombstones import read_tombstones
 
 PUBLISHED = pl.Schema(
-    {"destination": pl.String(), "version": pl.String(), "files": pl.Int64(), "bytes": pl.Int64(), "sent": pl.Int64()}
+    {
+        "destination": pl.String(),
+        "version": pl.String(),
+        "files": pl.Int64(),
+        "bytes": pl.Int64(),
+        "sent": pl.Int64(),
+        "current": pl.Boolean(),
+    }
 )
-"""One row per destination; ``sent`` counts the bytes that were not there before."""
+"""One row per destination; ``sent`` counts the bytes that were not there before, ``current`` says whether readers take
+this version now, and not one of a later cycle."""
 
 
 def publish(
@@ -25,8 +33,18 @@ def publish(
     destinations: Sequence[DestinationSpec],
     base: Path,
     tell: Callable[[str], None],
+    *,
+    back: bool = False,
 ) -> pl.DataFrame:
     """Bring a release to all destinations; `PUBLISHED`. One that fails does not keep it from the others.
+
+    Args:
+        snapshots: where it is.
+        release: the version.
+        destinations: where it goes.
+        base: folder that relative paths start from.
+        tell: hears a line of each destination.
+        back: point readers to it even where they have a version of a later cycle.
 
     Raises:
         SynthError: it has rows that are taken down, or did not arrive everywhere.
@@ -39,7 +57,7 @@ def publish(
     with track("publish", len(destinations), "destinations") as task:
         for spec in destinations:
             try:
-                sent = open_destination(spec, base).publish(release)
+                sent = open_destination(spec, base).publish(release, back=back)
             except (SynthError, OSError) as error:
                 problems.append(f"{spec.name}: {error}")
                 continue
@@ -85,4 +103,6 @@ def withdraw(
 
 
 def _line(spec: DestinationSpec, version: str, sent: Sent) -> str:
-    return f"{spec.name}: {version}, {sent.files:,} files, {sent.bytes / 1e6:,.1f} MB ({sent.sent / 1e6:,.1f} MB sent)"
+    kept = "" if sent.current else "; readers keep the version of a later cycle"
+    size = f"{sent.bytes / 1e6:,.1f} MB ({sent.sent / 1e6:,.1f} MB sent)"
+    return f"{spec.name}: {version}, {sent.files:,} files, {size}{kept}"

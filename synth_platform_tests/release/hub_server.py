@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from synth_platform_tests.serving import QuietHandler, serving
 
 TOKEN = "hf_test"
+_FILES = "/datasets/owner/name/resolve/"
 
 
 @dataclass
@@ -91,7 +92,12 @@ def _handler(state: HubState) -> type[QuietHandler]:
                     _answer(state, self.command, path, body)
                 return self._reply(fault[1], {"error": "fault"})
             if "upload" not in path and self.headers.get("authorization") != f"Bearer {TOKEN}":
-                return self._reply(401, {"error": "who are you"})
+                refusal = {"X-Error-Message": "Invalid credentials in Authorization header"}
+                return self._reply(401, {"error": "who are you"}, **refusal)
+            if state.repo is None and path != "/api/repos/create":
+                return self._reply(404, {"error": "no repository"}, **{"X-Error-Code": "RepoNotFound"})
+            if path.startswith(_FILES):
+                return self._send_file(path.removeprefix(_FILES))
             return self._reply(*_answer(state, self.command, path, body))
 
         def _body(self) -> bytes:
@@ -104,15 +110,25 @@ def _handler(state: HubState) -> type[QuietHandler]:
                 return b"".join(blocks)
             return self.rfile.read(int(self.headers.get("content-length") or 0))
 
-        def _reply(self, status: int, value: Any) -> None:
-            data = json.dumps(value).encode()
+        def _send_file(self, asked: str) -> None:
+            name, _, path = asked.partition("/")
+            commit = state.revision(name)
+            oid = commit.files[path]
+            self._send(200, state.objects[oid], **{"ETag": f'"{oid}"', "X-Repo-Commit": commit.oid})
+
+        def _reply(self, status: int, value: Any, **headers: str) -> None:
+            self._send(status, json.dumps(value).encode(), **{"content-type": "application/json"}, **headers)
+
+        def _send(self, status: int, data: bytes, **headers: str) -> None:
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            for header, value in headers.items():
+                self.send_header(header, value)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            if self.command != "HEAD":
+                self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _serve
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     return Handler
 

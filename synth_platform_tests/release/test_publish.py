@@ -24,10 +24,10 @@ from synth_platform_tests.snapshots.deaths import dying_after
 ROWS = 6000
 
 
-def release(root: Path, *parts: str) -> Snapshot:
+def release(root: Path, *parts: str, cycle: str | None = None) -> Snapshot:
     """A release with one file per word; the same word gives the same file in every release."""
     snapshots = Snapshots(open_store(str(root / "data")), root / "cache")
-    identity = Identity("small/release", None, "1", {"parts": parts})
+    identity = Identity("small/release", cycle, "1", {"parts": parts})
     writer = SnapshotWriter(snapshots, identity, {"train": TRAIN}, scratch=root / "scratch", folder="data")
     for word in parts:
         rows = {"id": [f"{word}-{n}" for n in range(ROWS)], "text": [f"{word} {n * 7919}" for n in range(ROWS)]}
@@ -47,6 +47,12 @@ class Place:
     spec: DestinationSpec
     look: Callable[[], dict[str, bytes]]
     hub: HubState | None = None
+
+    def of_cycle(self, cycle: str) -> dict[str, bytes]:
+        """What readers of one cycle find."""
+        if self.hub is not None:
+            return _without_own(self.hub.content(f"cycle-{cycle}"))
+        return _current_files(self.spec.name, f"cycles/{cycle}.json")
 
     def open(self) -> Destination:
         return open_destination(self.spec, Path())
@@ -81,10 +87,10 @@ def _without_own(files: dict[str, bytes]) -> dict[str, bytes]:
     return {path: data for path, data in files.items() if path != ".gitattributes"}
 
 
-def _current_files(url: str) -> dict[str, bytes]:
-    """What a reader of the pointer finds."""
+def _current_files(url: str, name: str = "current.json") -> dict[str, bytes]:
+    """What a reader of a pointer finds."""
     store = open_store(url)
-    pointer = json.loads(store.read("current.json"))
+    pointer = json.loads(store.read(name))
     return {file["path"]: store.read(f"{pointer['path']}/{file['path']}") for file in pointer["files"]}
 
 
@@ -148,6 +154,79 @@ def test_a_version_is_withdrawn_but_never_the_current_one(place: Place, tmp_path
     else:
         left = {path.split("/")[1] for path in open_store(place.spec.name).files("versions")}
         assert left == {zeroth.manifest.snapshot_id, second.manifest.snapshot_id}
+
+
+def test_a_version_of_an_earlier_cycle_arrives_without_moving_readers_back(place: Place, tmp_path: Path) -> None:
+    january, patched = (release(tmp_path, *words, cycle="2026-01-01") for words in (("red", "blue"), ("red",)))
+    february = release(tmp_path, "green", cycle="2026-02-01")
+    assert place.open().publish(january).current and place.open().publish(february).current
+    assert not place.open().publish(patched).current
+    assert place.look() == content(february) and place.open().current() == february.manifest.snapshot_id
+    versions = {one.manifest.snapshot_id: one for one in (january, february, patched)}
+    assert place.open().versions() == sorted(versions)
+    for name, version in versions.items():
+        (tmp_path / name).mkdir()
+        tables = {one.read_bytes() for one in place.open().tables(name, tmp_path / name)}
+        assert tables == {data for path, data in content(version).items() if path.endswith(".parquet")}
+    assert place.of_cycle("2026-01-01") == content(patched)
+    assert place.open().publish(january, back=True).current and place.look() == content(january)
+    assert place.open().publish(february).current and place.look() == content(february)
+
+
+def test_a_version_of_an_earlier_cycle_is_withdrawn_wherever_it_is_named(place: Place, tmp_path: Path) -> None:
+    january, patched = (release(tmp_path, *words, cycle="2026-01-01") for words in (("red", "blue"), ("red",)))
+    february = release(tmp_path, "green", cycle="2026-02-01")
+    last = release(tmp_path, "white", cycle="2026-01-01")
+    for version in (january, february, patched, last):
+        place.open().publish(version)
+    for version in (january, patched, last):
+        assert place.open().withdraw(version.manifest.snapshot_id)
+    assert place.look() == content(february) and place.open().versions() == [february.manifest.snapshot_id]
+    if place.hub is not None:
+        assert place.hub.reachable() == {f"Version {february.manifest.snapshot_id} of 2026-02-01"}
+        assert set(place.hub.branches) == {"main"}
+    else:
+        assert open_store(place.spec.name).files("cycles") == ["cycles/2026-02-01.json"]
+
+
+def test_nothing_is_published_yet(place: Place, tmp_path: Path) -> None:
+    assert place.open().current() is None and place.open().versions() == []
+    assert place.open().withdraw("0" * 16) is False
+
+
+def test_what_another_version_has_lost_is_sent(tmp_path: Path) -> None:
+    first, second = release(tmp_path, "red", "green"), release(tmp_path, "red", "blue")
+    spec = FolderDestination(type="folder", path="published")
+    open_destination(spec, tmp_path).publish(first)
+    shelf = tmp_path / "published"
+    for path in (shelf / "versions" / first.manifest.snapshot_id).rglob("*.parquet"):
+        path.unlink()
+    open_destination(spec, tmp_path).publish(second)
+    assert _current_files(str(shelf)) == content(second)
+
+
+def test_a_damaged_pointer_or_index_is_written_anew(tmp_path: Path) -> None:
+    version = release(tmp_path, "red")
+    spec = FolderDestination(type="folder", path="published")
+    open_destination(spec, tmp_path).publish(version)
+    for path in (tmp_path / "published").rglob("*.json"):
+        if path.name in ("current.json", "version.json"):
+            path.write_bytes(b"{")
+    assert open_destination(spec, tmp_path).current() is None
+    assert open_destination(spec, tmp_path).publish(version).sent == 0
+    assert _current_files(str(tmp_path / "published")) == content(version)
+
+
+def test_a_version_without_its_tag_is_withdrawn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = release(tmp_path, "red"), release(tmp_path, "blue")
+    spec = HubDestination(type="huggingface", repo="owner/name")
+    with hub_server() as state:
+        use_hub(state, monkeypatch)
+        Hub(spec).publish(first)
+        state.tags.clear()
+        Hub(spec).publish(second)
+        assert Hub(spec).withdraw(first.manifest.snapshot_id) is True
+        assert state.reachable() == {f"Version {second.manifest.snapshot_id}"}
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
