@@ -109,13 +109,14 @@ def committed_since(snapshots: Snapshots, descent: Descent) -> tuple[tuple[Snaps
 
 
 def has_rows(table: pl.LazyFrame, wanted: TakenDown, names: Collection[str] = ()) -> bool:
-    """Whether any table, also of no version, has a row of wanted documents, or one of the given names."""
+    """Whether a table, be it of no version here, has a row of wanted documents, or one of the given names."""
     columns = table.collect_schema()
     hits = [pl.lit(False), *(_in(column, {*names, *wanted.documents}) for column in _ID_COLUMNS if column in columns)]
-    if "url" in columns:
-        hits.append(wanted.named(next(column for column in ("document_id", "id", "url") if column in columns)))
-    if "text" in columns and wanted.texts:
-        hits.append(text_digest().is_in(list(wanted.texts)))
+    document, others = (
+        ("document_id", {"url", "text", "origin"}) if "document_id" in columns else ("id", {"url", "text"})
+    )
+    if document in columns and others <= set(columns):
+        hits.append(wanted.matches(document))
     return _any(table, pl.any_horizontal(hits))
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from synth_platform.config import StrictModel
+from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.identity import UNPARTITIONED
 from synth_platform.snapshots.manifest import InputRef, Manifest
 from synth_platform.snapshots.removal import finish_removal, remove
@@ -111,15 +112,18 @@ def find_waste(
     return found
 
 
-def find_leftovers(snapshots: Snapshots, dataset: str, partition: str | None) -> list[Waste]:
-    """What a cycle of a dataset has beside finished versions: work that was begun, and strays; however young."""
+def find_leftovers(snapshots: Snapshots) -> Iterator[Waste]:
+    """What there is beside finished versions: work that was begun, and strays; however young.
+
+    Of a version whose manifest is damaged nobody knows what is beside it: it is left alone.
+    """
     now = datetime.now(UTC)
-    return [
-        waste
-        for key, folder in _folders(snapshots, dataset).items()
-        if key[1] == partition
-        for waste in _waste_of(key, folder, _manifest(snapshots, key), True, timedelta(0), now)
-    ]
+    for key, folder in _folders(snapshots).items():
+        try:
+            manifest = _manifest(snapshots, key)
+        except SnapshotError:
+            continue
+        yield from _waste_of(key, folder, manifest, True, timedelta(0), now)
 
 
 def reachable(roots: Iterable[Key], inputs: Mapping[Key, Sequence[InputRef]]) -> set[Key]:
