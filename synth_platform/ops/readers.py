@@ -202,7 +202,7 @@ class Published:
                 self._complain(f"{dataset}: only destinations of earlier runs are known: {error}")
         yield from (Outlet(dataset, one, base, True) for one in named)
         earlier = {one.name: one for one in self._earlier(dataset)}
-        for name in earlier.keys() - {one.name for one in named}:
+        for name in sorted(earlier.keys() - {one.name for one in named}):
             yield Outlet(dataset, earlier[name], base, False)
 
     def _earlier(self, dataset: str) -> Iterator[DestinationSpec]:
