@@ -2,18 +2,36 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
+SETTINGS = {
+    "SYNTH_UI_ORIGIN": "https://synth.test",
+    "SYNTH_VIEW_ORIGIN": "https://view.synth.test",
+    "SYNTH_DATASETS": "/srv/datasets",
+    "SYNTH_SOURCES": "/srv/sources",
+}
+"""The least that .env must say."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
+
+
+def program(name: str) -> str:
+    """Where a program is that the tests run; without it they are skipped."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:

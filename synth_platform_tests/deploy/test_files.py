@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,7 @@ from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 from dagster_docker import DockerRunLauncher
 
-from synth_platform_tests.deploy.compose import DOCKER, read_compose
-
-SETTINGS = {
-    "SYNTH_UI_ORIGIN": "https://synth.test",
-    "SYNTH_VIEW_ORIGIN": "https://view.synth.test",
-    "SYNTH_DATASETS": "/srv/datasets",
-    "SYNTH_SOURCES": "/srv/sources",
-}
-
-
-def program(name: str) -> str:
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
+from synth_platform_tests.deploy.compose import DOCKER, SETTINGS, program, read_compose
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -59,7 +44,7 @@ def test_every_service_is_hardened() -> None:
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["restart"] == ("no" if name == "prepare" else "unless-stopped"), name
-        assert not service.get("privileged") and (name == "proxy" or "cap_add" not in service), name
+        assert not service.get("privileged") and (name in ("proxy", "store") or "cap_add" not in service), name
         assert "healthcheck" in service or name == "prepare", name
         assert "environment" not in service or not [
             key for key in service["environment"] if key.endswith(("PASSWORD", "_KEY", "_KEY_ID"))
