@@ -104,6 +104,23 @@ class Services:
             )
         return self.running[service]
 
+    def health_check(self, service: str) -> Callable[[], subprocess.CompletedProcess[str]]:
+        """The service's health check, with no variables but the service's own."""
+        kind, *command = (
+            self._here(service, part) for part in self.compose["services"][service]["healthcheck"]["test"]
+        )
+        assert kind == "CMD"
+        command = [part.replace("/app/entrypoint", str(DOCKER / "entrypoint")) for part in command]
+        environment = self.environment(service)
+        return lambda: subprocess.run(
+            # `env` looks for the program in the service's PATH, not in this process's.
+            ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command],
+            cwd=self.logs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def kill(self, service: str) -> None:
         """SIGKILL to a service and all its children, as the end of a container is."""
         process = self.running.pop(service)

@@ -263,6 +263,7 @@ def as_processes(
         "webserver|3000": str(ports.webserver),
         "viewer|3000": str(ports.viewer),
         "4000": str(ports.code),
+        "127.0.0.1:8081": f"127.0.0.1:{ports.health}",
         "0.0.0.0": "127.0.0.1",
     }
     overrides = {

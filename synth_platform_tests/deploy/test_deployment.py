@@ -36,6 +36,12 @@ def limits(site: Site) -> set[str]:
     return {entry["concurrencyKey"] for entry in site.ask(LIMITS)["instance"]["concurrencyLimits"]}
 
 
+@pytest.mark.parametrize("service", ["proxy", "webserver", "viewer", "code", "daemon"])
+def test_every_service_becomes_healthy(deployment: Deployment, service: str) -> None:
+    check = deployment.services.health_check(service)
+    wait_for(lambda: check().returncode == 0, PATIENCE, f"{service} is never healthy")
+
+
 def test_who_is_let_in(deployment: Deployment) -> None:
     ui, view = deployment.ui, deployment.view
     page = {"query": LIMITS}
@@ -190,6 +196,7 @@ def test_a_backup_brings_database_and_versions_back(made: Deployment, tmp_path: 
     client = docker_client.install(
         tmp_path / "bin",
         services.environment("prepare"),
+        services.command("prepare"),
         {"/synth/datasets": str(deployment.home / "datasets")},
         deployment.database.programs,
         DOCKER / "entrypoint",
@@ -205,6 +212,10 @@ def test_a_backup_brings_database_and_versions_back(made: Deployment, tmp_path: 
     services.stop()
     obstore.delete(deployment.bucket, before)
     deployment.database.forget("runs")
+    (client / docker_client.RUNNING).write_text("0a1b\n2c3d\n")
+    refused = subprocess.run([DOCKER / "restore", backup], env=variables, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and "docker stop 0a1b 2c3d" in refused.stderr
+    (client / docker_client.RUNNING).unlink()
     subprocess.run([DOCKER / "restore", backup], env=variables, check=True)
     for name in ("code", "webserver", "proxy"):
         services.start(name)
