@@ -34,8 +34,14 @@ def program(name: str) -> str:
     return found
 
 
-def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """A Compose file with its variables filled in, by Compose's own rules."""
+def interpolate(node: Any, variables: Mapping[str, str]) -> Any:
+    """A part of a Compose file with its variables filled in, by Compose's own rules."""
+    if isinstance(node, dict):
+        return {key: interpolate(value, variables) for key, value in node.items()}
+    if isinstance(node, list):
+        return [interpolate(value, variables) for value in node]
+    if not isinstance(node, str):
+        return node
 
     def value(found: re.Match[str]) -> str:
         name, rule, otherwise = found.groups()
@@ -47,12 +53,12 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
             raise KeyError(f"{name}: {otherwise}")
         return otherwise or ""
 
-    return _VARIABLE.sub(value, text).replace("$$", "$")
+    return _VARIABLE.sub(value, node).replace("$$", "$")
 
 
 def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:
     """The Compose file as Compose would see it."""
-    return yaml.safe_load(interpolate((DOCKER / "compose.yaml").read_text("utf-8"), variables))
+    return interpolate(yaml.safe_load((DOCKER / "compose.yaml").read_text("utf-8")), variables)
 
 
 def image_environment(target: str = "platform") -> dict[str, str]:

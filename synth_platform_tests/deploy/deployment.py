@@ -302,6 +302,7 @@ def image_variables(folder: Path, home: Path) -> dict[str, str]:
         "SYNTH_HOME": str(home),
         "SYNTH_DAGSTER_SCRATCH": str(folder / "scratch"),
         "HOME": str(folder),
+        "HF_HOME": str(home / "huggingface"),
         "MPLCONFIGDIR": str(folder / "matplotlib"),
         "TMPDIR": str(temporary(folder)),
         "OMP_NUM_THREADS": "1",

@@ -144,6 +144,7 @@ def test_a_dataset_is_made_through_the_proxy(made: Deployment) -> None:
     host = container.config["HostConfig"]
     assert container.config["Image"] == "synth-platform:local"
     assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["NetworkMode"] == "synth_platform"
+    assert "exec" in host["Tmpfs"]["/tmp"].split(",") and host["ShmSize"] == 8 << 30
     named = {volume["name"] for volume in deployment.services.compose["volumes"].values() if "name" in volume}
     assert {bind.split(":")[0] for bind in host["Binds"]} == named
 

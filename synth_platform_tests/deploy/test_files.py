@@ -13,7 +13,7 @@ from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 from dagster_docker import DockerRunLauncher
 
-from synth_platform_tests.deploy.compose import DOCKER, SETTINGS, program, read_compose
+from synth_platform_tests.deploy.compose import DOCKER, SETTINGS, image_environment, program, read_compose
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -139,6 +139,24 @@ def test_a_runs_container_gets_what_its_launcher_has() -> None:
         assert set(config["env_vars"]) <= has
     volumes = {volume["name"] for volume in read_compose(SETTINGS)["volumes"].values() if volume.get("name")}
     assert {volume.split(":")[0] for volume in config["container_kwargs"]["volumes"]} == volumes
+
+
+def test_where_a_run_starts_vllm_it_has_room_and_may_run_what_it_compiles() -> None:
+    given = launcher("docker")["config"]["container_kwargs"]
+    assert given["tmpfs"] == {"/tmp": "mode=1777,exec"} and given["shm_size"] == services()["vllm"]["shm_size"]
+    hub = image_environment()["HF_HOME"]
+    assert hub.startswith("/synth/") and "synth_home:/synth" in given["volumes"]
+
+
+def test_s3_itself_is_reached_in_its_region() -> None:
+    example = (DOCKER / ".env.example").read_text("utf-8")
+    block = example.split("# For S3 itself")[1].split("\n\n")[0]
+    s3 = dict(line[1:].split("=", 1) for line in block.splitlines() if re.match(r"#[A-Z_]+=", line))
+    assert set(s3) == {"AWS_ENDPOINT_URL", "AWS_REGION", "SYNTH_DATA", "SYNTH_LOG_BUCKET"}
+    for service in ("daemon", "code", "prepare"):
+        given = read_compose({**SETTINGS, **s3})["services"][service]["environment"]
+        assert given["AWS_ENDPOINT_URL"] == "" and given["AWS_REGION"] == given["AWS_DEFAULT_REGION"] == "eu-central-1"
+    assert {"AWS_REGION", "AWS_DEFAULT_REGION"} <= set(launcher("docker")["config"]["env_vars"])
 
 
 def test_the_entrypoint_reads_secrets_from_files(tmp_path: Path) -> None:
