@@ -90,6 +90,28 @@ def test_the_dockerfile_is_clean() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("index", ["", "https://packages.test/cpu"])
+def test_the_engine_for_cpus_is_installed_with_pytorchs_index_or_not_at_all(tmp_path: Path, index: str) -> None:
+    stage = (DOCKER / "Dockerfile").read_text("utf-8").split(" AS engine-cpu\n")[1].split("\nFROM ")[0]
+    (argument,) = services()["vllm-cpu"]["build"]["args"]
+    assert f"ARG {argument}" in stage
+    given = read_compose({**SETTINGS, "SYNTH_PYTORCH_CPU_INDEX": index})["services"]["vllm-cpu"]["build"]["args"]
+    (command,) = [step for step in stage.replace("\\\n", " ").splitlines() if "synth engine install" in step]
+    (tmp_path / "synth").write_text('#!/bin/sh\necho "$PIP_EXTRA_INDEX_URL"\n')
+    (tmp_path / "synth").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", command.removeprefix("RUN ")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if index:
+        assert (done.returncode, done.stdout) == (0, f"{index}\n")
+    else:
+        assert done.returncode == 1 and not done.stdout and "SYNTH_PYTORCH_CPU_INDEX" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["new-secrets", "add-user", "backup", "restore", "entrypoint"])
 def test_scripts_parse(name: str) -> None:
     assert (DOCKER / name).stat().st_mode & 0o111
