@@ -1,6 +1,7 @@
 """The files of docker/ without an engine: each is what its own tool takes, and hardened as it says."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -209,3 +210,47 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"[0-9a-f]{48}", text) for name, text in made.items() if not name.endswith("ers"))
     subprocess.run([tmp_path / "new-secrets"], check=True)
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
+
+
+@pytest.fixture
+def add_user(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """The script beside a file of users, and variables with which `docker` is this machine's Caddy."""
+    shutil.copy(DOCKER / "add-user", tmp_path)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "users").write_text("alice $2a$old\nbob $2a$his\n")
+    (tmp_path / "docker").write_text(
+        '#!/bin/sh\n[ "$1 $2 $3" = "run --rm -i" ] || exit 1\nshift 5\nexec "$CADDY" "$@"\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CADDY": program("caddy"), "HOME": str(tmp_path)}
+    return [str(tmp_path / "add-user"), "users", "alice"], variables
+
+
+def test_a_user_is_asked_for_his_password_and_it_is_not_shown(
+    tmp_path: Path, add_user: tuple[list[str], dict[str, str]]
+) -> None:
+    command, variables = add_user
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(command, env=variables, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    seen = b""
+    for question in (b"password for alice: ", b"once more: "):
+        while not seen.endswith(question):
+            seen += os.read(ours, 1000)
+        os.write(ours, b"opens sesame\n")
+    assert process.wait(60) == 0
+    seen += os.read(ours, 1000)
+    os.close(ours)
+    assert b"sesame" not in seen and b"added" in seen
+    bob, alice = (tmp_path / "secrets" / "users").read_text().splitlines()
+    assert bob == "bob $2a$his" and re.fullmatch(r"alice \$2a\$14\$\S{53}", alice)
+
+
+def test_a_password_that_was_mistyped_changes_nothing(
+    tmp_path: Path, add_user: tuple[list[str], dict[str, str]]
+) -> None:
+    command, variables = add_user
+    for typed in ("one\ntwo\n", "one\n", "\n\n", ""):
+        done = subprocess.run(command, env=variables, input=typed, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "not the same twice" in done.stderr, typed
+    assert (tmp_path / "secrets" / "users").read_text() == "alice $2a$old\nbob $2a$his\n"
