@@ -21,6 +21,7 @@ from synth_platform_tests.conftest import free_port
 from synth_platform_tests.deploy.compose import DOCKER, SETTINGS, Services, program, read_compose
 from synth_platform_tests.deploy.deployment import PATIENCE, wait_for
 
+pytestmark = pytest.mark.xdist_group("store")
 ADMINISTRATOR = b"\n/\n\x04evil\x12 \n\x07evilkey\x12\rs3cretofevil!\x1a\x06Active\x1a\x05Admin"
 """A message of gRPC: an identity with keys of its own that may do everything."""
 
