@@ -442,6 +442,8 @@ def test_other_hosts_on_a_database_in_files_are_named(home: Path) -> None:
     (home / "hosts" / "elsewhere").touch()
     found = only(look(home), "several_hosts")
     assert "elsewhere" in found.finding.what and "Postgres" in found.finding.fix
+    example = found.finding.fix.split("(see ")[1].split(")")[0]
+    assert "postgres_db:" in (Path(__file__).resolve().parents[2] / example).read_text("utf-8")
     past(home / "hosts", timedelta(days=2))
     assert look(home) == []
 

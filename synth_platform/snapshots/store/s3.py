@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotFoundError
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 _TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 60.0, 5.0, 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+
+
+def s3_endpoint() -> str | None:
+    """Address of the S3 server that the environment names; None where it names none, which is AWS.
+
+    An empty variable names none: that is how a Compose file says so. obstore takes it for an address and breaks, so it
+    is told AWS's own; the variable for S3 alone has no other cure than to be taken away.
+    """
+    if os.environ.get("AWS_ENDPOINT_URL_S3") == "":
+        del os.environ["AWS_ENDPOINT_URL_S3"]
+    named = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL"))
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return f"https://s3.{region}.amazonaws.com" if named == "" else named
 
 
 class S3Store:
@@ -44,7 +57,7 @@ class S3Store:
         self._writes = self._open(try_seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=try_seconds)})
 
     def _open(self, try_seconds: float, retries: "RetryConfig") -> ObjectStore:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        endpoint = s3_endpoint()
         return ObjectStore.from_url(
             self.url,
             config={"endpoint": endpoint} if endpoint else {},
@@ -183,7 +196,10 @@ def ensure_bucket(url: str) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket = url.removeprefix("s3://").split("/", 1)[0]
-    client = boto3.client("s3")
+    # By itself it reads AWS_DEFAULT_REGION only.
+    client = boto3.client("s3", region_name=os.environ.get("AWS_REGION") or None)
+    region = client.meta.region_name
+    elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
     try:
         try:
             client.head_bucket(Bucket=bucket)
@@ -191,7 +207,7 @@ def ensure_bucket(url: str) -> bool:
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
                 raise
-        client.create_bucket(Bucket=bucket)
+        client.create_bucket(Bucket=bucket, **elsewhere)
     except (BotoCoreError, ClientError) as error:
         raise StorageError(
             f"the bucket cannot be made: {str(error)[:200]}",
