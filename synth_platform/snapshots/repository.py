@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from synth_platform.config import check_name
 from synth_platform.errors import SnapshotError
-from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder
+from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder, partition_of, version_folder
 from synth_platform.snapshots.local_copies import LocalCopies
 from synth_platform.snapshots.manifest import FileEntry, InputRef, Manifest, PartEntry, RefRecord, Removal
 from synth_platform.snapshots.snapshot import Snapshot
@@ -40,7 +40,7 @@ class Snapshots:
         Raises:
             SpecError: a part of the name could leave the root.
         """
-        folder = f"{asset_folder(asset, partition)}/{check_name(snapshot_id, 'snapshot id')}"
+        folder = version_folder(asset, partition, snapshot_id)
         text = self._read(f"{folder}/{MANIFEST_FILE}")
         if text is None:
             return None
@@ -50,7 +50,7 @@ class Snapshots:
         """The snapshot, even if all that is left of it is what its manifest said."""
         if (found := self.open(asset, partition, snapshot_id)) is not None:
             return found
-        folder = f"{asset_folder(asset, partition)}/{snapshot_id}"
+        folder = version_folder(asset, partition, snapshot_id)
         text = self._read(f"{folder}/{REMOVAL_FILE}")
         if text is None:
             return None
@@ -63,7 +63,7 @@ class Snapshots:
             parts = path.split("/")
             if parts[-1] == MANIFEST_FILE and len(parts) >= _SHORTEST_PATH:
                 *asset, partition, snapshot_id, _ = parts
-                found = self.open("/".join(asset), None if partition == UNPARTITIONED else partition, snapshot_id)
+                found = self.open("/".join(asset), partition_of(partition), snapshot_id)
                 if found is not None:
                     yield found
 
@@ -147,7 +147,7 @@ class Snapshots:
             parts = path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
                 found.add(("/".join(parts[:-3]), parts[-3]))
-        return [(asset, None if part == UNPARTITIONED else part) for asset, part in sorted(found)]
+        return [(asset, partition_of(part)) for asset, part in sorted(found)]
 
     def partitions(self, asset: str) -> list[str]:
         """The partitions of an asset with a current version, sorted."""

@@ -71,8 +71,7 @@ class Snapshot:
     def local_files(self) -> Iterator[tuple[PartEntry | FileEntry, Path]]:
         """Every file of the version, its tables' parts and what lies beside them, with a verified local copy."""
         self._check_there()
-        parts = [part for table in self.manifest.tables.values() for part in table.parts]
-        for entry in (*parts, *self.manifest.files):
+        for entry in self.manifest.entries:
             yield entry, self._copies.verified(self.folder, entry)
 
     def read_file(self, path: str) -> bytes:
