@@ -44,7 +44,9 @@ class Snapshots:
         text = self._read(f"{folder}/{MANIFEST_FILE}")
         if text is None:
             return None
-        return Snapshot(_parse(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self._copies)
+        return Snapshot(
+            parse_record(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self._copies
+        )
 
     def recall(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
         """The snapshot, even if all that is left of it is what its manifest said."""
@@ -54,7 +56,7 @@ class Snapshots:
         text = self._read(f"{folder}/{REMOVAL_FILE}")
         if text is None:
             return None
-        removal = _parse(Removal, text, f"{self.store.url}/{folder}/{REMOVAL_FILE}")
+        removal = parse_record(Removal, text, f"{self.store.url}/{folder}/{REMOVAL_FILE}")
         return Snapshot(removal.manifest, folder, self._copies, removal)
 
     def all(self, prefix: str = "") -> Iterator[Snapshot]:
@@ -211,7 +213,12 @@ class Snapshots:
             ) from error
 
 
-def _parse(kind: type[_Record], text: bytes, where: str) -> _Record:
+def parse_record(kind: type[_Record], text: bytes, where: str) -> _Record:
+    """A manifest, or the record that took its place.
+
+    Raises:
+        SnapshotError: it cannot be read.
+    """
     try:
         return kind.model_validate_json(text)
     except (ValueError, ValidationError) as error:
