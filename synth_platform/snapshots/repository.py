@@ -120,7 +120,7 @@ class Snapshots:
         m = snapshot.manifest
         while True:
             last = self._last_sequence(m.asset, m.partition)
-            if last and (record := self._ref(m.asset, m.partition, last)).snapshot_id == m.snapshot_id:
+            if last and _names(record := self._ref(m.asset, m.partition, last), m):
                 return record
             record = RefRecord(
                 sequence=last + 1,
@@ -227,6 +227,11 @@ def parse_record(kind: type[_Record], text: bytes, where: str) -> _Record:
             where=where,
             fix="restore it from a backup, or upgrade synth-platform",
         ) from error
+
+
+def _names(record: RefRecord, manifest: Manifest) -> bool:
+    """Whether it is this version that is current, and not another of the same id that it takes the place of."""
+    return (record.snapshot_id, record.digest) == (manifest.snapshot_id, manifest.digest)
 
 
 def sequence_of(path: str) -> int:

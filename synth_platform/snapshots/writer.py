@@ -93,14 +93,19 @@ class SnapshotWriter:
         self._details.update(details)
 
     def add_file(self, path: str, data: bytes) -> None:
-        """Put a file beside the tables."""
-        entry = file_entry(path, data)
+        """Put a file beside the tables.
+
+        Raises:
+            SnapshotError: another writer has finished the version, with other bytes in that file.
+        """
+        place = f"{self.identity.folder}/{path}"
         with contextlib.suppress(AlreadyExists):  # an earlier, unfinished writer's: judged by its bytes
-            self._snapshots.store.create(f"{self.identity.folder}/{path}", data)
-        if self._snapshots.store.read(f"{self.identity.folder}/{path}") != data:
-            self._snapshots.store.delete(f"{self.identity.folder}/{path}")
-            self._snapshots.store.create(f"{self.identity.folder}/{path}", data)
-        self._files.append(entry)
+            self.store.create(place, data)
+        if self.store.read(place) != data:
+            if self._committed() is not None:
+                raise self._finished_elsewhere()
+            self.store.replace(place, data)
+        self._files.append(file_entry(path, data))
 
     @property
     def store(self) -> Store:
