@@ -45,10 +45,10 @@ class Snapshot:
         return [self._copies.verified(self.folder, part) for part in self.manifest.tables[name].parts]
 
     def is_whole(self) -> bool:
-        """Whether all parts are there and hold what was committed."""
+        """Whether all files are there and hold what was committed."""
         try:
-            for table in self.manifest.tables:
-                self.files(table)
+            for _ in self.local_files():
+                pass
         except SnapshotError:
             return False
         return True
