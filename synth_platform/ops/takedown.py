@@ -4,7 +4,7 @@ import getpass
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +20,7 @@ from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, find_descent
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
+from synth_platform.snapshots.listing import SILENT_ELSEWHERE
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.retention import clear, find_leftovers
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
@@ -240,7 +241,11 @@ def _erase_leftovers(workspace: Workspace, tombstone: Tombstone, report: Report,
     """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
     for asset, partition in tombstone.assets:
         for waste in find_leftovers(workspace.snapshots, asset.split("/")[0], partition):
-            if clear(workspace.snapshots, waste):
+            if waste.kind == "unfinished" and workspace.data and datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE:
+                hours = SILENT_ELSEWHERE // timedelta(hours=1)
+                why = "was written to lately, maybe by another installation: it is kept"
+                report.problems.append(f"{waste.folder} {why}; run the command again in {hours} hours")
+            elif clear(workspace.snapshots, waste):
                 tell(f"erasing {waste.folder}: {waste.kind}")
                 report.erased_bytes += waste.bytes
     shutil.rmtree(workspace.scratch, ignore_errors=True)

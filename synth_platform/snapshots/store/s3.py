@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 60.0, 5.0, 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_SLOWEST = 250_000
+"""Bytes a second of a line that is still waited for."""
 
 
 def s3_endpoint() -> str | None:
@@ -44,7 +46,8 @@ class S3Store:
 
     Args:
         url: ``s3://bucket/prefix``.
-        try_seconds: after which one request is given up. A stalled body would hang for ever.
+        try_seconds: after which one request is given up, unless it writes more than a slow line takes in that time.
+            A stalled body would hang for ever.
         retry_seconds: for which a request is tried again, all tries together.
     """
 
@@ -53,8 +56,12 @@ class S3Store:
         self.local: Path | None = None
         self._retry_seconds = retry_seconds
         self._objects = self._open(try_seconds, {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_seconds)})
-        # A create-only write is never sent again unseen: its first try may have come through.
-        self._writes = self._open(try_seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=try_seconds)})
+        self._try_seconds = try_seconds
+        self._writes = self._open_writes(try_seconds)
+
+    def _open_writes(self, seconds: float) -> ObjectStore:
+        """For create-only writes, which are never sent again unseen: the first try may have come through."""
+        return self._open(seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=seconds)})
 
     def _open(self, try_seconds: float, retries: "RetryConfig") -> ObjectStore:
         endpoint = s3_endpoint()
@@ -131,10 +138,13 @@ class S3Store:
         A try whose answer was lost may have made the object: the next one is then refused, and what stands there
         decides whose it is.
         """
-        deadline, pause, unanswered = time.monotonic() + self._retry_seconds, _FIRST_PAUSE, False
+        seconds = max(self._try_seconds, _size_of(data) / _SLOWEST)
+        writes = self._writes if seconds == self._try_seconds else self._open_writes(seconds)
+        deadline = time.monotonic() + max(self._retry_seconds, 2 * seconds)
+        pause, unanswered = _FIRST_PAUSE, False
         while True:
             try:
-                obstore.put(self._writes, path, data, mode="create", use_multipart=False)
+                obstore.put(writes, path, data, mode="create", use_multipart=False)
                 return
             except (AlreadyExistsError, GenericError) as error:
                 unanswered |= isinstance(error, GenericError)
@@ -215,6 +225,10 @@ def ensure_bucket(url: str) -> bool:
             fix="check AWS_ENDPOINT_URL and the keys, or make the bucket yourself",
         ) from error
     return True
+
+
+def _size_of(data: bytes | Path) -> int:
+    return data.stat().st_size if isinstance(data, Path) else len(data)
 
 
 def _bytes_of(data: bytes | Path) -> bytes:
