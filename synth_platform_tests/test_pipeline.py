@@ -84,7 +84,8 @@ def test_release_reads_as_the_hub_lays_datasets_out(
     workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
     with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine:
-        assert run(workspace, instance, write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder))).success
+        attributes = dataset(engine.url, tokenizer_folder, privacy={"output": {"email": "reject"}})
+        assert run(workspace, instance, write_spec(tmp_path / "spec", attributes)).success
     release = head(workspace, "release")
     folder = Path(release.location.removeprefix("file://"))
     _, header, body = (folder / "README.md").read_text("utf-8").split("---\n", 2)
@@ -93,6 +94,8 @@ def test_release_reads_as_the_hub_lays_datasets_out(
     assert pl.read_parquet(files).height == release.manifest.rows
     assert "## Gates" in body and "| small/mixture | no_contaminated_row | blocking | passed |" in body
     assert "contaminated_source:playground" in body
+    assert "| email | redact | reject |" in body and "of persons not at all" in body and "was not measured" in body
+    assert "## Bias and toxicity" in body and "What stands out:" in body and "are not measured" not in body
     provenance = json.loads((folder / "provenance.json").read_text("utf-8"))
     assert {entry["asset"] for entry in provenance} > {"small/documents", "evals/playground", "small/mixture"}
 

@@ -398,6 +398,32 @@ def _die(*arguments: Any, **options: Any) -> None:
     raise KeyboardInterrupt
 
 
+def test_what_another_host_may_be_making_is_kept_and_said(tmp_path: Path) -> None:
+    """Two installations share the versions; runs of the other one are not seen."""
+    here, elsewhere = (Workspace(tmp_path / name, str(tmp_path / "data")) for name in ("here", "elsewhere"))
+    rows = pl.DataFrame({"id": ["web/1"], "text": ["a secret"], "url": ["https://a.org"]})
+
+    def begin(workspace: Workspace, asset: str) -> SnapshotWriter:
+        identity, tables = Identity(asset, None, "1", {}), {"rows": rows.schema}
+        writer = SnapshotWriter(workspace.snapshots, identity, tables, scratch=workspace.scratch, rows_per_part=1)
+        writer.write("rows", pl.concat([rows, rows]))
+        return writer
+
+    def erase() -> Report:
+        with opened(here) as instance:
+            return take_down(Request(("web/1",), (), "why", "officer"), here, instance, erase=True)
+
+    here.snapshots.set_head(begin(here, "small/documents").commit(), "run")
+    lately, long_ago = begin(elsewhere, "small/quality/faq"), begin(elsewhere, "small/quality/table")
+    for path in here.snapshots.store.files("small/quality/table"):
+        os.utime(tmp_path / "data" / path, (0, 0))
+    (problem,) = erase().problems
+    assert lately.identity.folder in problem and "again in 24 hours" in problem
+    assert here.snapshots.store.files(long_ago.identity.folder) == []
+    assert lately.commit().is_whole()
+    assert erase().problems == []
+
+
 def test_nothing_is_taken_down_while_a_run_is_active(deployment: Deployment) -> None:
     deployment.instance.create_run_for_job(dg.job(name="busy")(lambda: None), status=dg.DagsterRunStatus.STARTED)
     with pytest.raises(SynthError, match="while something is being made"):

@@ -29,7 +29,7 @@ def describe(report: BiasReport) -> str:
         "# Bias and toxicity against the source",
         _summary(report),
         "## What stands out",
-        _notable(report),
+        notable(report),
         "## Whom the texts speak of",
         "Share of the documents with a term of the group among those with any term of the attribute.",
         _representation(report.representation),
@@ -66,7 +66,8 @@ def _summary(report: BiasReport) -> str:
     return " ".join(lines)
 
 
-def _notable(report: BiasReport) -> str:
+def notable(report: BiasReport) -> str:
+    """What stands out, in Markdown; a sentence where nothing does."""
     found = list(report.significant())
     if not found:
         return "Nothing: every difference is within what chance gives."

@@ -76,6 +76,7 @@ def collect(workspace: Workspace, instance: dg.DagsterInstance, garbage: Garbage
     for waste in garbage.stored:
         refuse_while_running(instance, "nothing can be collected")
         freed += waste.bytes if clear(workspace.snapshots, waste) else 0
+    refuse_while_running(instance, "nothing can be collected")
     for local in garbage.local:
         shutil.rmtree(local.path) if local.path.is_dir() else local.path.unlink(missing_ok=True)
         freed += local.bytes
@@ -111,8 +112,7 @@ def _unused_copies(workspace: Workspace, going: Collection[Waste]) -> Iterator[L
     for one in workspace.snapshots.all():
         m = one.manifest
         if (m.asset, m.partition, m.snapshot_id) not in gone:
-            used |= {part.digest for table in m.tables.values() for part in table.parts}
-            used |= {file.digest for file in m.files}
+            used |= {entry.digest for entry in m.entries}
     for path in sorted(folder.glob("*.parquet")):
         if path.stem not in used:
             yield LocalWaste(path, "copy of a part that no version has", path.stat().st_size)

@@ -4,7 +4,7 @@ import getpass
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +20,7 @@ from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, LeftOut, committed_since, find_descent, has_rows
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
+from synth_platform.snapshots.listing import SILENT_ELSEWHERE
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.retention import Waste, clear, find_leftovers
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
@@ -274,12 +275,23 @@ class _Takedown:
         """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
         for waste in find_leftovers(self._snapshots):
             try:
-                if self._is_begun_on_them(waste) and clear(self._snapshots, waste):
+                if not self._is_begun_on_them(waste):
+                    continue
+                if self._may_be_elsewhere(waste):
+                    hours = SILENT_ELSEWHERE // timedelta(hours=1)
+                    why = "was written to lately, maybe by another installation: it is kept"
+                    self._report.problems.append(f"{waste.folder} {why}; run the command again in {hours} hours")
+                elif clear(self._snapshots, waste):
                     self._tell(f"erasing {waste.folder}: {waste.kind}")
                     self._report.erased_bytes += waste.bytes
             except _ERRORS as error:
                 self._report.problems.append(f"{waste.folder} ({waste.kind}) is kept: {error}")
         shutil.rmtree(self._workspace.scratch, ignore_errors=True)
+
+    def _may_be_elsewhere(self, waste: Waste) -> bool:
+        """Whether somebody whose runs are not seen here may be making it."""
+        lately = datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE
+        return waste.kind == "unfinished" and bool(self._workspace.data) and lately
 
     def _is_begun_on_them(self, waste: Waste) -> bool:
         """Whether it belongs to a cycle that had them, or its files have rows of them."""
@@ -287,7 +299,7 @@ class _Takedown:
         if (f"{asset.split('/')[0]}/documents", partition) in self._tombstone.assets:
             return True
         wanted, names = TakenDown.of([self._tombstone]), self._descent.names
-        paths = [path for path in self._snapshots.store.files(waste.folder) if path.endswith(".parquet")]
+        paths = [entry.path for entry in waste.files if entry.path.endswith(".parquet")]
         return any(has_rows(pl.scan_parquet(self._local(path), glob=False), wanted, names) for path in paths)
 
     def _local(self, path: str) -> Path:

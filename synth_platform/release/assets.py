@@ -26,7 +26,7 @@ from synth_platform.snapshots.catalog import ancestors, kind_of
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 PUBLISH_CODE_VERSION = "2"
 CARD = "README.md"
 PROVENANCE = "provenance.json"

@@ -8,6 +8,11 @@ import yaml
 
 from synth_platform.release.config import ReleaseSpec
 
+_BIAS = (
+    "Compared with the sources by lists of English words; a shift is a question to look at, not a verdict. What stands"
+    " out:"
+)
+
 
 @dataclass(frozen=True)
 class GateResult:
@@ -44,6 +49,10 @@ class CardFacts:
     """Per benchmark: name, items, contaminated and suspect documents and generations found."""
     search: Sequence[str]
     """How test items were looked for, and what that finds and mistakes."""
+    privacy: Mapping[str, Any] | None
+    """Policies for personal data, texts that were changed, and what was not looked for; None: not known."""
+    bias: str | None
+    """What stands out against the source; None: not measured."""
     gates: Sequence[GateResult]
     lineage: Sequence[Mapping[str, str]]
     """Per ancestor: asset, snapshot, digest."""
@@ -88,6 +97,8 @@ def render_card(facts: CardFacts, spec: ReleaseSpec) -> str:
                 "",
                 _table(facts.benchmarks),
             ),
+            *(_section("Personal data", *_personal_data(facts.privacy)) if facts.privacy else []),
+            *(_section("Bias and toxicity", _BIAS, "", facts.bias) if facts.bias else []),
             *_section("Limits", *_limits(facts, spec)),
             *_section("Lineage", _table(facts.lineage)),
         ]
@@ -155,14 +166,33 @@ def _recipes(recipes: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def _personal_data(privacy: Mapping[str, Any]) -> list[str]:
+    changed = privacy["redacted"]
+    persons = f"by the model `{privacy['persons']}`" if privacy["persons"] else "not at all"
+    disclosed = {"held_out": "against documents that were held out", "canaries": "by planted names"}
+    measured = " and ".join(disclosed[name] for name in privacy["disclosure"])
+    how = f"measured {measured}" if measured else "not measured"
+    return [
+        "Looked for by patterns and checksums, which miss what has another form; names of persons"
+        f" {persons}. Something was replaced by a placeholder in {changed['documents']:,} source documents and"
+        f" {changed['accepted']:,} generated texts; rejected ones are among the rejected rows as `privacy:...`."
+        f" How much of the sources the generated texts disclose was {how}.",
+        "",
+        _table(privacy["policies"]),
+    ]
+
+
 def _limits(facts: CardFacts, spec: ReleaseSpec) -> list[str]:
     lines = [f"- {line}" for line in spec.limits.strip().splitlines() if line.strip()]
     lines += [
         "- Contamination: rewordings are found as far as measured above; translations into other languages only if"
         " the encoder is multilingual; questions of fewer than eight words only beside their choices or answer;"
         " programs of a few operations not at all.",
-        "- Personal data, bias and toxicity are not measured.",
     ]
+    if facts.privacy is None:
+        lines.append("- Personal data is not measured.")
+    if facts.bias is None:
+        lines.append("- Bias and toxicity are not measured.")
     if not facts.benchmarks:
         lines.append("- No benchmark was named, so contamination was not checked at all.")
     return lines

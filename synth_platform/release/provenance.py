@@ -56,6 +56,8 @@ def gather_facts(
         rejected=measured["rejected"],
         benchmarks=measured["benchmarks"],
         search=measured["search"],
+        privacy=measured.get("privacy"),
+        bias=measured.get("bias"),
         replaces=patch.describe() if patch else "",
         gates=gates,
         lineage=[
@@ -67,7 +69,7 @@ def gather_facts(
 
 
 def measured_facts(lineage: Sequence[Snapshot], patch: Patch | None) -> dict[str, Any]:
-    """What the card says of sources, rejected rows and test items, JSON-able.
+    """What the card says of sources, rejected rows, test items, personal data and bias, JSON-able.
 
     Where versions that a patch comes from were taken down, it is what the release before it said.
     """
@@ -78,6 +80,8 @@ def measured_facts(lineage: Sequence[Snapshot], patch: Patch | None) -> dict[str
         "rejected": rejected_by_reason(_of(lineage, "accepted")),
         "benchmarks": benchmark_hits(lineage),
         "search": _search(lineage),
+        "privacy": _privacy(lineage),
+        "bias": next((one.manifest.details.get("bias") for one in _of(lineage, "review")), None),
     }
 
 
@@ -128,6 +132,26 @@ def _model(generations: Sequence[Snapshot]) -> dict[str, Any]:
         sampling = {name: value for name, value in settings["sampling"].items() if value not in (None, [])}
         facts[f"sampling of {recipe}"] = json.dumps(sampling, sort_keys=True)
     return facts
+
+
+def _privacy(lineage: Sequence[Snapshot]) -> dict[str, Any] | None:
+    """What happened to personal data: the policies, and texts in which something was replaced."""
+    for review in _of(lineage, "review"):
+        spec = review.manifest.settings["privacy"]
+        changed = {
+            kind: sum(one.manifest.counts.get("redacted", 0) for one in _of(lineage, kind))
+            for kind in ("documents", "accepted")
+        }
+        return {
+            "policies": [
+                {"personal data": entity, "in sources": policy, "in generated texts": spec["output"][entity]}
+                for entity, policy in spec["source"].items()
+            ],
+            "redacted": changed,
+            "persons": spec["ner"],
+            "disclosure": [name for name in ("held_out", "canaries") if spec[name]],
+        }
+    return None
 
 
 def benchmark_hits(lineage: Sequence[Snapshot]) -> list[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from synth_platform.bias.describe import notable
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
@@ -21,7 +22,7 @@ from synth_platform.snapshots.catalog import ancestors, input_of
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def review_asset(
@@ -74,7 +75,10 @@ def review_asset(
         page = render_page(dataset.name, run.partition, version, found, scans, lineage, seed=run.seed)
         run.writer.add_file(REPORT, page.encode())
         run.writer.count(reviewed=version.mixture.manifest.rows)
-        run.writer.detail(sections={name: part.describe() for name, part in _described(found).items()})
+        run.writer.detail(
+            sections={name: part.describe() for name, part in _described(found).items()},
+            bias=notable(found.bias) if found.bias else None,
+        )
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.current_ref(mixture.asset, partition)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from synth_platform.snapshots.head_cache import HeadCache
-from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder
+from synth_platform.snapshots.identity import asset_folder, partition_of
 from synth_platform.snapshots.manifest import InputRef, RefRecord
 from synth_platform.snapshots.repository import Snapshots, sequence_of
 from synth_platform.snapshots.snapshot import Snapshot
@@ -88,7 +88,7 @@ class SnapshotsAtRest(Snapshots):
         for entry in self.store.entries(dataset):
             parts = entry.path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
-                key = ("/".join(parts[:-3]), None if parts[-3] == UNPARTITIONED else parts[-3])
+                key = ("/".join(parts[:-3]), partition_of(parts[-3]))
                 sequence = sequence_of(entry.path)
                 if sequence > sequences.get(key, 0):
                     sequences[key], self._stamps[key] = sequence, int(entry.modified.timestamp() * 1e9)

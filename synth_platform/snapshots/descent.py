@@ -8,12 +8,10 @@ import polars as pl
 
 from synth_platform.errors import SynthError
 from synth_platform.snapshots.catalog import kind_of
+from synth_platform.snapshots.listing import Key
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.tombstones import TakenDown, text_digest
-
-Key = tuple[str, str | None, str]
-"""Asset, partition and id of a version."""
 
 _ID_COLUMNS = ("id", "document_id", "prompt_id", "generation_id", "row_id")
 _WITHOUT_TEXT = frozenset({"skipped", "excluded", "taken_down"})

@@ -1,11 +1,13 @@
 """Damaged files get their content back from equal ones: other versions still name them."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from synth_platform.digest import digest_blocks
 from synth_platform.errors import SnapshotError, StorageError
 from synth_platform.snapshots.identity import Identity
+from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import Store
@@ -33,7 +35,7 @@ def put_back(store: Store, damaged: str, whole: str, expected: str) -> None:
 
 
 def heal_equals(snapshots: Snapshots, identity: Identity, made: Snapshot) -> None:
-    """Put parts of a new version in the place of damaged equal ones in the attempts before it.
+    """Put files of a new version in the place of damaged equal ones in the attempts before it.
 
     Args:
         snapshots: all versions.
@@ -48,11 +50,18 @@ def heal_equals(snapshots: Snapshots, identity: Identity, made: Snapshot) -> Non
 
 
 def _heal(snapshots: Snapshots, damaged: Snapshot, whole: Snapshot) -> None:
-    for table, entries in damaged.manifest.tables.items():
-        for entry, equal in zip(entries.parts, whole.manifest.tables[table].parts, strict=True):
-            try:
-                snapshots.verified(damaged.folder, entry)
-            except SnapshotError:
-                paths = f"{damaged.folder}/{entry.path}", f"{whole.folder}/{equal.path}"
-                with contextlib.suppress(StorageError):  # the new version stands; doctor names the damage
-                    put_back(snapshots.store, *paths, entry.digest)
+    for entry, equal in _pairs(damaged.manifest, whole.manifest):
+        try:
+            snapshots.verified(damaged.folder, entry)
+        except SnapshotError:
+            paths = f"{damaged.folder}/{entry.path}", f"{whole.folder}/{equal.path}"
+            with contextlib.suppress(StorageError):  # the new version stands; doctor names the damage
+                put_back(snapshots.store, *paths, entry.digest)
+
+
+def _pairs(one: Manifest, other: Manifest) -> Iterator[tuple[PartEntry | FileEntry, PartEntry | FileEntry]]:
+    """Equal files of two manifests of the same digest: parts by their place, whose names differ, the others by name."""
+    for table, entries in one.tables.items():
+        yield from zip(entries.parts, other.tables[table].parts, strict=True)
+    files = {file.path: file for file in other.files}
+    yield from ((file, files[file.path]) for file in one.files)

@@ -3,77 +3,28 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from synth_platform.digest import digest_blocks
 from synth_platform.errors import SnapshotError
 from synth_platform.progress import track
 from synth_platform.snapshots.healing import put_back
-from synth_platform.snapshots.identity import UNPARTITIONED
-from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry
-from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.identity import partition_of, version_folder
+from synth_platform.snapshots.listing import VersionFolder, version_folders
+from synth_platform.snapshots.manifest import Manifest
+from synth_platform.snapshots.repository import MANIFEST_FILE, Snapshots
 from synth_platform.snapshots.store import Entry
 
-_IN_VERSION = re.compile(r"(?P<asset>[^.][^/]*(?:/[^/]+)*?)/(?P<partition>[^/]+)/(?P<id>[0-9a-f]{16})/(?P<file>.+)")
 _IN_HISTORY = re.compile(r"(?P<asset>[^.][^/]*(?:/[^/]+)*?)/(?P<partition>[^/]+)/refs/\d{8}\.json")
-_MANIFEST = "manifest.json"
-_KEPT = ("shards/", "ledger/")
-"""Folders of what a later writer of the same version goes on with."""
 
 
-@dataclass
-class VersionFolder:
-    """The folder of one version, committed or not.
+class NamedFile(NamedTuple):
+    """What a manifest says of a file; the manifests of all versions at once would take too much memory."""
 
-    Args:
-        asset: key path.
-        partition: the cycle, or None.
-        snapshot_id: of the version.
-        path: of the folder below the root.
-        files: everything in it, by path relative to it.
-        manifest: once it is committed and can be read.
-    """
-
-    asset: str
-    partition: str | None
-    snapshot_id: str
     path: str
-    files: dict[str, Entry] = field(default_factory=dict)
-    manifest: Manifest | None = None
-
-    @property
-    def committed(self) -> bool:
-        """Whether readers see it."""
-        return _MANIFEST in self.files
-
-    @property
-    def bytes(self) -> int:
-        """Of all files."""
-        return sum(entry.bytes for entry in self.files.values())
-
-    @property
-    def changed(self) -> datetime:
-        """When a file was last written."""
-        return max(entry.modified for entry in self.files.values())
-
-    @property
-    def resumable(self) -> bool:
-        """Whether a later run finds work in it that it need not do again."""
-        return any(name.startswith(_KEPT) for name in self.files)
-
-    @property
-    def dataset(self) -> str:
-        """The first part of the asset's key."""
-        return self.asset.split("/")[0]
-
-    def unnamed(self) -> list[str]:
-        """Files of a committed version that its manifest does not name, by path below the root."""
-        if self.manifest is None:
-            return []
-        named = {_MANIFEST, *(entry.path for entry in _named(self.manifest))}
-        return [entry.path for name, entry in self.files.items() if name not in named]
+    bytes: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +38,7 @@ class Damage:
     """
 
     folder: VersionFolder
-    entry: PartEntry | FileEntry
+    entry: NamedFile
     problem: str
 
     @property
@@ -125,40 +76,43 @@ class Survey:
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._snapshots, self._store = snapshots, snapshots.store
-        self.folders: list[VersionFolder] = []
+        entries = self._store.entries("")
+        self.folders = list(version_folders(entries).values())
         self.broken_manifests: list[BrokenManifest] = []
-        self._histories: list[tuple[str, str | None]] = []
-        self._arrange(self._store.entries(""))
+        self._histories = _histories(entries)
+        self._named: list[tuple[VersionFolder, tuple[NamedFile, ...]]] = []
+        self._unnamed: dict[str, list[str]] = {}
         self._read_manifests()
+
+    def unnamed(self, folder: VersionFolder) -> list[str]:
+        """Files of a committed version that its manifest does not name, by path below the root."""
+        return self._unnamed.get(folder.path, [])
 
     def damages(self, *, deep: bool) -> Iterator[Damage]:
         """Files that are missing or have another size; with ``deep``, another digest."""
-        committed = [folder for folder in self.folders if folder.manifest is not None]
-        with track("versions", len(committed), "versions") as task:
-            for folder in committed:
-                assert folder.manifest is not None
-                for entry in _named(folder.manifest):
+        with track("versions", len(self._named), "versions") as task:
+            for folder, entries in self._named:
+                for entry in entries:
                     if problem := self._problem(folder, entry, deep=deep):
                         yield Damage(folder, entry, problem)
                 task.advance(note=folder.path)
 
     def broken_heads(self) -> Iterator[BrokenHead]:
         """Assets whose history ends at something that is not there."""
-        unreadable = {broken.folder.path for broken in self.broken_manifests}
+        known = {folder.path for folder in self.folders if folder.committed or folder.removed}
         for asset, partition in self._histories:
             try:
                 last = self._snapshots.history(asset, partition)[-1]
             except (SnapshotError, FileNotFoundError) as error:
                 yield BrokenHead(asset, partition, str(error).splitlines()[0])
                 continue
-            path = f"{asset}/{partition or UNPARTITIONED}/{last.snapshot_id}"
-            if path not in unreadable and not any(folder.path == path and folder.committed for folder in self.folders):
+            if version_folder(asset, partition, last.snapshot_id) not in known:
                 yield BrokenHead(asset, partition, f"its current version {last.snapshot_id} is not there")
 
     def twin(self, damage: Damage) -> str | None:
         """Path of a whole file with the content that a damaged one should have, if another version has it."""
-        for folder in self.folders:
-            for entry in _named(folder.manifest) if folder.manifest else ():
+        for folder, entries in self._named:
+            for entry in entries:
                 path = f"{folder.path}/{entry.path}"
                 equal = (entry.digest, entry.bytes) == (damage.entry.digest, damage.entry.bytes)
                 if equal and path != damage.path and self._problem(folder, entry, deep=True) is None:
@@ -178,42 +132,34 @@ class Survey:
         for path in paths:
             self._store.delete(path)
 
-    def _arrange(self, entries: Iterable[Entry]) -> None:
-        folders: dict[str, VersionFolder] = {}
-        histories: set[tuple[str, str | None]] = set()
-        for entry in entries:
-            if found := _IN_VERSION.fullmatch(entry.path):
-                path = f"{found['asset']}/{found['partition']}/{found['id']}"
-                folder = folders.setdefault(
-                    path, VersionFolder(found["asset"], _partition(found["partition"]), found["id"], path)
-                )
-                folder.files[found["file"]] = entry
-            elif found := _IN_HISTORY.fullmatch(entry.path):
-                histories.add((found["asset"], _partition(found["partition"])))
-        self.folders = list(folders.values())
-        self._histories = sorted(histories, key=lambda pair: (pair[0], pair[1] or ""))
-
     def _read_manifests(self) -> None:
         for folder in self.folders:
             if not folder.committed:
                 continue
             try:
-                snapshot = self._snapshots.open(folder.asset, folder.partition, folder.snapshot_id)
+                snapshot = self._snapshots.open(*folder.key)
             except SnapshotError:
                 self.broken_manifests.append(BrokenManifest(folder, self._newer_format(folder)))
             else:
-                folder.manifest = snapshot.manifest if snapshot else None
+                if snapshot is not None:
+                    self._note(folder, snapshot.manifest)
+
+    def _note(self, folder: VersionFolder, manifest: Manifest) -> None:
+        entries = tuple(NamedFile(entry.path, entry.bytes, entry.digest) for entry in manifest.entries)
+        self._named.append((folder, entries))
+        if unnamed := folder.unnamed(manifest):
+            self._unnamed[folder.path] = [entry.path for entry in unnamed]
 
     def _newer_format(self, folder: VersionFolder) -> int | None:
         try:
-            content: Any = json.loads(self._store.read(f"{folder.path}/{_MANIFEST}"))
+            content: Any = json.loads(self._store.read(f"{folder.path}/{MANIFEST_FILE}"))
         except (ValueError, FileNotFoundError):
             return None
         known = Manifest.model_fields["format"].default
         written = content.get("format") if isinstance(content, dict) else None
         return written if isinstance(written, int) and written != known else None
 
-    def _problem(self, folder: VersionFolder, entry: PartEntry | FileEntry, *, deep: bool) -> str | None:
+    def _problem(self, folder: VersionFolder, entry: NamedFile, *, deep: bool) -> str | None:
         found = folder.files.get(entry.path)
         if found is None:
             return "is missing"
@@ -229,11 +175,11 @@ class Survey:
         return None
 
 
-def _named(manifest: Manifest) -> Iterator[PartEntry | FileEntry]:
-    for table in manifest.tables.values():
-        yield from table.parts
-    yield from manifest.files
-
-
-def _partition(name: str) -> str | None:
-    return None if name == UNPARTITIONED else name
+def _histories(entries: Iterable[Entry]) -> list[tuple[str, str | None]]:
+    """Assets and partitions that have a history."""
+    found = {
+        (match["asset"], partition_of(match["partition"]))
+        for entry in entries
+        if (match := _IN_HISTORY.fullmatch(entry.path))
+    }
+    return sorted(found, key=lambda pair: (pair[0], pair[1] or ""))

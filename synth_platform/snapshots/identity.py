@@ -46,7 +46,7 @@ class Identity:
     @property
     def folder(self) -> str:
         """Path of the snapshot's folder below the root."""
-        return f"{asset_folder(self.asset, self.partition)}/{self.snapshot_id}"
+        return version_folder(self.asset, self.partition, self.snapshot_id)
 
 
 @lru_cache(maxsize=1024)
@@ -63,3 +63,17 @@ def asset_folder(asset: str, partition: str | None) -> str:
     for part in asset.split("/"):
         _checked(part, "asset name")
     return f"{asset}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
+
+
+def version_folder(asset: str, partition: str | None, snapshot_id: str) -> str:
+    """Path of a version's folder below the root.
+
+    Raises:
+        SpecError: a part of the name could leave the root.
+    """
+    return f"{asset_folder(asset, partition)}/{check_name(snapshot_id, 'snapshot id')}"
+
+
+def partition_of(folder: str) -> str | None:
+    """The partition that a folder between an asset and its versions stands for."""
+    return None if folder == UNPARTITIONED else folder

@@ -97,6 +97,16 @@ class Manifest(_Record):
         """Rows of the main (first) table."""
         return next(iter(self.tables.values())).rows if self.tables else 0
 
+    @property
+    def entries(self) -> list[PartEntry | FileEntry]:
+        """Every file that the version has beside this one: the tables' parts, and what lies beside them."""
+        return [*(part for table in self.tables.values() for part in table.parts), *self.files]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all of them."""
+        return sum(entry.bytes for entry in self.entries)
+
 
 class Removal(_Record):
     """What is left of a version whose files were removed; it takes the place of the manifest."""

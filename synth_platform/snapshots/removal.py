@@ -31,25 +31,15 @@ def remove(
     """
     store, path = snapshots.store, f"{snapshot.folder}/{REMOVAL_FILE}"
     removal = Removal(at=datetime.now(UTC), why=why, takedown=takedown, manifest=_without_quotes(snapshot.manifest))
+    files = store.files(snapshot.folder)
     store.delete(path)  # of the same version, made again since: the manifest still says that it is there
     store.create(path, removal.model_dump_json(indent=1).encode())
     store.delete(f"{snapshot.folder}/{MANIFEST_FILE}")
-    finish_removal(snapshots, snapshot.folder)
+    for file in files:  # and nothing that comes meanwhile: somebody may make the version anew
+        if file != path:
+            store.delete(file)
     snapshots.forget(snapshot)
-    return size_of(snapshot)
-
-
-def finish_removal(snapshots: Snapshots, folder: str) -> None:
-    """Delete all that is in a folder but the record of its removal."""
-    for path in snapshots.store.files(folder):
-        if path.startswith(f"{folder}/") and path != f"{folder}/{REMOVAL_FILE}":
-            snapshots.store.delete(path)
-
-
-def size_of(snapshot: Snapshot) -> int:
-    """Bytes of a version's tables and files."""
-    m = snapshot.manifest
-    return sum(table.bytes for table in m.tables.values()) + sum(file.bytes for file in m.files)
+    return snapshot.manifest.bytes
 
 
 def _without_quotes(manifest: Manifest) -> Manifest:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from synth_platform.config import check_name
 from synth_platform.errors import SnapshotError
-from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder
+from synth_platform.snapshots.identity import UNPARTITIONED, asset_folder, partition_of, version_folder
 from synth_platform.snapshots.local_copies import LocalCopies
 from synth_platform.snapshots.manifest import FileEntry, InputRef, Manifest, PartEntry, RefRecord, Removal
 from synth_platform.snapshots.snapshot import Snapshot
@@ -40,21 +40,23 @@ class Snapshots:
         Raises:
             SpecError: a part of the name could leave the root.
         """
-        folder = f"{asset_folder(asset, partition)}/{check_name(snapshot_id, 'snapshot id')}"
+        folder = version_folder(asset, partition, snapshot_id)
         text = self._read(f"{folder}/{MANIFEST_FILE}")
         if text is None:
             return None
-        return Snapshot(_parse(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self._copies)
+        return Snapshot(
+            parse_record(Manifest, text, f"{self.store.url}/{folder}/{MANIFEST_FILE}"), folder, self._copies
+        )
 
     def recall(self, asset: str, partition: str | None, snapshot_id: str) -> Snapshot | None:
         """The snapshot, even if all that is left of it is what its manifest said."""
         if (found := self.open(asset, partition, snapshot_id)) is not None:
             return found
-        folder = f"{asset_folder(asset, partition)}/{snapshot_id}"
+        folder = version_folder(asset, partition, snapshot_id)
         text = self._read(f"{folder}/{REMOVAL_FILE}")
         if text is None:
             return None
-        removal = _parse(Removal, text, f"{self.store.url}/{folder}/{REMOVAL_FILE}")
+        removal = parse_record(Removal, text, f"{self.store.url}/{folder}/{REMOVAL_FILE}")
         return Snapshot(removal.manifest, folder, self._copies, removal)
 
     def all(self, prefix: str = "") -> Iterator[Snapshot]:
@@ -70,7 +72,7 @@ class Snapshots:
             parts = path.split("/")
             if parts[-1] == MANIFEST_FILE and len(parts) >= _SHORTEST_PATH:
                 *asset, partition, snapshot_id, _ = parts
-                yield "/".join(asset), None if partition == UNPARTITIONED else partition, snapshot_id
+                yield "/".join(asset), partition_of(partition), snapshot_id
 
     def require(self, ref: InputRef) -> Snapshot:
         """The snapshot that ``ref`` names, even if its files were removed.
@@ -123,7 +125,7 @@ class Snapshots:
         m = snapshot.manifest
         while True:
             last = self._last_sequence(m.asset, m.partition)
-            if last and (record := self._ref(m.asset, m.partition, last)).snapshot_id == m.snapshot_id:
+            if last and _names(record := self._ref(m.asset, m.partition, last), m):
                 return record
             record = RefRecord(
                 sequence=last + 1,
@@ -152,7 +154,7 @@ class Snapshots:
             parts = path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
                 found.add(("/".join(parts[:-3]), parts[-3]))
-        return [(asset, None if part == UNPARTITIONED else part) for asset, part in sorted(found)]
+        return [(asset, partition_of(part)) for asset, part in sorted(found)]
 
     def partitions(self, asset: str) -> list[str]:
         """The partitions of an asset with a current version, sorted."""
@@ -216,7 +218,12 @@ class Snapshots:
             ) from error
 
 
-def _parse(kind: type[_Record], text: bytes, where: str) -> _Record:
+def parse_record(kind: type[_Record], text: bytes, where: str) -> _Record:
+    """A manifest, or the record that took its place.
+
+    Raises:
+        SnapshotError: it cannot be read.
+    """
     try:
         return kind.model_validate_json(text)
     except (ValueError, ValidationError) as error:
@@ -225,6 +232,11 @@ def _parse(kind: type[_Record], text: bytes, where: str) -> _Record:
             where=where,
             fix="restore it from a backup, or upgrade synth-platform",
         ) from error
+
+
+def _names(record: RefRecord, manifest: Manifest) -> bool:
+    """Whether it is this version that is current, and not another of the same id that it takes the place of."""
+    return (record.snapshot_id, record.digest) == (manifest.snapshot_id, manifest.digest)
 
 
 def sequence_of(path: str) -> int:

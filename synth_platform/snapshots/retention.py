@@ -1,8 +1,8 @@
 """What may be deleted: versions that nothing needs, what dead writers left, and files that no manifest names."""
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -10,18 +10,14 @@ from pydantic import Field
 
 from synth_platform.config import StrictModel
 from synth_platform.errors import SnapshotError
-from synth_platform.snapshots.identity import UNPARTITIONED
-from synth_platform.snapshots.manifest import InputRef, Manifest
-from synth_platform.snapshots.removal import finish_removal, remove
+from synth_platform.snapshots.identity import version_folder
+from synth_platform.snapshots.listing import Key, VersionFolder, version_folders
+from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, Snapshots
 from synth_platform.snapshots.store import Entry
 
-_ID = re.compile(r"[0-9a-f]{16}")
-
 Place = tuple[str, str | None]
 """Asset and partition."""
-Key = tuple[str, str | None, str]
-"""Asset, partition and id of a version."""
 
 
 class RetentionSpec(StrictModel):
@@ -48,35 +44,43 @@ class Waste:
         kind: what it is.
         key: asset, partition and id of the version that it is, or belongs to.
         why: reason, for people.
-        bytes: what deleting it frees.
-        files: paths of single files; of whole versions and folders, none.
+        files: what was found of it.
     """
 
     kind: Literal["version", "unfinished", "half removed", "leftovers"]
     key: Key
     why: str
-    bytes: int
-    files: tuple[str, ...] = ()
+    files: tuple[Entry, ...]
 
     @property
     def folder(self) -> str:
         """Path of the version's folder below the root."""
-        return folder_of(self.key)
-
-
-@dataclass
-class _Folder:
-    """Files of a version, by name inside its folder."""
-
-    files: dict[str, Entry] = field(default_factory=dict)
+        return version_folder(*self.key)
 
     @property
     def bytes(self) -> int:
-        return sum(entry.bytes for entry in self.files.values())
+        """What deleting it frees."""
+        return sum(entry.bytes for entry in self.files)
 
     @property
-    def touched(self) -> datetime:
-        return max(entry.modified for entry in self.files.values())
+    def changed(self) -> datetime:
+        """When a file of it was last written."""
+        return max(entry.modified for entry in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What is kept of a manifest: there may be hundreds of thousands.
+
+    Args:
+        inputs: what it was made from.
+        committed_at: since when it is there.
+        unnamed: files beside it that its manifest does not name.
+    """
+
+    inputs: tuple[Key, ...]
+    committed_at: datetime
+    unnamed: tuple[Entry, ...]
 
 
 def find_waste(
@@ -96,19 +100,21 @@ def find_waste(
         pinned: versions that stay whatever their age, such as published ones.
         dataset: only look there; all versions still count as reasons to keep one.
     """
-    folders = _folders(snapshots)
-    manifests = {key: manifest for key in folders if (manifest := _manifest(snapshots, key)) is not None}
+    folders = version_folders(snapshots.store.entries(""))
+    places: dict[Place, dict[Key, _Version]] = defaultdict(dict)
+    for folder in folders.values():
+        if (version := _version(snapshots, folder)) is not None:
+            places[folder.key[:2]][folder.key] = version
     kept = set(pinned)
-    for place in {key[:2] for key in manifests}:
-        rule = retention.get(_dataset(place), RetentionSpec())
-        kept |= _kept_by_rule(snapshots, place, [key for key in manifests if key[:2] == place], manifests, rule, now)
-    needed = reachable(kept, {key: manifest.inputs for key, manifest in manifests.items()})
+    for place, versions in places.items():
+        kept |= _kept_by_rule(snapshots, place, versions, retention.get(_dataset(place), RetentionSpec()), now)
+    needed = reachable(kept, {key: one.inputs for versions in places.values() for key, one in versions.items()})
     found: list[Waste] = []
-    for key, folder in sorted(folders.items(), key=lambda one: (one[0][0], one[0][1] or "", one[0][2])):
-        rule = retention.get(_dataset(key[:2]), RetentionSpec())
-        if not dataset or _dataset(key[:2]) == dataset:
-            grace = timedelta(days=rule.unfinished_days)
-            found += _waste_of(key, folder, manifests.get(key), key in needed, grace, now)
+    for folder in sorted(folders.values(), key=lambda one: (one.asset, one.partition or "", one.snapshot_id)):
+        if not dataset or folder.dataset == dataset:
+            grace = timedelta(days=retention.get(folder.dataset, RetentionSpec()).unfinished_days)
+            version = places.get(folder.key[:2], {}).get(folder.key)
+            found += _waste_of(folder, version, folder.key in needed, grace, now)
     return found
 
 
@@ -118,15 +124,15 @@ def find_leftovers(snapshots: Snapshots) -> Iterator[Waste]:
     Of a version whose manifest is damaged nobody knows what is beside it: it is left alone.
     """
     now = datetime.now(UTC)
-    for key, folder in _folders(snapshots).items():
+    for folder in version_folders(snapshots.store.entries("")).values():
         try:
-            manifest = _manifest(snapshots, key)
+            version = _version(snapshots, folder)
         except SnapshotError:
             continue
-        yield from _waste_of(key, folder, manifest, True, timedelta(0), now)
+        yield from _waste_of(folder, version, True, timedelta(0), now)
 
 
-def reachable(roots: Iterable[Key], inputs: Mapping[Key, Sequence[InputRef]]) -> set[Key]:
+def reachable(roots: Iterable[Key], inputs: Mapping[Key, Iterable[Key]]) -> set[Key]:
     """The roots and everything that they were made from."""
     found: set[Key] = set()
     waiting = list(roots)
@@ -134,51 +140,41 @@ def reachable(roots: Iterable[Key], inputs: Mapping[Key, Sequence[InputRef]]) ->
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            waiting += [(ref.asset, ref.partition, ref.snapshot_id) for ref in inputs.get(key, ())]
+            waiting += inputs.get(key, ())
     return found
 
 
 def clear(snapshots: Snapshots, waste: Waste) -> bool:
-    """Delete it, unless it has become somebody's current version since; whether it is gone."""
+    """Delete what was found, unless it has come into use since; whether it is gone."""
     if waste.kind == "version":
         snapshot, current = snapshots.open(*waste.key), snapshots.head(*waste.key[:2])
         if snapshot is None or (current is not None and current.ref == snapshot.ref):
             return False
         remove(snapshots, snapshot, "collected")
-    elif waste.kind == "half removed":
-        finish_removal(snapshots, waste.folder)
-    elif waste.kind == "leftovers":
-        for path in waste.files:
-            snapshots.store.delete(path)
-    else:
-        if snapshots.open(*waste.key) is not None:  # finished since
-            return False
-        for path in snapshots.store.files(waste.folder):
-            snapshots.store.delete(path)
+        return True
+    if waste.kind == "unfinished" and _gone_on_with(snapshots, waste):
+        return False
+    if waste.kind == "half removed" and snapshots.open(*waste.key) is not None:  # made anew
+        return False
+    for entry in waste.files:
+        snapshots.store.delete(entry.path)
     return True
 
 
-def folder_of(key: Key) -> str:
-    """Path of a version's folder below the root."""
-    asset, partition, snapshot_id = key
-    return f"{asset}/{partition or UNPARTITIONED}/{snapshot_id}"
+def _gone_on_with(snapshots: Snapshots, waste: Waste) -> bool:
+    """Whether somebody wrote to unfinished work since it was found, or finished it."""
+    there = set(snapshots.store.entries(waste.folder))
+    return any(entry.path != f"{waste.folder}/{REMOVAL_FILE}" for entry in there.difference(waste.files))
 
 
-def _folders(snapshots: Snapshots, prefix: str = "") -> dict[Key, _Folder]:
-    found: dict[Key, _Folder] = {}
-    for entry in snapshots.store.entries(prefix):
-        parts = entry.path.split("/")
-        at = next((n for n, part in enumerate(parts) if n > 2 and _ID.fullmatch(part)), None)
-        if at is not None and at < len(parts) - 1:
-            partition = None if parts[at - 1] == UNPARTITIONED else parts[at - 1]
-            key = ("/".join(parts[: at - 1]), partition, parts[at])
-            found.setdefault(key, _Folder()).files["/".join(parts[at + 1 :])] = entry
-    return found
-
-
-def _manifest(snapshots: Snapshots, key: Key) -> Manifest | None:
-    snapshot = snapshots.recall(*key)
-    return snapshot.manifest if snapshot is not None else None
+def _version(snapshots: Snapshots, folder: VersionFolder) -> _Version | None:
+    """What its manifest says, or the record of its removal; None of a version that is in the making."""
+    snapshot = snapshots.recall(*folder.key) if {MANIFEST_FILE, REMOVAL_FILE} & folder.files.keys() else None
+    if snapshot is None:
+        return None
+    m = snapshot.manifest
+    inputs = tuple((ref.asset, ref.partition, ref.snapshot_id) for ref in m.inputs)
+    return _Version(inputs, m.committed_at, tuple(folder.unnamed(m)))
 
 
 def _dataset(place: Place) -> str:
@@ -186,16 +182,11 @@ def _dataset(place: Place) -> str:
 
 
 def _kept_by_rule(
-    snapshots: Snapshots,
-    place: Place,
-    keys: Sequence[Key],
-    manifests: Mapping[Key, Manifest],
-    rule: RetentionSpec,
-    now: datetime,
+    snapshots: Snapshots, place: Place, versions: Mapping[Key, _Version], rule: RetentionSpec, now: datetime
 ) -> set[Key]:
     """Versions of an asset's partition that its dataset's retention keeps."""
     if rule.keeps_all:
-        return set(keys)
+        return set(versions)
     history = snapshots.history(*place)
     ends = [*(record.at for record in history[1:]), now]
     last_current = {record.snapshot_id: end for record, end in zip(history, ends, strict=False)}
@@ -205,30 +196,31 @@ def _kept_by_rule(
         kept |= {one for one, end in last_current.items() if now - end <= timedelta(days=rule.keep_days)}
     # One that was never current may be about to be: its maker is given as long as for unfinished work.
     grace = timedelta(days=rule.unfinished_days)
-    fresh = {key[2] for key in keys if key[2] not in last_current and now - manifests[key].committed_at <= grace}
-    return {key for key in keys if key[2] in kept | fresh}
+    fresh = {key[2] for key, one in versions.items() if key[2] not in last_current and now - one.committed_at <= grace}
+    return {key for key in versions if key[2] in kept | fresh}
 
 
 def _waste_of(
-    key: Key, folder: _Folder, manifest: Manifest | None, needed: bool, grace: timedelta, now: datetime
+    folder: VersionFolder, version: _Version | None, needed: bool, grace: timedelta, now: datetime
 ) -> Iterator[Waste]:
-    if MANIFEST_FILE in folder.files and manifest is not None:
+    if folder.committed and version is not None:
         if not needed:
-            yield Waste("version", key, "past the retention, and nothing that is kept was made from it", folder.bytes)
-            return
-        strays = [folder.files[name] for name in sorted(set(folder.files) - _named(manifest))]
-        old = [entry for entry in strays if now - entry.modified > grace]
-        if old:
-            why = f"{len(old):,} files that the manifest does not name"
-            yield Waste("leftovers", key, why, sum(one.bytes for one in old), tuple(one.path for one in old))
-    elif REMOVAL_FILE in folder.files:
-        if len(folder.files) > 1:
-            yield Waste("half removed", key, "whoever removed it did not finish", folder.bytes)
-    elif now - folder.touched > grace:
-        days = (now - folder.touched).days
-        yield Waste("unfinished", key, f"begun, and not gone on with for {days} days", folder.bytes)
+            why = "past the retention, and nothing that is kept was made from it"
+            yield Waste("version", folder.key, why, tuple(folder.files.values()))
+        elif old := tuple(entry for entry in version.unnamed if now - entry.modified > grace):
+            yield Waste("leftovers", folder.key, f"{len(old):,} files that the manifest does not name", old)
+        return
+    remains, begun = _around_removal(folder)
+    if remains:
+        yield Waste("half removed", folder.key, "whoever removed it did not finish", remains)
+    if begun and (age := now - max(entry.modified for entry in begun)) > grace:
+        yield Waste("unfinished", folder.key, f"begun, and not gone on with for {age.days} days", begun)
 
 
-def _named(manifest: Manifest) -> set[str]:
-    parts = {part.path for table in manifest.tables.values() for part in table.parts}
-    return {MANIFEST_FILE, *parts, *(file.path for file in manifest.files)}
+def _around_removal(folder: VersionFolder) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """What is left of a version that was removed, and what was begun since, or was never finished."""
+    removed = folder.files.get(REMOVAL_FILE)
+    if removed is None:
+        return (), tuple(folder.begun)
+    remains = tuple(entry for entry in folder.begun if entry.modified <= removed.modified)
+    return remains, tuple(entry for entry in folder.begun if entry.modified > removed.modified)

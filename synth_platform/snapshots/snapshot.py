@@ -45,10 +45,10 @@ class Snapshot:
         return [self._copies.verified(self.folder, part) for part in self.manifest.tables[name].parts]
 
     def is_whole(self) -> bool:
-        """Whether all parts are there and hold what was committed."""
+        """Whether all files are there and hold what was committed."""
         try:
-            for table in self.manifest.tables:
-                self.files(table)
+            for _ in self.local_files():
+                pass
         except SnapshotError:
             return False
         return True
@@ -71,8 +71,7 @@ class Snapshot:
     def local_files(self) -> Iterator[tuple[PartEntry | FileEntry, Path]]:
         """Every file of the version, its tables' parts and what lies beside them, with a verified local copy."""
         self._check_there()
-        parts = [part for table in self.manifest.tables.values() for part in table.parts]
-        for entry in (*parts, *self.manifest.files):
+        for entry in self.manifest.entries:
             yield entry, self._copies.verified(self.folder, entry)
 
     def read_file(self, path: str) -> bytes:

@@ -15,7 +15,7 @@ from synth_platform.digest import digest_file
 from synth_platform.errors import SnapshotError, StorageError
 from synth_platform.snapshots.identity import Identity
 from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry, TableEntry, content_digest, file_entry
-from synth_platform.snapshots.repository import Snapshots
+from synth_platform.snapshots.repository import MANIFEST_FILE, Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import AlreadyExists, Store
 from synth_platform.snapshots.unfinished import IDENTITY_FILE, identity_record
@@ -93,14 +93,19 @@ class SnapshotWriter:
         self._details.update(details)
 
     def add_file(self, path: str, data: bytes) -> None:
-        """Put a file beside the tables."""
-        entry = file_entry(path, data)
+        """Put a file beside the tables.
+
+        Raises:
+            SnapshotError: another writer has finished the version, with other bytes in that file.
+        """
+        place = f"{self.identity.folder}/{path}"
         with contextlib.suppress(AlreadyExists):  # an earlier, unfinished writer's: judged by its bytes
-            self._snapshots.store.create(f"{self.identity.folder}/{path}", data)
-        if self._snapshots.store.read(f"{self.identity.folder}/{path}") != data:
-            self._snapshots.store.delete(f"{self.identity.folder}/{path}")
-            self._snapshots.store.create(f"{self.identity.folder}/{path}", data)
-        self._files.append(entry)
+            self.store.create(place, data)
+        if self.store.read(place) != data:
+            if self._committed() is not None:
+                raise self._finished_elsewhere()
+            self.store.replace(place, data)
+        self._files.append(file_entry(path, data))
 
     @property
     def store(self) -> Store:
@@ -187,6 +192,9 @@ class SnapshotWriter:
 
         If another writer of the same identity was faster its snapshot is returned, and what it does not
         hold of this one's parts is removed.
+
+        Raises:
+            SnapshotError: files of it were removed meanwhile.
         """
         for table, buffer in self._buffers.items():
             if buffer or not self._parts[table]:
@@ -194,13 +202,27 @@ class SnapshotWriter:
                 self._write_part(table, rows)
                 buffer.clear()
         manifest = self._manifest()
-        path = f"{self.identity.folder}/manifest.json"
+        self._check_files(manifest)
+        path = f"{self.identity.folder}/{MANIFEST_FILE}"
         data = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
         self._snapshots.create_once(path, data)
         snapshot = self._committed()
         assert snapshot is not None
         self._sweep(snapshot)
         return snapshot
+
+    def _check_files(self, manifest: Manifest) -> None:
+        """Refuse to name files that are not there: on another machine they may have been taken for a dead writer's."""
+        there = {entry.path: entry.bytes for entry in self.store.entries(self.identity.folder)}
+        folder = self.identity.folder
+        gone = [entry.path for entry in manifest.entries if there.get(f"{folder}/{entry.path}") != entry.bytes]
+        if gone and self._committed() is None:
+            raise SnapshotError(
+                f"{len(gone)} of {len(manifest.entries)} files were removed or replaced while others were written"
+                f" (first: {gone[0]})",
+                where=folder,
+                fix="run it again: what is there is not made again",
+            )
 
     def _manifest(self) -> Manifest:
         tables = {
@@ -279,10 +301,7 @@ class SnapshotWriter:
 
     def _sweep(self, snapshot: Snapshot) -> None:
         """Remove what the manifest does not name: shard records and leftovers of killed writers."""
-        named = {f"{snapshot.folder}/manifest.json"}
-        named |= {f"{snapshot.folder}/{file.path}" for file in snapshot.manifest.files}
-        for table in snapshot.manifest.tables.values():
-            named |= {f"{snapshot.folder}/{part.path}" for part in table.parts}
+        named = {f"{snapshot.folder}/{name}" for name in (MANIFEST_FILE, *(e.path for e in snapshot.manifest.entries))}
         for path in self._snapshots.store.files(snapshot.folder):
             if path not in named:
                 self._snapshots.store.delete(path)

@@ -47,18 +47,12 @@ def documents_asset(
         earlier = NO_CYCLES if reuse_documents or partition is None else earlier_cycles(workspace, asset, partition)
 
         def work(run: StageRun) -> None:
-            used = frozenset(
-                row
-                for cycle in earlier.open(run.workspace)
-                for batch in cycle.batches(columns=["id"])
-                for row in batch["id"]
-            )
             batches = build_documents(
                 sources,
                 base=dataset.base,
                 seed=run.seed,
                 count_tokens=counter.count,
-                used=used,
+                used=frozenset(earlier.documents(run.workspace.snapshots)),
                 scratch=run.workspace.scratch,
                 taken_down=TakenDown.of(tombstones),
                 privacy=privacy,
@@ -113,17 +107,20 @@ class EarlierCycles:
     count: int
     digest: str | None
 
-    def open(self, workspace: Workspace) -> Iterator[Snapshot]:
-        """The versions themselves.
+    def documents(self, snapshots: Snapshots) -> Iterator[str]:
+        """Ids of their documents; of a version whose files were removed, those that the cycle's release has rows of.
 
         Raises:
-            SnapshotError: one is gone.
+            SnapshotError: a version is gone without a word.
         """
         for cycle, snapshot_id in self.versions[: self.count]:
-            found = workspace.snapshots.open(self.asset, cycle, snapshot_id)
+            found, column = snapshots.recall(self.asset, cycle, snapshot_id), "id"
             if found is None:
                 raise SnapshotError(f"{self.asset} {snapshot_id} of the cycle {cycle} is missing", fix="restore it")
-            yield found
+            if found.removal is not None:
+                found, column = snapshots.current(f"{self.asset.split('/')[0]}/release", cycle), "document_id"
+            for batch in found.batches(columns=[column]) if found is not None else ():
+                yield from batch[column].drop_nulls()
 
 
 NO_CYCLES = EarlierCycles("", (), 0, None)

@@ -18,6 +18,7 @@ from obstore.store import S3Store
 
 from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SourceError
+from synth_platform.snapshots.store import s3_endpoint
 
 _HUB = "hf://datasets/"
 _READ_BYTES = 4 << 20
@@ -130,7 +131,7 @@ def _list_s3(store: S3Store, prefix: str) -> list[Any]:
 
 
 def _s3_store(bucket: str) -> S3Store:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = s3_endpoint()
     return S3Store.from_url(
         f"s3://{bucket}",
         config={"endpoint": endpoint} if endpoint else {},

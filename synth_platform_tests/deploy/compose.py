@@ -2,22 +2,46 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
+SETTINGS = {
+    "SYNTH_UI_ORIGIN": "https://synth.test",
+    "SYNTH_VIEW_ORIGIN": "https://view.synth.test",
+    "SYNTH_DATASETS": "/srv/datasets",
+    "SYNTH_SOURCES": "/srv/sources",
+}
+"""The least that .env must say."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 
 
-def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """A Compose file with its variables filled in, by Compose's own rules."""
+def program(name: str) -> str:
+    """Where a program is that the tests run; without it they are skipped."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def interpolate(node: Any, variables: Mapping[str, str]) -> Any:
+    """A part of a Compose file with its variables filled in, by Compose's own rules."""
+    if isinstance(node, dict):
+        return {key: interpolate(value, variables) for key, value in node.items()}
+    if isinstance(node, list):
+        return [interpolate(value, variables) for value in node]
+    if not isinstance(node, str):
+        return node
 
     def value(found: re.Match[str]) -> str:
         name, rule, otherwise = found.groups()
@@ -29,12 +53,12 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
             raise KeyError(f"{name}: {otherwise}")
         return otherwise or ""
 
-    return _VARIABLE.sub(value, text).replace("$$", "$")
+    return _VARIABLE.sub(value, node).replace("$$", "$")
 
 
 def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:
     """The Compose file as Compose would see it."""
-    return yaml.safe_load(interpolate((DOCKER / "compose.yaml").read_text("utf-8"), variables))
+    return interpolate(yaml.safe_load((DOCKER / "compose.yaml").read_text("utf-8")), variables)
 
 
 def image_environment(target: str = "platform") -> dict[str, str]:
@@ -85,6 +109,23 @@ class Services:
                 start_new_session=True,
             )
         return self.running[service]
+
+    def health_check(self, service: str) -> Callable[[], subprocess.CompletedProcess[str]]:
+        """The service's health check, with no variables but the service's own."""
+        kind, *command = (
+            self._here(service, part) for part in self.compose["services"][service]["healthcheck"]["test"]
+        )
+        assert kind == "CMD"
+        command = [part.replace("/app/entrypoint", str(DOCKER / "entrypoint")) for part in command]
+        environment = self.environment(service)
+        return lambda: subprocess.run(
+            # `env` looks for the program in the service's PATH, not in this process's.
+            ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command],
+            cwd=self.logs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def kill(self, service: str) -> None:
         """SIGKILL to a service and all its children, as the end of a container is."""

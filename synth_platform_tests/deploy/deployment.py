@@ -263,6 +263,7 @@ def as_processes(
         "webserver|3000": str(ports.webserver),
         "viewer|3000": str(ports.viewer),
         "4000": str(ports.code),
+        "127.0.0.1:8081": f"127.0.0.1:{ports.health}",
         "0.0.0.0": "127.0.0.1",
     }
     overrides = {
@@ -301,6 +302,7 @@ def image_variables(folder: Path, home: Path) -> dict[str, str]:
         "SYNTH_HOME": str(home),
         "SYNTH_DAGSTER_SCRATCH": str(folder / "scratch"),
         "HOME": str(folder),
+        "HF_HOME": str(home / "huggingface"),
         "MPLCONFIGDIR": str(folder / "matplotlib"),
         "TMPDIR": str(temporary(folder)),
         "OMP_NUM_THREADS": "1",

@@ -14,8 +14,10 @@ import boto3
 import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.instance.config import dagster_instance_config
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster_aws.ecs import EcsRunLauncher
 from moto import mock_aws
 
 from synth_platform_tests.deploy.compose import DOCKER
@@ -29,6 +31,11 @@ def read_template() -> dict[str, Any]:
     from cfnlint.decode import cfn_yaml
 
     return json.loads(json.dumps(cfn_yaml.load(str(TEMPLATE))))
+
+
+def containers(task: str) -> list[dict[str, Any]]:
+    """Containers of one of the template's task definitions."""
+    return read_template()["Resources"][task]["Properties"]["ContainerDefinitions"]
 
 
 def test_the_template_is_valid() -> None:
@@ -54,6 +61,56 @@ def test_no_role_may_do_everything() -> None:
     assert "ecs:" not in json.dumps(roles["RunRole"]) and "s3:PutObject" not in json.dumps(roles["WebRole"])
 
 
+def allowed(resource: str, action: str) -> list[str]:
+    """What a role or policy of the template may do this with."""
+    properties = read_template()["Resources"][resource]["Properties"]
+    policies = properties.get("Policies") or [properties]
+    statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    return [json.dumps(s["Resource"]) for s in statements if action in [s["Action"], *s["Action"]]]
+
+
+def test_the_code_location_may_do_what_its_sensors_do() -> None:
+    """They look at sources, call the hub and engines, and keep what they print, as backfills in the daemon do."""
+    sources = read_template()["Resources"]["ReadSources"]["Properties"]
+    assert sources["Roles"] == [
+        {"Ref": "RunRole"},
+        {"Ref": "CodeRole"},
+    ]
+    for action in ("s3:GetObject", "s3:ListBucket"):
+        assert allowed("ReadSources", action) == ['{"Ref": "SourceArns"}']
+    (code,), (run,) = containers("CodeTask"), containers("RunCpuTask")
+    assert {secret["Name"] for secret in run["Secrets"]} <= {secret["Name"] for secret in code["Secrets"]}
+    for role in ("CodeRole", "DaemonRole", "RunRole"):
+        assert any("/compute-logs/*" in resource for resource in allowed(role, "s3:PutObject")), role
+    assert allowed("DaemonRole", "logs:GetLogEvents") == ['{"Fn::GetAtt": ["Logs", "Arn"]}']
+
+
+def test_a_new_task_definition_for_runs_brings_a_new_daemon() -> None:
+    """The launcher names a revision, and asks only once which: ECS refuses it after an update."""
+    (daemon,) = [c for c in containers("DaemonTask") if c["Name"] == "daemon"]
+    assert {"Ref": "RunCpuTask"} in daemon["DockerLabels"].values()
+
+
+def test_runs_that_wait_for_an_instance_are_not_given_up_and_no_more_are_launched_than_have_one(tmp_path: Path) -> None:
+    (daemon,) = [c for c in containers("DaemonTask") if c["Name"] == "daemon"]
+    assert {"Name": "SYNTH_MAX_GPU_RUNS", "Value": {"Ref": "MaxGpuRuns"}} in daemon["Environment"]
+    image = tmp_path / "image"
+    image.mkdir()
+    parts = [(DOCKER / "instance" / name).read_text("utf-8") for name in ("common.yaml", "ecs.yaml")]
+    (image / "dagster.yaml").write_text("".join(parts), "utf-8")
+    shell, option, command = daemon["Command"]
+    until_the_code_is_there = command.replace("/tmp/home", str(tmp_path / "home")).split("until ")[0]
+    subprocess.run(
+        [shell, option, f"{until_the_code_is_there} test $DAGSTER_HOME = {tmp_path / 'home'}"],
+        env={"PATH": "/usr/bin:/bin", "DAGSTER_HOME": str(image), "SYNTH_MAX_GPU_RUNS": "7"},
+        check=True,
+    )
+    settings, _ = dagster_instance_config(str(tmp_path / "home"))
+    limits = {limit["key"]: limit["limit"] for limit in settings["concurrency"]["runs"]["tag_concurrency_limits"]}
+    assert limits == {"synth/dataset": 1, "dagster/backfill": 4, "ecs/run_task_kwargs": 7}
+    assert settings["run_monitoring"]["start_timeout_seconds"] >= 3600
+
+
 def test_secrets_are_named_and_never_written() -> None:
     for name, resource in read_template()["Resources"].items():
         for container in resource.get("Properties", {}).get("ContainerDefinitions", []):
@@ -63,8 +120,8 @@ def test_secrets_are_named_and_never_written() -> None:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The template's cluster, roles and task definitions for runs in an AWS of this process; a security group."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The template's cluster, roles and task definitions for runs in an AWS of this process; outputs of the stack."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "k",
         "AWS_SECRET_ACCESS_KEY": "s",
@@ -77,9 +134,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ec2 = boto3.client("ec2")
         network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
         template = read_template()
-        kept = ("Bucket", "Cluster", "Logs", "DatabaseSecret", "ExecutionRole", "RunRole", "RunCpuTask", "RunGpuTask")
+        kept = ["Bucket", "Cluster", "Logs", "DatabaseSecret", "ExecutionRole", "RunRole", "WorkGroup"]
+        kept += ["RunCpuTask", "RunGpuTask"]
         template["Resources"] = {name: template["Resources"][name] for name in kept}
-        del template["Outputs"], template["Parameters"]["GpuAmi"]
+        template["Outputs"] = {
+            "GpuRuns": template["Outputs"]["GpuRuns"],
+            "WorkGroup": {"Value": {"Ref": "WorkGroup"}},
+        }
+        del template["Parameters"]["GpuAmi"]
         text = json.dumps(template)
         for attribute in ("Endpoint.Address", "Endpoint.Port"):
             text = text.replace(json.dumps({"Fn::GetAtt": ["Database", attribute]}), '"database"')
@@ -90,27 +152,35 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             "GpuRunMemory": "4096",
             "MaxGpuInstances": "2",
             "PublicSubnets": "a,b",
-            "PrivateSubnets": "a,b",
+            "PrivateSubnets": ",".join(private_subnets()),
+            "MaxGpuRuns": "2",
         }
-        boto3.client("cloudformation").create_stack(
+        cloudformation = boto3.client("cloudformation")
+        cloudformation.create_stack(
             StackName="synth",
             TemplateBody=text,
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
-        yield ec2.create_security_group(GroupName="work", Description="work", VpcId=network)["GroupId"]
+        (stack,) = cloudformation.describe_stacks(StackName="synth")["Stacks"]
+        yield {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def private_subnets() -> list[str]:
+    """Two of the subnets that the AWS of this process has."""
+    return sorted(subnet["SubnetId"] for subnet in boto3.client("ec2").describe_subnets()["Subnets"])[:2]
 
 
 @pytest.fixture
-def in_a_task(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def in_a_task(cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is a task of the cluster, as the daemon is: ECS tells it which."""
     ecs = boto3.client("ecs")
-    subnet = boto3.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    subnet = private_subnets()[0]
     (task,) = ecs.run_task(
         cluster="synth",
         taskDefinition="synth-run-cpu",
         launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [cluster]}},
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [cluster["WorkGroup"]]}},
     )["tasks"]
     answer = json.dumps({"Cluster": task["clusterArn"], "TaskARN": task["taskArn"]}).encode()
 
@@ -158,10 +228,16 @@ def launch(folder: Path, tags: dict[str, str]) -> dict[str, Any]:
     return boto3.client("ecs").describe_tasks(cluster="synth", tasks=[arn])["tasks"][0]
 
 
-def test_a_runs_tag_chooses_its_task_definition(in_a_task: None, tmp_path: Path) -> None:
-    ecs = boto3.client("ecs")
-    gpu_tag = read_template()["Outputs"]["GpuRuns"]["Value"]["Fn::Sub"].replace("${AWS::StackName}", "synth")
-    assert json.loads(gpu_tag)["capacityProviderStrategy"] == [{"capacityProvider": "synth-gpu", "weight": 1}]
+def test_a_runs_tag_chooses_its_task_definition_and_where_it_may_be_placed(
+    cluster: dict[str, str], in_a_task: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    run_task = EcsRunLauncher._run_task
+    monkeypatch.setattr(
+        EcsRunLauncher, "_run_task", lambda self, **given: asked.append(given) or run_task(self, **given)
+    )
+    gpu_tag = json.loads(cluster["GpuRuns"])
+    assert gpu_tag.pop("capacityProviderStrategy") == [{"capacityProvider": "synth-gpu", "weight": 1}]
 
     plain = launch(tmp_path / "home", {})
     assert "/synth-run-cpu:" in plain["taskDefinitionArn"]
@@ -169,8 +245,15 @@ def test_a_runs_tag_chooses_its_task_definition(in_a_task: None, tmp_path: Path)
     assert override["name"] == "run" and override["command"][:3] == ["dagster", "api", "execute_run"]
 
     # The stand-in for ECS has no instances with GPUs, so the GPU's task definition is asked for on Fargate.
-    on_gpu = launch(tmp_path / "home", {"ecs/run_task_kwargs": json.dumps({"taskDefinition": "synth-run-gpu"})})
-    described = ecs.describe_task_definition(taskDefinition=on_gpu["taskDefinitionArn"])["taskDefinition"]
-    (container,) = described["containerDefinitions"]
+    on_gpu = launch(tmp_path / "home", {"ecs/run_task_kwargs": json.dumps(gpu_tag)})
+    described = boto3.client("ecs").describe_task_definition(taskDefinition=on_gpu["taskDefinitionArn"])
+    (container,) = described["taskDefinition"]["containerDefinitions"]
     assert container["image"] == "registry.test/synth-gpu:1"
     assert container["resourceRequirements"] == [{"type": "GPU", "value": "2"}]
+
+    # The launcher by itself names the subnet of its own task alone.
+    assert asked[-1]["networkConfiguration"]["awsvpcConfiguration"] == {
+        "subnets": private_subnets(),
+        "securityGroups": [cluster["WorkGroup"]],
+        "assignPublicIp": "DISABLED",
+    }

@@ -36,6 +36,12 @@ def limits(site: Site) -> set[str]:
     return {entry["concurrencyKey"] for entry in site.ask(LIMITS)["instance"]["concurrencyLimits"]}
 
 
+@pytest.mark.parametrize("service", ["proxy", "webserver", "viewer", "code", "daemon"])
+def test_every_service_becomes_healthy(deployment: Deployment, service: str) -> None:
+    check = deployment.services.health_check(service)
+    wait_for(lambda: check().returncode == 0, PATIENCE, f"{service} is never healthy")
+
+
 def test_who_is_let_in(deployment: Deployment) -> None:
     ui, view = deployment.ui, deployment.view
     page = {"query": LIMITS}
@@ -67,6 +73,12 @@ def test_a_mutation_by_url_is_refused_by_the_proxy_and_executed_behind_it(deploy
             ("GET", "/graphql/?query={0}", {}),
             ("GET", "//graphql?query={0}", {}),
             ("GET", "/x/../graphql?query={0}", {}),
+            ("GET", "/graphql%0A?query={0}", {}),
+            ("GET", "/graphql%0a?query={0}", {}),
+            ("GET", "/%67raphql%0A?query={0}", {}),
+            ("GET", "//graphql%0A?query={0}", {}),
+            ("GET", "/x/../graphql%0A?query={0}", {}),
+            ("GET", "/graphql%0A?op=x&query={0}", {}),
             ("GET", "/graphql?query={0}", {"Upgrade": "websocket"}),
             ("GET", "/graphql?query={0}", {"Upgrade": "websocket", "Connection": "Upgrade"}),
             ("HEAD", "/graphql?query={0}", {}),
@@ -89,7 +101,8 @@ def test_lookers_only_look(deployment: Deployment) -> None:
     assert view.launch("small")["__typename"] == "UnauthorizedError"
     report = view.send("POST", "/report_asset_materialization/small/documents", headers={"Origin": view.origin})
     assert report.status_code == 405
-    assert view.send("GET", f"/graphql?query={SET_LIMIT % 'looker'}").status_code == 405
+    for path in ("/graphql", "/graphql%0A"):
+        assert view.send("GET", f"{path}?query={SET_LIMIT % 'looker'}").status_code == 405
     assert "looker" not in limits(view)
 
 
@@ -132,6 +145,7 @@ def test_a_dataset_is_made_through_the_proxy(made: Deployment) -> None:
     host = container.config["HostConfig"]
     assert container.config["Image"] == "synth-platform:local"
     assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["NetworkMode"] == "synth_platform"
+    assert "exec" in host["Tmpfs"]["/tmp"].split(",") and host["ShmSize"] == 8 << 30
     named = {volume["name"] for volume in deployment.services.compose["volumes"].values() if "name" in volume}
     assert {bind.split(":")[0] for bind in host["Binds"]} == named
 
@@ -184,6 +198,7 @@ def test_a_backup_brings_database_and_versions_back(made: Deployment, tmp_path: 
     client = docker_client.install(
         tmp_path / "bin",
         services.environment("prepare"),
+        services.command("prepare"),
         {"/synth/datasets": str(deployment.home / "datasets")},
         deployment.database.programs,
         DOCKER / "entrypoint",
@@ -199,6 +214,10 @@ def test_a_backup_brings_database_and_versions_back(made: Deployment, tmp_path: 
     services.stop()
     obstore.delete(deployment.bucket, before)
     deployment.database.forget("runs")
+    (client / docker_client.RUNNING).write_text("0a1b\n2c3d\n")
+    refused = subprocess.run([DOCKER / "restore", backup], env=variables, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and "docker stop 0a1b 2c3d" in refused.stderr
+    (client / docker_client.RUNNING).unlink()
     subprocess.run([DOCKER / "restore", backup], env=variables, check=True)
     for name in ("code", "webserver", "proxy"):
         services.start(name)

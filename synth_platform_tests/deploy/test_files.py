@@ -1,10 +1,10 @@
 """The files of docker/ without an engine: each is what its own tool takes, and hardened as it says."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,7 @@ from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 from dagster_docker import DockerRunLauncher
 
-from synth_platform_tests.deploy.compose import DOCKER, read_compose
-
-SETTINGS = {
-    "SYNTH_UI_ORIGIN": "https://synth.test",
-    "SYNTH_VIEW_ORIGIN": "https://view.synth.test",
-    "SYNTH_DATASETS": "/srv/datasets",
-    "SYNTH_SOURCES": "/srv/sources",
-}
-
-
-def program(name: str) -> str:
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
+from synth_platform_tests.deploy.compose import DOCKER, SETTINGS, image_environment, program, read_compose
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -59,7 +45,7 @@ def test_every_service_is_hardened() -> None:
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["restart"] == ("no" if name == "prepare" else "unless-stopped"), name
-        assert not service.get("privileged") and (name == "proxy" or "cap_add" not in service), name
+        assert not service.get("privileged") and (name in ("proxy", "store") or "cap_add" not in service), name
         assert "healthcheck" in service or name == "prepare", name
         assert "environment" not in service or not [
             key for key in service["environment"] if key.endswith(("PASSWORD", "_KEY", "_KEY_ID"))
@@ -103,6 +89,28 @@ def test_the_dockerfile_is_clean() -> None:
         [program("hadolint"), str(DOCKER / "Dockerfile")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("index", ["", "https://packages.test/cpu"])
+def test_the_engine_for_cpus_is_installed_with_pytorchs_index_or_not_at_all(tmp_path: Path, index: str) -> None:
+    stage = (DOCKER / "Dockerfile").read_text("utf-8").split(" AS engine-cpu\n")[1].split("\nFROM ")[0]
+    (argument,) = services()["vllm-cpu"]["build"]["args"]
+    assert f"ARG {argument}" in stage
+    given = read_compose({**SETTINGS, "SYNTH_PYTORCH_CPU_INDEX": index})["services"]["vllm-cpu"]["build"]["args"]
+    (command,) = [step for step in stage.replace("\\\n", " ").splitlines() if "synth engine install" in step]
+    (tmp_path / "synth").write_text('#!/bin/sh\necho "$PIP_EXTRA_INDEX_URL"\n')
+    (tmp_path / "synth").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", command.removeprefix("RUN ")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if index:
+        assert (done.returncode, done.stdout) == (0, f"{index}\n")
+    else:
+        assert done.returncode == 1 and not done.stdout and "SYNTH_PYTORCH_CPU_INDEX" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["new-secrets", "add-user", "backup", "restore", "entrypoint"])
@@ -156,6 +164,24 @@ def test_a_runs_container_gets_what_its_launcher_has() -> None:
     assert {volume.split(":")[0] for volume in config["container_kwargs"]["volumes"]} == volumes
 
 
+def test_where_a_run_starts_vllm_it_has_room_and_may_run_what_it_compiles() -> None:
+    given = launcher("docker")["config"]["container_kwargs"]
+    assert given["tmpfs"] == {"/tmp": "mode=1777,exec"} and given["shm_size"] == services()["vllm"]["shm_size"]
+    hub = image_environment()["HF_HOME"]
+    assert hub.startswith("/synth/") and "synth_home:/synth" in given["volumes"]
+
+
+def test_s3_itself_is_reached_in_its_region() -> None:
+    example = (DOCKER / ".env.example").read_text("utf-8")
+    block = example.split("# For S3 itself")[1].split("\n\n")[0]
+    s3 = dict(line[1:].split("=", 1) for line in block.splitlines() if re.match(r"#[A-Z_]+=", line))
+    assert set(s3) == {"AWS_ENDPOINT_URL", "AWS_REGION", "SYNTH_DATA", "SYNTH_LOG_BUCKET"}
+    for service in ("daemon", "code", "prepare"):
+        given = read_compose({**SETTINGS, **s3})["services"][service]["environment"]
+        assert given["AWS_ENDPOINT_URL"] == "" and given["AWS_REGION"] == given["AWS_DEFAULT_REGION"] == "eu-central-1"
+    assert {"AWS_REGION", "AWS_DEFAULT_REGION"} <= set(launcher("docker")["config"]["env_vars"])
+
+
 def test_the_entrypoint_reads_secrets_from_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("it's $(no) secret\n")
     said = subprocess.run(
@@ -184,3 +210,47 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"[0-9a-f]{48}", text) for name, text in made.items() if not name.endswith("ers"))
     subprocess.run([tmp_path / "new-secrets"], check=True)
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
+
+
+@pytest.fixture
+def add_user(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """The script beside a file of users, and variables with which `docker` is this machine's Caddy."""
+    shutil.copy(DOCKER / "add-user", tmp_path)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "users").write_text("alice $2a$old\nbob $2a$his\n")
+    (tmp_path / "docker").write_text(
+        '#!/bin/sh\n[ "$1 $2 $3" = "run --rm -i" ] || exit 1\nshift 5\nexec "$CADDY" "$@"\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CADDY": program("caddy"), "HOME": str(tmp_path)}
+    return [str(tmp_path / "add-user"), "users", "alice"], variables
+
+
+def test_a_user_is_asked_for_his_password_and_it_is_not_shown(
+    tmp_path: Path, add_user: tuple[list[str], dict[str, str]]
+) -> None:
+    command, variables = add_user
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(command, env=variables, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    seen = b""
+    for question in (b"password for alice: ", b"once more: "):
+        while not seen.endswith(question):
+            seen += os.read(ours, 1000)
+        os.write(ours, b"opens sesame\n")
+    assert process.wait(60) == 0
+    seen += os.read(ours, 1000)
+    os.close(ours)
+    assert b"sesame" not in seen and b"added" in seen
+    bob, alice = (tmp_path / "secrets" / "users").read_text().splitlines()
+    assert bob == "bob $2a$his" and re.fullmatch(r"alice \$2a\$14\$\S{53}", alice)
+
+
+def test_a_password_that_was_mistyped_changes_nothing(
+    tmp_path: Path, add_user: tuple[list[str], dict[str, str]]
+) -> None:
+    command, variables = add_user
+    for typed in ("one\ntwo\n", "one\n", "\n\n", ""):
+        done = subprocess.run(command, env=variables, input=typed, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "not the same twice" in done.stderr, typed
+    assert (tmp_path / "secrets" / "users").read_text() == "alice $2a$old\nbob $2a$his\n"

@@ -28,6 +28,7 @@ from synth_platform.ops.doctor.runs import PROCESS_TAG
 from synth_platform.ops.instance import connect, open_instance
 from synth_platform.processes import start_time, this_host
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.removal import remove
 from synth_platform.workspace import Workspace
 from synth_platform_tests.generation.test_faults import wait_for
 from synth_platform_tests.pipeline import dataset, mock_engine, mock_environment, perfect_answers, synth, write_spec
@@ -336,6 +337,19 @@ def test_unfinished_work_is_kept_and_leftovers_are_removed(home: Path) -> None:
     assert [one.finding.note for one in look(home)] == [True]
 
 
+def test_a_version_that_was_taken_down_is_neither_broken_nor_unfinished(home: Path) -> None:
+    snapshots = Workspace(home).snapshots
+    for asset in ("documents", "prompts/faq"):
+        remove(snapshots, head(home, asset), "taken_down", "t1")
+        past(Path(head(home, asset).location), timedelta(days=3))
+    left = Path(head(home, "documents").location) / "part-documents-00000-a.parquet"
+    left.write_bytes(b"x" * 5000)
+    past(left.parent, timedelta(days=3))
+    found = {one.finding.kind: one.mended for one in look(home, fix=True)}
+    assert found == {"unfinished_version": True} and not left.exists()
+    assert look(home) == [] and head(home, "documents").removal is not None
+
+
 def test_leftovers_stay_while_any_run_lives(home: Path, instance: dg.DagsterInstance) -> None:
     left = Path(head(home, "documents").location).parent / ("1" * 16) / "part-documents-00000-a.parquet"
     left.parent.mkdir()
@@ -442,6 +456,8 @@ def test_other_hosts_on_a_database_in_files_are_named(home: Path) -> None:
     (home / "hosts" / "elsewhere").touch()
     found = only(look(home), "several_hosts")
     assert "elsewhere" in found.finding.what and "Postgres" in found.finding.fix
+    example = found.finding.fix.split("(see ")[1].split(")")[0]
+    assert "postgres_db:" in (Path(__file__).resolve().parents[2] / example).read_text("utf-8")
     past(home / "hosts", timedelta(days=2))
     assert look(home) == []
 

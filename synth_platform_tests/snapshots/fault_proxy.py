@@ -1,6 +1,7 @@
 """A small proxy in front of an S3 server that loses, delays and refuses what a test tells it to."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import httpx
 
 from synth_platform_tests.serving import QuietHandler, serving
 
-Kind = Literal["500", "503", "lost answer", "stall", "half body"]
+Kind = Literal["500", "503", "lost answer", "stall", "half body", "slow line"]
 _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "host", "accept-encoding"}
 
@@ -22,7 +23,8 @@ class S3Fault:
     Args:
         method: such as ``PUT``.
         kind: a status; ``lost answer``: the request takes effect, the connection ends without a word; ``stall``: it
-            takes no effect and nobody answers; ``half body``: the answer breaks off in the middle.
+            takes no effect and nobody answers; ``half body``: the answer breaks off in the middle; ``slow line``: what
+            is sent takes three seconds.
         times: how many requests it hits.
     """
 
@@ -77,8 +79,8 @@ def fault_proxy(upstream: str, *faults: S3Fault) -> Iterator[FaultProxy]:
 def _handler(proxy: FaultProxy) -> type[QuietHandler]:
     class Handler(QuietHandler):
         def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             kind = proxy.take(self.command, self.path)
+            body = self._read_body(15 if kind == "slow line" else 1)
             if kind in ("500", "503"):
                 self._answer(int(kind), _SLOW_DOWN, {"Content-Length": str(len(_SLOW_DOWN))})
             elif kind == "stall":
@@ -86,6 +88,14 @@ def _handler(proxy: FaultProxy) -> type[QuietHandler]:
                 self.close_connection = True
             else:
                 self._pass_on(body, kind)
+
+        def _read_body(self, pieces: int) -> bytes:
+            length, body = int(self.headers.get("Content-Length") or 0), b""
+            while len(body) < length:
+                body += self.rfile.read(min(length // pieces + 1, length - len(body)))
+                if pieces > 1:
+                    time.sleep(3 / pieces)
+            return body
 
         def _pass_on(self, body: bytes, kind: Kind | None) -> None:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}

@@ -24,6 +24,7 @@ def identity(attempt: int) -> Identity:
 def make(repository: Snapshots, scratch: Path, attempt: int, *, count: int = 30) -> Snapshot:
     writer = SnapshotWriter(repository, identity(attempt), {"rows": SCHEMA}, scratch=scratch, rows_per_part=10)
     writer.write("rows", rows(0, count))
+    writer.add_file("README.md", b"read me")
     return writer.commit()
 
 
@@ -50,6 +51,16 @@ def test_changed_and_missing_parts_are_put_back(repository: Snapshots, tmp_path:
     healed = again(repository, tmp_path, first)
     assert healed.is_whole() and healed.scan("rows").collect().equals(rows(0, 30))
     assert repository.store.read(whole) == before
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing"])
+def test_a_file_beside_the_tables_is_put_back(repository: Snapshots, tmp_path: Path, damage: str) -> None:
+    first = make(repository, tmp_path, 0)
+    path = f"{first.folder}/README.md"
+    repository.store.delete(path) if damage == "missing" else repository.store.replace(path, b"other bytes")
+    assert not again(repository, tmp_path, first).is_whole()
+    heal_equals(repository, identity(1), make(repository, tmp_path, 1))
+    assert again(repository, tmp_path, first).is_whole() and first.read_file("README.md") == b"read me"
 
 
 def test_a_version_with_other_content_mends_nothing(repository: Snapshots, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_platform.errors import RemovedError
+from synth_platform.errors import RemovedError, SnapshotError
 from synth_platform.snapshots import Identity, InputRef, Snapshot, Snapshots, SnapshotWriter
 from synth_platform.snapshots.catalog import ancestors
+from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.retention import RetentionSpec, clear, find_waste
 from synth_platform.snapshots.store import LocalStore, open_store
 from synth_platform_tests.snapshots.deaths import dying_after
@@ -183,6 +184,58 @@ def test_files_that_a_dead_writer_left_beside_a_finished_version_go(tmp_path: Pa
         then = time.time() - days * 86400
         os.utime(root / name, (then, then))
     (waste,) = find_waste(snapshots, {}, now=NOW)
-    assert waste.kind == "leftovers" and [path.rsplit("/", 1)[1] for path in waste.files] == ["w.log"]
+    assert waste.kind == "leftovers" and [one.path.rsplit("/", 1)[1] for one in waste.files] == ["w.log"]
     assert clear(snapshots, waste) and len(list(version.local_files())) == 3
     assert find_waste(snapshots, {}, now=NOW) == []
+
+
+def writer_of(snapshots: Snapshots, folder: Path, number: int = 0) -> SnapshotWriter:
+    """A writer whose first part is stored with its first two rows."""
+    identity, tables = Identity("set/mixture", None, "1", {"number": number}), {"rows": pl.Schema({"id": pl.String()})}
+    writer = SnapshotWriter(snapshots, identity, tables, scratch=folder / "scratch", rows_per_part=2)
+    writer.write("rows", pl.DataFrame({"id": ["a", "b", "c"]}))
+    return writer
+
+
+def age(root: Path, days: float) -> None:
+    """Make all files older."""
+    for path in (one for one in root.rglob("*") if one.is_file()):
+        then = path.stat().st_mtime - days * 86400
+        os.utime(path, (then, then))
+
+
+def test_work_that_another_host_goes_on_with_is_left_alone(tmp_path: Path) -> None:
+    snapshots, elsewhere = open_snapshots(tmp_path), open_snapshots(tmp_path)
+    writer_of(snapshots, tmp_path)
+    age(tmp_path / "data", days=30)
+    (waste,) = find_waste(snapshots, {}, now=NOW)
+    writer = writer_of(elsewhere, tmp_path)
+    assert clear(snapshots, waste) is False
+    assert writer.commit().is_whole()
+
+
+def test_a_version_whose_files_were_removed_meanwhile_is_not_committed(tmp_path: Path) -> None:
+    snapshots = open_snapshots(tmp_path)
+    writer = writer_of(snapshots, tmp_path)
+    for path in snapshots.store.files(""):
+        snapshots.store.delete(path)
+    with pytest.raises(SnapshotError, match="1 of 2 files were removed"):
+        writer.commit()
+    assert list(snapshots.all()) == []
+    whole = writer_of(snapshots, tmp_path).commit()
+    assert whole.is_whole() and writer.commit() == whole, "another writer of it was faster"
+
+
+def test_a_removed_version_that_is_being_made_again_is_no_remains(tmp_path: Path) -> None:
+    snapshots = open_snapshots(tmp_path)
+    version = writer_of(snapshots, tmp_path).commit()
+    with dying_after(5, LocalStore, "create", "delete"), pytest.raises(KeyboardInterrupt):
+        remove(snapshots, version, "collected")
+    age(tmp_path / "data", days=1)
+    writer = writer_of(snapshots, tmp_path)
+    (waste,) = find_waste(snapshots, {}, now=NOW)
+    assert waste.kind == "half removed" and len(waste.files) == 1
+    assert clear(snapshots, waste) and find_waste(snapshots, {}, now=NOW) == []
+    (begun,) = find_waste(snapshots, {}, now=LATER)
+    assert begun.kind == "unfinished" and writer.commit().is_whole()
+    assert clear(snapshots, waste) is False and clear(snapshots, begun) is False

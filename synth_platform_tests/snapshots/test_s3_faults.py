@@ -108,6 +108,14 @@ def test_a_stall_of_one_request_costs_that_request(behind: OpenBehind) -> None:
     assert time.monotonic() - started < 2 * TRY_SECONDS + SLACK
 
 
+def test_a_large_write_on_a_slow_line_has_the_time_that_it_needs(behind: OpenBehind, tmp_path: Path) -> None:
+    store, proxy = behind(S3Fault("PUT", "slow line", 1000))
+    part, rows = tmp_path / "part", b"x" * (8 << 20)
+    part.write_bytes(rows)
+    store.move_in("a/part", part)
+    assert writes(proxy) == 1 and store.read("a/part") == rows
+
+
 def test_a_body_that_breaks_off_is_fetched_whole_or_refused(behind: OpenBehind, tmp_path: Path) -> None:
     store, proxy = behind()
     store.create("a/part", b"0123456789" * 10_000)

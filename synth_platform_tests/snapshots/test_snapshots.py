@@ -80,6 +80,39 @@ def test_head_follows_the_last_materialization_and_history_keeps_all(repository:
     assert repository.assets() == [("ds/documents", None)]
 
 
+def test_a_version_made_anew_under_the_same_id_becomes_current(repository: Snapshots, tmp_path: Path) -> None:
+    """Its manifest was lost, and a stage that samples made other rows."""
+    for stop in (1, 2):
+        w = writer(repository, tmp_path)
+        w.write("documents", rows(0, stop))
+        made = w.commit()
+        assert repository.set_head(made, "run").digest == made.manifest.digest
+        assert repository.set_head(made, "run").sequence == stop
+        ref = repository.current_ref("ds/documents", None)
+        assert ref is not None and repository.require(ref).manifest.rows == stop
+        repository.store.delete(f"{made.folder}/manifest.json")
+
+
+def test_a_late_writer_does_not_touch_the_files_of_a_committed_version(repository: Snapshots, tmp_path: Path) -> None:
+    early, late = (writer(repository, tmp_path) for _ in range(2))
+    early.add_file("README.md", b"early")
+    late.add_file("report.md", b"both")
+    early.add_file("report.md", b"both")
+    made = early.commit()
+    with pytest.raises(SnapshotError, match="another writer has finished this version"):
+        late.add_file("README.md", b"late")
+    assert made.is_whole() and made.read_file("README.md") == b"early" and late.commit() == made
+
+
+def test_a_file_that_another_writer_has_replaced_is_not_committed(repository: Snapshots, tmp_path: Path) -> None:
+    early, late = (writer(repository, tmp_path) for _ in range(2))
+    early.add_file("README.md", b"early")
+    late.add_file("README.md", b"late")
+    with pytest.raises(SnapshotError, match="removed or replaced"):
+        early.commit()
+    assert late.commit().is_whole()
+
+
 def test_an_empty_table_keeps_its_columns(repository: Snapshots, tmp_path: Path) -> None:
     snapshot = writer(repository, tmp_path).commit()
     assert snapshot.scan().collect_schema() == SCHEMA

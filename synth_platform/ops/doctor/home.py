@@ -87,7 +87,7 @@ def _several_hosts(workspace: Workspace) -> Iterator[Finding]:
             str(workspace.dagster_home),
             "Dagster's database lies in files there; written by several hosts at once, SQLite breaks",
             "give each host a SYNTH_HOME of its own with a common SYNTH_DATA, or put Dagster's storage into Postgres"
-            f" (see docker/dagster.yaml); if those hosts are gone, remove their names from {folder}",
+            f" (see docker/instance/common.yaml); if those hosts are gone, remove their names from {folder}",
         )
 
 

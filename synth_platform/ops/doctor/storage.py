@@ -7,15 +7,14 @@ from functools import partial
 
 from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.doctor.finding import Finding
-from synth_platform.snapshots.health import BrokenHead, BrokenManifest, Damage, Survey, VersionFolder
+from synth_platform.snapshots.health import BrokenHead, BrokenManifest, Damage, Survey
+from synth_platform.snapshots.listing import SILENT_ELSEWHERE, VersionFolder
 from synth_platform.workspace import Workspace
 
 _QUIET = timedelta(minutes=10)
 """A folder that changed so lately may have a writer at work."""
 _DEAD = timedelta(hours=1)
-_DEAD_ELSEWHERE = timedelta(hours=24)
-"""Files that changed no later than that, and no living run could have written, are of a dead writer. Longer where
-others may write too."""
+"""Files that changed no later than that, and no living run could have written, are of a dead writer."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Circumstances:
 
     def is_dead(self, folder: VersionFolder) -> bool:
         """Whether certainly nobody writes there any more."""
-        return not self.living_runs and self.now - folder.changed > (_DEAD_ELSEWHERE if self.shared else _DEAD)
+        return not self.living_runs and self.now - folder.changed > (SILENT_ELSEWHERE if self.shared else _DEAD)
 
     def writer(self, folder: VersionFolder) -> str:
         """Whether somebody writes there, in words."""
@@ -59,9 +58,9 @@ def storage_findings(workspace: Workspace, about: Circumstances, *, deep: bool) 
     yield from (_broken_head(broken) for broken in survey.broken_heads())
     yield from (_damaged_part(survey, damage) for damage in survey.damages(deep=deep))
     for folder in survey.folders:
-        if not folder.committed:
+        if not folder.committed and folder.begun:
             yield _unfinished(survey, folder, about)
-        elif unnamed := folder.unnamed():
+        elif unnamed := survey.unnamed(folder):
             yield _leftover(survey, folder, unnamed, about)
 
 
@@ -116,7 +115,7 @@ def _unfinished(survey: Survey, folder: VersionFolder, about: Circumstances) -> 
     what = f"a version of {_name(folder.asset, folder.partition)} is not finished ({facts})"
     why = "no reader sees it; it takes space"
     if not folder.resumable and about.is_dead(folder):
-        paths = [entry.path for entry in folder.files.values()]
+        paths = [entry.path for entry in folder.begun]
         fix = "remove it: no run could go on with what is there"
         return Finding("unfinished_version", what, folder.path, why, fix, partial(survey.discard, paths))
     fix = f"{_again(folder.dataset, folder.partition)} goes on with it, if the spec is as it was"

@@ -4,9 +4,19 @@ from pathlib import Path
 
 from synth_platform.snapshots.store.base import AlreadyExists, Entry, Log, Store
 from synth_platform.snapshots.store.local import LocalStore
-from synth_platform.snapshots.store.s3 import S3Store, ensure_bucket
+from synth_platform.snapshots.store.s3 import S3Store, ensure_bucket, s3_endpoint
 
-__all__ = ["AlreadyExists", "Entry", "LocalStore", "Log", "S3Store", "Store", "ensure_bucket", "open_store"]
+__all__ = [
+    "AlreadyExists",
+    "Entry",
+    "LocalStore",
+    "Log",
+    "S3Store",
+    "Store",
+    "ensure_bucket",
+    "open_store",
+    "s3_endpoint",
+]
 
 
 def open_store(url: str) -> Store:

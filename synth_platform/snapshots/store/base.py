@@ -11,7 +11,7 @@ class AlreadyExists(Exception):
     """A create-only write found the path taken."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A file of a store.
 

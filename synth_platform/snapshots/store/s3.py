@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotFoundError
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 _TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 60.0, 5.0, 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_SLOWEST = 250_000
+"""Bytes a second of a line that is still waited for."""
+
+
+def s3_endpoint() -> str | None:
+    """Address of the S3 server that the environment names; None where it names none, which is AWS.
+
+    An empty variable names none: that is how a Compose file says so. obstore takes it for an address and breaks, so it
+    is told AWS's own; the variable for S3 alone has no other cure than to be taken away.
+    """
+    if os.environ.get("AWS_ENDPOINT_URL_S3") == "":
+        del os.environ["AWS_ENDPOINT_URL_S3"]
+    named = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL"))
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return f"https://s3.{region}.amazonaws.com" if named == "" else named
 
 
 class S3Store:
@@ -31,7 +46,8 @@ class S3Store:
 
     Args:
         url: ``s3://bucket/prefix``.
-        try_seconds: after which one request is given up. A stalled body would hang for ever.
+        try_seconds: after which one request is given up, unless it writes more than a slow line takes in that time.
+            A stalled body would hang for ever.
         retry_seconds: for which a request is tried again, all tries together.
     """
 
@@ -40,11 +56,15 @@ class S3Store:
         self.local: Path | None = None
         self._retry_seconds = retry_seconds
         self._objects = self._open(try_seconds, {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_seconds)})
-        # A create-only write is never sent again unseen: its first try may have come through.
-        self._writes = self._open(try_seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=try_seconds)})
+        self._try_seconds = try_seconds
+        self._writes = self._open_writes(try_seconds)
+
+    def _open_writes(self, seconds: float) -> ObjectStore:
+        """For create-only writes, which are never sent again unseen: the first try may have come through."""
+        return self._open(seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=seconds)})
 
     def _open(self, try_seconds: float, retries: "RetryConfig") -> ObjectStore:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        endpoint = s3_endpoint()
         return ObjectStore.from_url(
             self.url,
             config={"endpoint": endpoint} if endpoint else {},
@@ -118,10 +138,13 @@ class S3Store:
         A try whose answer was lost may have made the object: the next one is then refused, and what stands there
         decides whose it is.
         """
-        deadline, pause, unanswered = time.monotonic() + self._retry_seconds, _FIRST_PAUSE, False
+        seconds = max(self._try_seconds, _size_of(data) / _SLOWEST)
+        writes = self._writes if seconds == self._try_seconds else self._open_writes(seconds)
+        deadline = time.monotonic() + max(self._retry_seconds, 2 * seconds)
+        pause, unanswered = _FIRST_PAUSE, False
         while True:
             try:
-                obstore.put(self._writes, path, data, mode="create", use_multipart=False)
+                obstore.put(writes, path, data, mode="create", use_multipart=False)
                 return
             except (AlreadyExistsError, GenericError) as error:
                 unanswered |= isinstance(error, GenericError)
@@ -183,7 +206,10 @@ def ensure_bucket(url: str) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket = url.removeprefix("s3://").split("/", 1)[0]
-    client = boto3.client("s3")
+    # By itself it reads AWS_DEFAULT_REGION only.
+    client = boto3.client("s3", region_name=os.environ.get("AWS_REGION") or None)
+    region = client.meta.region_name
+    elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
     try:
         try:
             client.head_bucket(Bucket=bucket)
@@ -191,7 +217,7 @@ def ensure_bucket(url: str) -> bool:
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
                 raise
-        client.create_bucket(Bucket=bucket)
+        client.create_bucket(Bucket=bucket, **elsewhere)
     except (BotoCoreError, ClientError) as error:
         raise StorageError(
             f"the bucket cannot be made: {str(error)[:200]}",
@@ -199,6 +225,10 @@ def ensure_bucket(url: str) -> bool:
             fix="check AWS_ENDPOINT_URL and the keys, or make the bucket yourself",
         ) from error
     return True
+
+
+def _size_of(data: bytes | Path) -> int:
+    return data.stat().st_size if isinstance(data, Path) else len(data)
 
 
 def _bytes_of(data: bytes | Path) -> bytes:
