@@ -80,6 +80,10 @@ def _attributes(url: str, tokenizer: Path, name: str) -> dict[str, Any]:
     attributes["sources"][1]["select"] = {"sample": {"documents": 6}}
     attributes["recipes"] = attributes["recipes"][: 2 if name == "small" else 3]
     if name == "small":
+        attributes["recipes"][0] = {
+            **attributes["recipes"][0],
+            "judge": {"rubric": "It must follow from the document."},
+        }
         attributes["release"]["publish"] = [{"type": "folder", "path": "published"}]
     return attributes
 
@@ -221,6 +225,7 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     report = deployment.take_down(*victims, erase=True)
     assert not deployment.workspace.scratch.exists() or not list(deployment.workspace.scratch.iterdir())
     assert report.problems == [] and report.erased_bytes > 0 and all(one.erased for one in report.held)
+    assert report.rows["judgements"] and any(one.asset.startswith("small/judgements/") for one in report.held)
     written = stored_texts(root)
     written += stored_texts(deployment.published)
     assert [one for one in needles if json.dumps(one, ensure_ascii=False)[1:-1] in written or one in written] == []

@@ -13,6 +13,7 @@ from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import never_passed
 from synth_platform.ops.launch import run_dataset
 from synth_platform.release.publish import PUBLISHED, find_release, publish
+from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,12 +46,21 @@ def publish_release(
         raise SpecError(f"the dataset {spec.name!r} has no destinations", fix="name some in release.publish")
     if version is None:
         return _publish_current(spec, base, workspace, instance, partition)
-    asset = f"{spec.name}/release"
-    release = find_release(workspace.snapshots, asset, partition, version)
-    closed = never_passed(instance, release, blocking_names(dataset_checks(spec, base)[asset]))
-    if closed:
-        raise SynthError(f"{asset} {version} never passed the gates {', '.join(closed)}")
+    release = find_release(workspace.snapshots, f"{spec.name}/release", partition, version)
+    check_gates(spec, base, instance, release)
     return publish(workspace.snapshots, release, spec.release.publish, base, lambda line: None, back=True)
+
+
+def check_gates(spec: "DatasetSpec", base: Path, instance: dg.DagsterInstance, release: Snapshot) -> None:
+    """Make sure that a release may be published.
+
+    Raises:
+        SynthError: a gate never passed on it.
+    """
+    m = release.manifest
+    closed = never_passed(instance, release, blocking_names(dataset_checks(spec, base)[m.asset]))
+    if closed:
+        raise SynthError(f"{m.asset} {m.snapshot_id} never passed the gates {', '.join(closed)}")
 
 
 def _publish_current(

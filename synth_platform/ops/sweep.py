@@ -1,13 +1,14 @@
 """The sweep: what dead runs left behind and stands in the way of the next one is mended, at starts and from then on."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import dagster as dg
 
 from synth_platform.errors import SynthError
 from synth_platform.ops.doctor.engines import orphan_engines
 from synth_platform.ops.doctor.finding import Finding
-from synth_platform.ops.doctor.runs import dead_runs, held_slots, living_runs
+from synth_platform.ops.doctor.runs import PROCESS_TAG, dead_runs, held_slots, living_runs, worker_tag
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.workspace import Workspace
 
@@ -60,3 +61,10 @@ def refuse_while_running(instance: dg.DagsterInstance, what: str) -> None:
     if running:
         named = ", ".join(sorted({f"{run.job_name} ({run.run_id[:8]})" for run in running}))
         raise SynthError(f"{what} while something is being made: {named}", fix="wait until it has ended, or end it")
+
+
+def runs_of_others(instance: dg.DagsterInstance, since: datetime) -> list[dg.DagsterRun]:
+    """Runs that were asked for since then and do not live in this process, ended or not."""
+    own = worker_tag("")[PROCESS_TAG]
+    runs = instance.get_runs(dg.RunsFilter(created_after=since))
+    return [run for run in runs if not run.tags.get(PROCESS_TAG, "").endswith(own)]

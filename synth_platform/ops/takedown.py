@@ -2,29 +2,31 @@
 
 import getpass
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 
-from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.ops.launch import find_dataset, run_dataset
+from synth_platform.ops.readers import Published, Readers, Specs
 from synth_platform.ops.rescan import patch_job_name
-from synth_platform.ops.sweep import refuse_while_running
-from synth_platform.release.publish import withdraw
+from synth_platform.ops.sweep import refuse_while_running, runs_of_others
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
-from synth_platform.snapshots.descent import Descent, find_descent
+from synth_platform.snapshots.descent import Descent, LeftOut, committed_since, find_descent, has_rows
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
 from synth_platform.snapshots.listing import SILENT_ELSEWHERE
 from synth_platform.snapshots.removal import remove
-from synth_platform.snapshots.retention import clear, find_leftovers
+from synth_platform.snapshots.retention import Waste, clear, find_leftovers
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
 from synth_platform.workspace import Workspace
+
+_ERRORS = (SynthError, OSError, pl.exceptions.PolarsError)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Request:
     def wanted(self) -> TakenDown:
         """The documents."""
         return TakenDown(frozenset(self.documents), self.urls)
+
+    def is_that_of(self, tombstone: Tombstone) -> bool:
+        """Whether an earlier takedown was asked for the same."""
+        return set(self.documents) == set(tombstone.documents) and set(self.urls) == set(tombstone.urls)
 
 
 @dataclass
@@ -80,11 +86,16 @@ class Report:
     rows: dict[str, int]
     """Rows that were made of them, by stage."""
     releases: list[PatchedRelease] = field(default_factory=list)
+    readers: list[Readers] = field(default_factory=list)
+    """Destinations whose readers had rows of them."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What was asked for and is in no version, because a selection left it out."""
     held: list[Held] = field(default_factory=list)
     """Versions that still hold them, or held them until they were erased."""
     erased_bytes: int = 0
     withdrawn: list[str] = field(default_factory=list)
     """Published versions that were removed, and where."""
+    notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -115,47 +126,226 @@ def take_down(
     if not request.wanted:
         raise SynthError("nothing to take down", fix="give --document or --url")
     refuse_while_running(instance, "nothing can be taken down")
-    snapshots = workspace.snapshots
-    descent = find_descent(snapshots, request.wanted)
-    report = _report(descent)
-    if dry_run:
-        report.releases = [one for one, _ in _to_patch(snapshots, [_tombstone(request, descent)])]
-        return report
-    tombstone = _record(snapshots, request, descent)
-    report.takedown = tombstone.id
-    known = {spec.name: (spec, base) for spec, base in (find_dataset(path, workspace) for path in specs)}
-    tombstones = read_tombstones(snapshots)
-    for patched, release in _to_patch(snapshots, tombstones):
-        tell(f"{patched.dataset}: a patch of {patched.release} without {patched.rows:,} rows")
-        report.releases.append(patched)
+    given = {spec.name: (spec, base) for spec, base in (find_dataset(path, workspace) for path in specs)}
+    return _Takedown(request, workspace, instance, given, tell).run(dry_run=dry_run, erase=erase)
+
+
+class _Takedown:
+    """One takedown. Nothing that is damaged keeps its tombstone from being written."""
+
+    def __init__(
+        self,
+        request: Request,
+        workspace: Workspace,
+        instance: dg.DagsterInstance,
+        given: Specs,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._began = datetime.now(UTC)
+        self._workspace, self._snapshots, self._instance = workspace, workspace.snapshots, instance
+        self._request, self._given, self._tell = request, given, tell
+        problems: list[str] = []
+        self._tombstones = _all_tombstones(self._snapshots, problems)
+        same = [one for one in self._tombstones if request.is_that_of(one)]
+        self._descent = _find(self._snapshots, request, same)
+        self._tombstone = _tombstone(request, self._descent, same)
+        self._report = _report(self._descent, problems)
+
+    def run(self, *, dry_run: bool, erase: bool) -> Report:
+        """Only look, or do it all."""
+        if not dry_run:
+            self._record()
+        published = Published(self._workspace, self._instance, self._given, self._in_force, self._datasets, self._tell)
+        readings = published.look()
+        to_patch = list(self._to_patch())
+        self._report.releases = [patched for patched, _ in to_patch]
+        if not dry_run:
+            for patched, release in to_patch:
+                self._patch(patched, release)
+            published.settle(readings)
+        if erase and not dry_run and self._may_erase():
+            self._erase()
+            self._erase_leftovers()
+            published.withdraw()
+            self._look_for_runs()
+        outcome = published.outcome
+        self._report.readers, self._report.withdrawn = outcome.readers, outcome.withdrawn
+        self._report.notes += outcome.notes
+        self._report.problems += outcome.problems
+        return self._report
+
+    @property
+    def _in_force(self) -> list[Tombstone]:
+        """All tombstones, this one's among them."""
+        known = {one.id for one in self._tombstones}
+        return [*self._tombstones, *([] if self._tombstone.id in known else [self._tombstone])]
+
+    @property
+    def _datasets(self) -> frozenset[str]:
+        return frozenset(asset.split("/")[0] for asset, _ in self._tombstone.assets)
+
+    def _record(self) -> None:
+        """Write the tombstone, unless an earlier one says it all."""
+        covering = [one for one in self._tombstones if one.covers(self._tombstone)]
+        if covering:
+            self._tombstone = covering[0]
+        else:
+            add_tombstone(self._snapshots, self._tombstone)
+        self._report.takedown = self._tombstone.id
+
+    def _to_patch(self) -> Iterator[tuple[PatchedRelease, Snapshot]]:
+        """Current releases with rows that are taken down."""
+        for asset, partition in self._snapshots.assets():
+            if kind_of(asset) != "release":
+                continue
+            try:
+                release = self._snapshots.current(asset, partition)
+                rows = taken_down_rows(release, self._in_force).height if release is not None else 0
+            except _ERRORS as error:
+                self._report.problems.append(f"{asset}: its current version could not be looked at: {error}")
+                continue
+            if release is not None and rows:
+                dataset, version = asset.split("/")[0], release.manifest.snapshot_id
+                yield PatchedRelease(dataset, partition, version, rows), release
+
+    def _patch(self, patched: PatchedRelease, release: Snapshot) -> None:
+        self._tell(f"{patched.dataset}: a patch of {patched.release} without {patched.rows:,} rows")
         try:
-            _patch(patched, release, tombstones, workspace, instance, known)
+            self._release_patch(patched, release)
+        except _ERRORS as error:
+            self._report.problems.append(f"{patched.dataset}: {error}")
+
+    def _release_patch(self, patched: PatchedRelease, release: Snapshot) -> None:
+        """Release a patch, and look whether it is one.
+
+        Raises:
+            SynthError: there is no spec, the patch could not be made, or it still has such rows.
+        """
+        snapshots, tombstones = self._snapshots, self._in_force
+        spec, base = self._given.get(patched.dataset) or find_dataset(patched.dataset, self._workspace)
+        write_finding(snapshots, release, taken_down_rows(release, tombstones), self._workspace.scratch)
+        job = patch_job_name(spec.name)
+        ended = run_dataset(spec, base, self._workspace, self._instance, partition=patched.partition, job=job)
+        patch = snapshots.current(release.manifest.asset, patched.partition)
+        clean = patch is not None and not taken_down_rows(patch, tombstones).height
+        patched.patch = patch.manifest.snapshot_id if patch is not None and clean else None
+        if not ended.success:
+            what = "published" if clean else "released"
+            raise SynthError(f"the patch could not be {what}:\n  " + "\n  ".join(ended.problems))
+        if not clean:
+            raise SynthError(
+                "what was released still has rows that are taken down",
+                fix=f"the mixture has changed since the release: synth materialize {patched.dataset}",
+            )
+
+    def _may_erase(self) -> bool:
+        """Whether nothing is being made now, on files that would go."""
+        try:
+            refuse_while_running(self._instance, "nothing can be erased")
         except SynthError as error:
-            report.problems.append(f"{patched.dataset}: {error}")
-    if erase:
-        _erase(snapshots, request, tombstone, report, tell)
-        _erase_leftovers(workspace, tombstone, report, tell)
-        _withdraw(workspace, report, known)
-    return report
+            self._report.problems.append(f"{error.what}: run it again when that has ended")
+            return False
+        return True
+
+    def _look_for_runs(self) -> None:
+        """What a run made meanwhile may hold the documents: it may have read them before they went."""
+        if runs := runs_of_others(self._instance, self._began):
+            named = ", ".join(sorted({f"{run.job_name} ({run.run_id[:8]})" for run in runs}))
+            self._report.problems.append(f"something was being made meanwhile: {named}: run it again")
+
+    def _erase(self) -> None:
+        """Remove the files of all versions that hold the documents, current releases excepted: those want a patch."""
+        since, problems = committed_since(self._snapshots, self._descent)
+        self._report.problems += problems
+        self._report.held = []
+        for holder in (*self._descent.holders, *since):
+            m = holder.manifest
+            self._report.held.append(Held(m.asset, m.partition, m.snapshot_id))
+            try:
+                if kind_of(m.asset) == "release" and self._snapshots.current_ref(m.asset, m.partition) == holder.ref:
+                    raise SynthError("it is the current release and has no patch")
+                self._tell(f"erasing {m.asset} {m.snapshot_id}")
+                self._report.erased_bytes += remove(self._snapshots, holder, "taken_down", self._tombstone.id)
+            except _ERRORS as error:
+                self._report.problems.append(f"{m.asset} {m.snapshot_id} is kept: {error}")
+            else:
+                self._report.held[-1].erased = True
+
+    def _erase_leftovers(self) -> None:
+        """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
+        for waste in find_leftovers(self._snapshots):
+            try:
+                if not self._is_begun_on_them(waste):
+                    continue
+                if self._may_be_of_others(waste):
+                    hours = SILENT_ELSEWHERE // timedelta(hours=1)
+                    raise SynthError(
+                        "another machine may have written to it lately", fix=f"run it again in {hours} hours"
+                    )
+                if clear(self._snapshots, waste):
+                    self._tell(f"erasing {waste.folder}: {waste.kind}")
+                    self._report.erased_bytes += waste.bytes
+            except _ERRORS as error:
+                self._report.problems.append(f"{waste.folder} ({waste.kind}) is kept: {error}")
+        shutil.rmtree(self._workspace.scratch, ignore_errors=True)
+
+    def _may_be_of_others(self, waste: Waste) -> bool:
+        """Whether a machine that shares the versions may be at work on it."""
+        shared = waste.kind == "unfinished" and bool(self._workspace.data)
+        return shared and datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE
+
+    def _is_begun_on_them(self, waste: Waste) -> bool:
+        """Whether it belongs to a cycle that had them, or its files have rows of them."""
+        asset, partition, _ = waste.key
+        if (f"{asset.split('/')[0]}/documents", partition) in self._tombstone.assets:
+            return True
+        wanted, names = TakenDown.of([self._tombstone]), self._descent.names
+        paths = [path for path in self._snapshots.store.files(waste.folder) if path.endswith(".parquet")]
+        return any(has_rows(pl.scan_parquet(self._local(path), glob=False), wanted, names) for path in paths)
+
+    def _local(self, path: str) -> Path:
+        """A file of no version on this machine."""
+        store = self._snapshots.store
+        if store.local is not None:
+            return store.local / path
+        self._workspace.scratch.mkdir(parents=True, exist_ok=True)
+        target = self._workspace.scratch / "leftover.parquet"
+        store.fetch(path, target)
+        return target
 
 
-def _report(descent: Descent) -> Report:
+def _all_tombstones(snapshots: Snapshots, problems: list[str]) -> list[Tombstone]:
+    try:
+        return read_tombstones(snapshots)
+    except SynthError as error:
+        problems.append(str(error))
+        return []
+
+
+def _find(snapshots: Snapshots, request: Request, same: Sequence[Tombstone]) -> Descent:
+    """Look for the documents; what an earlier, unfinished takedown of them found is known, though it may be gone."""
+    known: dict[str, set[str]] = {}
+    for stage, ids in (item for one in same for item in one.rows.items()):
+        known.setdefault(stage, set()).update(ids)
+    before = TakenDown.of(same)
+    wanted = TakenDown(before.documents.union(request.documents), request.urls, before.texts)
+    return find_descent(snapshots, wanted, known)
+
+
+def _report(descent: Descent, problems: Sequence[str]) -> Report:
     held = [Held(m.asset, m.partition, m.snapshot_id) for m in (one.manifest for one in descent.holders)]
     rows = {stage: len(ids) for stage, ids in descent.rows.items()}
-    return Report(None, sorted(descent.documents), rows, held=held)
+    return Report(
+        None,
+        sorted(descent.documents),
+        rows,
+        left_out=list(descent.left_out),
+        held=held,
+        problems=[*problems, *descent.problems],
+    )
 
 
-def _record(snapshots: Snapshots, request: Request, descent: Descent) -> Tombstone:
-    """Write the tombstone, unless earlier ones say it all."""
-    new = _tombstone(request, descent)
-    for one in read_tombstones(snapshots):
-        if one.covers(new):
-            return one
-    add_tombstone(snapshots, new)
-    return new
-
-
-def _tombstone(request: Request, descent: Descent) -> Tombstone:
+def _tombstone(request: Request, descent: Descent, same: Sequence[Tombstone]) -> Tombstone:
     now = datetime.now(UTC)
     return Tombstone(
         id=f"{now:%Y%m%d}-{digest(request.documents, request.urls, now.isoformat())[:10]}",
@@ -165,111 +355,7 @@ def _tombstone(request: Request, descent: Descent) -> Tombstone:
         documents=request.documents,
         urls=request.urls,
         found=tuple(sorted(descent.documents)),
-        assets=descent.assets,
+        texts=tuple(sorted(descent.texts)),
+        assets=tuple(dict.fromkeys((*descent.assets, *(place for one in same for place in one.assets)))),
         rows={stage: tuple(sorted(ids)) for stage, ids in descent.rows.items()},
     )
-
-
-def _to_patch(snapshots: Snapshots, tombstones: list[Tombstone]) -> Iterator[tuple[PatchedRelease, Snapshot]]:
-    """Current releases with rows that are taken down."""
-    for release in _current_releases(snapshots):
-        rows = taken_down_rows(release, tombstones).height
-        if rows:
-            m = release.manifest
-            yield PatchedRelease(m.asset.split("/")[0], m.partition, m.snapshot_id, rows), release
-
-
-def _current_releases(snapshots: Snapshots) -> Iterator[Snapshot]:
-    for asset, partition in snapshots.assets():
-        if kind_of(asset) == "release":
-            release = snapshots.current(asset, partition)
-            if release is not None:
-                yield release
-
-
-def _patch(
-    patched: PatchedRelease,
-    release: Snapshot,
-    tombstones: list[Tombstone],
-    workspace: Workspace,
-    instance: dg.DagsterInstance,
-    known: Mapping[str, tuple[DatasetSpec, Path]],
-) -> None:
-    """Release a patch, and look whether it is one.
-
-    Raises:
-        SynthError: there is no spec, the patch could not be made, or it still has such rows.
-    """
-    snapshots = workspace.snapshots
-    spec, base = known.get(patched.dataset) or find_dataset(patched.dataset, workspace)
-    write_finding(snapshots, release, taken_down_rows(release, tombstones), workspace.scratch)
-    job = patch_job_name(spec.name)
-    ended = run_dataset(spec, base, workspace, instance, partition=patched.partition, job=job)
-    patch = snapshots.current(release.manifest.asset, patched.partition)
-    clean = patch is not None and not taken_down_rows(patch, tombstones).height
-    patched.patch = patch.manifest.snapshot_id if patch is not None and clean else None
-    if not ended.success:
-        what = "published" if clean else "released"
-        raise SynthError(f"the patch could not be {what}:\n  " + "\n  ".join(ended.problems))
-    if not clean:
-        raise SynthError(
-            "what was released still has rows that are taken down",
-            fix=f"the mixture has changed since the release: synth materialize {patched.dataset}",
-        )
-
-
-def _erase(
-    snapshots: Snapshots, request: Request, tombstone: Tombstone, report: Report, tell: Callable[[str], None]
-) -> None:
-    """Remove the files of all versions that hold the documents, current releases excepted: those are patched first."""
-    current = {one.ref for one in _current_releases(snapshots)}
-    wanted = TakenDown(frozenset((*request.documents, *tombstone.found)), request.urls)
-    report.held = []
-    for holder in find_descent(snapshots, wanted, tombstone.rows).holders:
-        m = holder.manifest
-        held = Held(m.asset, m.partition, m.snapshot_id)
-        report.held.append(held)
-        if holder.ref in current:
-            report.problems.append(f"{m.asset} {m.snapshot_id} is the current release and has no patch: it is kept")
-            continue
-        tell(f"erasing {m.asset} {m.snapshot_id}")
-        report.erased_bytes += remove(snapshots, holder, "taken_down", tombstone.id)
-        held.erased = True
-
-
-def _erase_leftovers(workspace: Workspace, tombstone: Tombstone, report: Report, tell: Callable[[str], None]) -> None:
-    """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
-    for asset, partition in tombstone.assets:
-        for waste in find_leftovers(workspace.snapshots, asset.split("/")[0], partition):
-            if waste.kind == "unfinished" and workspace.data and datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE:
-                hours = SILENT_ELSEWHERE // timedelta(hours=1)
-                why = "was written to lately, maybe by another installation: it is kept"
-                report.problems.append(f"{waste.folder} {why}; run the command again in {hours} hours")
-            elif clear(workspace.snapshots, waste):
-                tell(f"erasing {waste.folder}: {waste.kind}")
-                report.erased_bytes += waste.bytes
-    shutil.rmtree(workspace.scratch, ignore_errors=True)
-
-
-def _withdraw(workspace: Workspace, report: Report, known: Mapping[str, tuple[DatasetSpec, Path]]) -> None:
-    """Remove releases that were erased, now or before, from where they were published."""
-    erased: dict[str, list[str]] = {}
-    for asset, partition in workspace.snapshots.assets():
-        if kind_of(asset) == "release":
-            erased.setdefault(asset.split("/")[0], []).extend(_taken_down(workspace.snapshots, asset, partition))
-    for dataset, versions in ((dataset, versions) for dataset, versions in erased.items() if versions):
-        try:
-            spec, base = known.get(dataset) or find_dataset(dataset, workspace)
-        except SynthError as error:
-            report.problems.append(f"{dataset}: published versions were not looked for: {error}")
-            continue
-        for what, problem in withdraw(spec.release.publish, base, versions):
-            report.withdrawn.append(what) if problem is None else report.problems.append(f"{what}: {problem}")
-
-
-def _taken_down(snapshots: Snapshots, asset: str, partition: str | None) -> Iterator[str]:
-    """Ids of an asset's versions that takedowns have erased."""
-    for snapshot_id in dict.fromkeys(record.snapshot_id for record in snapshots.history(asset, partition)):
-        found = snapshots.recall(asset, partition, snapshot_id)
-        if found is not None and found.removal is not None and found.removal.why == "taken_down":
-            yield snapshot_id

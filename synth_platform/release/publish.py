@@ -1,6 +1,6 @@
 """Publish a release everywhere it goes to, and go back to an earlier one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -85,21 +85,6 @@ def find_release(snapshots: Snapshots, asset: str, partition: str | None, versio
         raise SnapshotError(f"{asset} has no version {version!r}", fix=f"`synth versions {asset}` lists them")
     found.files()  # says why, where they were removed
     return found
-
-
-def withdraw(
-    destinations: Sequence[DestinationSpec], base: Path, versions: Sequence[str]
-) -> Iterator[tuple[str, str | None]]:
-    """Remove versions from all destinations: what was removed or could not be, and why not."""
-    for spec in destinations:
-        for version in versions:
-            try:
-                removed = open_destination(spec, base).withdraw(version)
-            except (SynthError, OSError) as error:
-                yield f"{version} at {spec.name}", str(error)
-            else:
-                if removed:
-                    yield f"{version} at {spec.name}", None
 
 
 def _line(spec: DestinationSpec, version: str, sent: Sent) -> str:

@@ -49,11 +49,11 @@ class LocalCopies:
         return local
 
     def forget(self, folder: str, manifest: Manifest) -> None:
-        """Delete the local copies of a remote snapshot's parts."""
+        """Delete the local copies of a remote snapshot's parts and files."""
         if self.store.local is None:
-            for table in manifest.tables.values():
-                for part in table.parts:
-                    self._local(f"{folder}/{part.path}", part.digest).unlink(missing_ok=True)
+            parts = [part for table in manifest.tables.values() for part in table.parts]
+            for one in (*parts, *manifest.files):
+                self._local(f"{folder}/{one.path}", one.digest).unlink(missing_ok=True)
 
     def _local(self, path: str, part_digest: str) -> Path:
         if self.store.local is not None:

@@ -61,13 +61,18 @@ class Snapshots:
 
     def all(self, prefix: str = "") -> Iterator[Snapshot]:
         """Every snapshot with its files, whether it was ever current or not, in the order of their paths."""
+        for key in self.keys(prefix):
+            found = self.open(*key)
+            if found is not None:
+                yield found
+
+    def keys(self, prefix: str = "") -> Iterator[tuple[str, str | None, str]]:
+        """Asset, partition and id of each of them; no manifest is read."""
         for path in self.store.files(prefix):
             parts = path.split("/")
             if parts[-1] == MANIFEST_FILE and len(parts) >= _SHORTEST_PATH:
                 *asset, partition, snapshot_id, _ = parts
-                found = self.open("/".join(asset), partition_of(partition), snapshot_id)
-                if found is not None:
-                    yield found
+                yield "/".join(asset), partition_of(partition), snapshot_id
 
     def require(self, ref: InputRef) -> Snapshot:
         """The snapshot that ``ref`` names, even if its files were removed.
@@ -166,7 +171,7 @@ class Snapshots:
         return [f"{prefix}/{name}" for name in self.store.folders(prefix)]
 
     def forget(self, snapshot: Snapshot) -> None:
-        """Delete the local copies of a remote snapshot's parts."""
+        """Delete the local copies of a remote snapshot's parts and files."""
         self._copies.forget(snapshot.folder, snapshot.manifest)
 
     def create_once(self, path: str, data: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from synth_platform.config import StrictModel
+from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.identity import version_folder
 from synth_platform.snapshots.listing import Key, VersionFolder, version_folders
 from synth_platform.snapshots.removal import remove
@@ -117,15 +118,18 @@ def find_waste(
     return found
 
 
-def find_leftovers(snapshots: Snapshots, dataset: str, partition: str | None) -> list[Waste]:
-    """What a cycle of a dataset has beside finished versions: work that was begun, and strays; however young."""
+def find_leftovers(snapshots: Snapshots) -> Iterator[Waste]:
+    """What there is beside finished versions: work that was begun, and strays; however young.
+
+    Of a version whose manifest is damaged nobody knows what is beside it: it is left alone.
+    """
     now = datetime.now(UTC)
-    return [
-        waste
-        for folder in version_folders(snapshots.store.entries(dataset)).values()
-        if folder.partition == partition
-        for waste in _waste_of(folder, _version(snapshots, folder), True, timedelta(0), now)
-    ]
+    for folder in version_folders(snapshots.store.entries("")).values():
+        try:
+            version = _version(snapshots, folder)
+        except SnapshotError:
+            continue
+        yield from _waste_of(folder, version, True, timedelta(0), now)
 
 
 def reachable(roots: Iterable[Key], inputs: Mapping[Key, Iterable[Key]]) -> set[Key]:

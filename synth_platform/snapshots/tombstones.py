@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
+from synth_platform.digest import digest_texts
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.repository import Snapshots
 
@@ -30,6 +31,8 @@ class Tombstone(BaseModel, extra="forbid", frozen=True):
     """Patterns that were asked for; they hold for later documents too."""
     found: tuple[str, ...] = ()
     """Ids of the documents that were there, copies under other ids among them."""
+    texts: tuple[str, ...] = ()
+    """Digests of their texts: a copy that comes later is known by it, whatever its id. Older tombstones have none."""
     assets: tuple[tuple[str, str | None], ...] = ()
     """Documents assets and partitions that had any of them."""
     rows: dict[str, tuple[str, ...]] = {}
@@ -41,7 +44,7 @@ class Tombstone(BaseModel, extra="forbid", frozen=True):
 
     def covers(self, other: "Tombstone") -> bool:
         """Whether this says all that another would say."""
-        lists = ("documents", "urls", "found", "assets")
+        lists = ("documents", "urls", "found", "texts", "assets")
         return all(set(getattr(other, name)) <= set(getattr(self, name)) for name in lists) and all(
             set(ids) <= set(self.rows.get(stage, ())) for stage, ids in other.rows.items()
         )
@@ -54,35 +57,55 @@ class TakenDown:
     Args:
         documents: their ids.
         urls: patterns of their addresses, where ``*`` stands for any characters.
+        texts: digests of their texts.
     """
 
     documents: frozenset[str] = frozenset()
     urls: tuple[str, ...] = ()
+    texts: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, tombstones: Iterable[Tombstone]) -> "TakenDown":
         """All that some tombstones forbid."""
         some = list(tombstones)
         documents = {row for one in some for row in (*one.documents, *one.found)}
-        return cls(frozenset(documents), tuple(dict.fromkeys(url for one in some for url in one.urls)))
+        urls = dict.fromkeys(url for one in some for url in one.urls)
+        return cls(frozenset(documents), tuple(urls), frozenset(text for one in some for text in one.texts))
 
     def __bool__(self) -> bool:
-        return bool(self.documents or self.urls)
+        return bool(self.documents or self.urls or self.texts)
 
-    def matches(self, document: str = "id", url: str = "url") -> pl.Expr:
-        """Whether a row is, or was made of, such a document.
+    def matches(self, document: str = "id") -> pl.Expr:
+        """Whether a row is such a document, was made of one, or repeats its text.
 
         Args:
             document: column with the document's id.
-            url: column with its address.
         """
+        return self.named(document) | self.repeats(document) if self.texts else self.named(document)
+
+    def named(self, document: str = "id") -> pl.Expr:
+        """Whether a row has the id or the address of such a document; its text is not looked at."""
         hit = pl.col(document).is_in(list(self.documents)).fill_null(False)
         for pattern in self.urls:
-            hit |= pl.col(url).str.contains(_regex(pattern)).fill_null(False)
+            hit |= pl.col("url").str.contains(_regex(pattern)).fill_null(False)
         return hit
+
+    def repeats(self, document: str = "id") -> pl.Expr:
+        """Whether a row has the text of such a document; of final rows, only those that are documents count."""
+        same = text_digest().is_in(list(self.texts))
+        return same if document == "id" else same & (pl.col("origin") == "original")
 
 
 NOTHING = TakenDown()
+
+
+def text_digest() -> pl.Expr:
+    """Digests of the column ``text``, as tombstones keep them."""
+    return pl.col("text").map_batches(_digests, return_dtype=pl.String(), is_elementwise=True)
+
+
+def _digests(texts: pl.Series) -> pl.Series:
+    return pl.Series(texts.name, digest_texts(texts.fill_null("").to_list()), dtype=pl.String())
 
 
 def read_tombstones(snapshots: Snapshots) -> list[Tombstone]:

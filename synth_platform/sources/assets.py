@@ -21,7 +21,7 @@ from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.schema import DOCUMENTS, SKIPPED
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def documents_asset(

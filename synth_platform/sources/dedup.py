@@ -58,27 +58,72 @@ def _sorted(hashes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.nda
     return hashes[order], numbers[order]
 
 
+class KeptIds:
+    """Ids by their number, in scratch files: no memory per id.
+
+    Args:
+        scratch: path that the names of the files begin with.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._paths = [scratch.with_name(f"{scratch.name}.{part}") for part in ("ids", "ends")]
+        self._ids, self._ends = (os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600) for path in self._paths)
+        os.pwrite(self._ends, np.zeros(1, dtype=np.int64).tobytes(), 0)
+        self._count = self._bytes = 0
+
+    def close(self) -> None:
+        """Remove the scratch files."""
+        for file, path in zip((self._ids, self._ends), self._paths, strict=True):
+            os.close(file)
+            path.unlink(missing_ok=True)
+
+    def add(self, ids: Sequence[str]) -> np.ndarray:
+        """Numbers of new ids."""
+        encoded = [one.encode() for one in ids]
+        ends = self._bytes + np.cumsum([len(one) for one in encoded], dtype=np.int64)
+        os.pwrite(self._ids, b"".join(encoded), self._bytes)
+        os.pwrite(self._ends, ends.tobytes(), (self._count + 1) * ends.itemsize)
+        numbers = np.arange(self._count, self._count + len(encoded))
+        self._count, self._bytes = self._count + len(encoded), int(ends[-1]) if len(ends) else self._bytes
+        return numbers
+
+    def get(self, number: int) -> str:
+        """The id of a number."""
+        start, end = np.frombuffer(os.pread(self._ends, 16, number * 8), dtype=np.int64).tolist()
+        return os.pread(self._ids, end - start, start).decode()
+
+
 class ExactDuplicates:
-    """Tells whether a text was there before; 12 bytes of memory per different text."""
+    """Tells which earlier row has the same text; 12 bytes of memory per different text.
 
-    def __init__(self) -> None:
-        self._seen = HashMap()
+    Args:
+        scratch: path that the names of scratch files begin with.
+    """
 
-    def check(self, texts: Sequence[str]) -> list[bool]:
-        """Whether each text repeats an earlier one, of this or an earlier call."""
+    def __init__(self, scratch: Path) -> None:
+        self._seen, self._kept = HashMap(), KeptIds(scratch)
+
+    def close(self) -> None:
+        """Remove the scratch files."""
+        self._kept.close()
+
+    def check(self, texts: Sequence[str], ids: Sequence[str]) -> list[str | None]:
+        """Id of the first row with the same text, of this or an earlier call; None for that row itself."""
         hashes = hash_texts(texts)
-        repeats = self._seen.contains(hashes)
-        _, firsts = np.unique(hashes, return_index=True)
-        again = np.ones(len(hashes), dtype=bool)
-        again[firsts] = False
-        repeats |= again
-        fresh = hashes[~repeats]
-        self._seen.add(fresh, np.zeros(len(fresh), dtype=np.uint32))
-        return repeats.tolist()
+        _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
+        numbers = np.full(len(firsts), -1)
+        for place, found in self._seen.lookup(hashes[firsts]):
+            numbers[place] = found[0]
+        fresh = np.flatnonzero(numbers < 0)
+        kept: list[int] = firsts[fresh].tolist()
+        numbers[fresh] = self._kept.add([ids[row] for row in kept])
+        self._seen.add(hashes[kept], numbers[fresh])
+        own = set(kept)
+        return [None if row in own else self._kept.get(int(numbers[group])) for row, group in enumerate(which)]
 
 
 class NearDuplicates:
-    """Tells how similar a text is to the most similar one kept before.
+    """Tells which text that was kept before is the most similar one, and how similar it is.
 
     MinHash sketches are compared where they agree in a band. The sketches lie in a scratch file; memory is
     12 bytes per band (18 bands by default) and kept document.
@@ -88,17 +133,18 @@ class NearDuplicates:
         self._spec = spec
         self._bands, self._rows = band_shape(spec.threshold, spec.permutations)
         self._index = HashMap()
-        self._kept = 0
+        self._kept = KeptIds(scratch)
         self._path = scratch
         self._file = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
 
     def close(self) -> None:
-        """Remove the scratch file."""
+        """Remove the scratch files."""
+        self._kept.close()
         os.close(self._file)
         self._path.unlink(missing_ok=True)
 
-    def check(self, texts: Sequence[str]) -> list[float | None]:
-        """Similarity of each near duplicate; None for a text that is kept."""
+    def check(self, texts: Sequence[str], ids: Sequence[str]) -> list[tuple[float, str] | None]:
+        """Similarity of each near duplicate, and the id of what it resembles; None for a text that is kept."""
         if not texts:
             return []
         sketches = self._sketch(texts)
@@ -107,15 +153,16 @@ class NearDuplicates:
         for place, numbers in self._index.lookup(keys.ravel()):
             earlier[place // self._bands].update(numbers[:_MOST_CANDIDATES].tolist())
         here: dict[int, list[int]] = {}
-        result: list[float | None] = []
+        result: list[tuple[float, str] | None] = []
         kept: list[tuple[int, int]] = []
         for row, sketch in enumerate(sketches):
             row_keys = keys[row].tolist()
             candidates = earlier[row].union(*(here.get(key, ()) for key in row_keys))
-            similarity = max((self._similarity(sketch, number) for number in candidates), default=0.0)
-            result.append(similarity if similarity >= self._spec.threshold else None)
-            if result[-1] is None:
-                kept.append((row, self._keep(sketch)))
+            nearest = max(((self._similarity(sketch, number), -number) for number in candidates), default=(0.0, 0))
+            is_near = nearest[0] >= self._spec.threshold
+            result.append((nearest[0], self._kept.get(-nearest[1])) if is_near else None)
+            if not is_near:
+                kept.append((row, self._keep(sketch, ids[row])))
                 for key in row_keys:
                     here.setdefault(key, []).append(kept[-1][1])
         rows, numbers = (np.array(column, dtype=np.int64) for column in zip(*kept, strict=True)) if kept else ([], [])
@@ -136,10 +183,10 @@ class NearDuplicates:
                 keys ^= keys >> np.uint64(29)
         return keys
 
-    def _keep(self, sketch: np.ndarray) -> int:
-        os.pwrite(self._file, sketch.tobytes(), self._kept * sketch.nbytes)
-        self._kept += 1
-        return self._kept - 1
+    def _keep(self, sketch: np.ndarray, row_id: str) -> int:
+        number = int(self._kept.add([row_id])[0])
+        os.pwrite(self._file, sketch.tobytes(), number * sketch.nbytes)
+        return number
 
     def _similarity(self, sketch: np.ndarray, number: int) -> float:
         other = np.frombuffer(os.pread(self._file, sketch.nbytes, number * sketch.nbytes), dtype=np.uint32)

@@ -26,6 +26,7 @@ class Skip:
     location: str
     reason: str
     detail: str = ""
+    url: str | None = None
 
 
 class _BadValue(ValueError):
@@ -93,7 +94,7 @@ class FieldMap:
 def skipped_frame(skips: Iterable[Skip], source: str) -> pl.DataFrame:
     """Skipped rows in the order of the source."""
     rows = [
-        (skip.document_id, source, skip.location, skip.reason, skip.detail)
+        (skip.document_id, source, skip.location, skip.reason, skip.detail, skip.url)
         for skip in sorted(skips, key=lambda skip: skip.number)
     ]
     return pl.DataFrame(rows, schema=SKIPPED, orient="row")

@@ -25,9 +25,11 @@ SKIPPED = pl.Schema(
         "location": pl.String(),
         "reason": pl.String(),
         "detail": pl.String(),
+        "url": pl.String(),
     }
 )
-"""``document_id`` is null where the row could not be read; ``location`` is ``file:line`` or ``file row N``."""
+"""``document_id`` is null where the row could not be read; ``location`` is ``file:line`` or ``file row N``;
+``detail`` of a ``duplicate`` is the id of the row that was kept."""
 
 ROWS = pl.Schema(
     {

@@ -81,12 +81,13 @@ class Selection:
         if spec.heuristics:
             checks.append(filters.heuristics(spec.heuristics))
         if spec.exact_dedup:
-            exact = ExactDuplicates()
-            checks.append(lambda rows: [("duplicate", "") if twice else None for twice in exact.check(_texts(rows))])
+            exact = ExactDuplicates(folder / "texts")
+            stack.callback(exact.close)
+            checks.append(lambda rows: [_same(kept) for kept in exact.check(_texts(rows), rows["id"].to_list())])
         if spec.near_dedup:
             near = NearDuplicates(spec.near_dedup, folder / "sketches")
             stack.callback(near.close)
-            checks.append(lambda rows: [_near(similarity) for similarity in near.check(_texts(rows))])
+            checks.append(lambda rows: [_near(nearest) for nearest in near.check(_texts(rows), rows["id"].to_list())])
         if self._used:
             checks.append(lambda rows: [("used_in_earlier_cycle", "") if i in self._used else None for i in rows["id"]])
         if self._taken_down:
@@ -205,16 +206,20 @@ class _Sample:
 
 
 def _skips(rows: pl.DataFrame, verdicts: list[Verdict]) -> list[Skip]:
-    columns = rows.select("number", "id", "location").iter_rows()
+    columns = rows.select("number", "id", "location", "url").iter_rows()
     return [
-        Skip(number, row, location, *verdict)
-        for (number, row, location), verdict in zip(columns, verdicts, strict=True)
+        Skip(number, row, location, *verdict, url=url)
+        for (number, row, location, url), verdict in zip(columns, verdicts, strict=True)
         if verdict is not None
     ]
 
 
-def _near(similarity: float | None) -> Verdict:
-    return None if similarity is None else ("near_duplicate", f"similarity {similarity:.2f}")
+def _same(kept: str | None) -> Verdict:
+    return None if kept is None else ("duplicate", kept)
+
+
+def _near(nearest: tuple[float, str] | None) -> Verdict:
+    return None if nearest is None else ("near_duplicate", f"similarity {nearest[0]:.2f} to {nearest[1]}")
 
 
 def _texts(rows: pl.DataFrame) -> list[str]:

@@ -17,6 +17,14 @@ def show_takedown(console: Console, report: "Takedown") -> None:
         cycle = f" {one.partition}" if one.partition else ""
         became = f"→ {one.patch}" if one.patch else "to be patched"
         console.print(f"  {one.dataset}{cycle} release {one.release} {became}, {one.rows:,} rows taken out")
+    for one in report.readers:
+        became = f"they have {one.became} now" if one.became else "they still have it"
+        console.print(f"  {one.dataset} at {escape(one.destination)}: readers had {one.release}; {became}")
+    for one in report.left_out:
+        examples = escape(", ".join(one.examples))
+        console.print(f"  {one.documents:,} left out of {one.asset} as {one.reason}, so in no version: {examples}")
+    for note in report.notes:
+        console.print(f"  {escape(note)}")
     erased = sum(one.erased for one in report.held)
     if left := len(report.held) - erased:
         console.print(
