@@ -277,21 +277,22 @@ class _Takedown:
             try:
                 if not self._is_begun_on_them(waste):
                     continue
-                if self._may_be_elsewhere(waste):
+                if self._may_be_of_others(waste):
                     hours = SILENT_ELSEWHERE // timedelta(hours=1)
-                    why = "was written to lately, maybe by another installation: it is kept"
-                    self._report.problems.append(f"{waste.folder} {why}; run the command again in {hours} hours")
-                elif clear(self._snapshots, waste):
+                    raise SynthError(
+                        "another machine may have written to it lately", fix=f"run it again in {hours} hours"
+                    )
+                if clear(self._snapshots, waste):
                     self._tell(f"erasing {waste.folder}: {waste.kind}")
                     self._report.erased_bytes += waste.bytes
             except _ERRORS as error:
                 self._report.problems.append(f"{waste.folder} ({waste.kind}) is kept: {error}")
         shutil.rmtree(self._workspace.scratch, ignore_errors=True)
 
-    def _may_be_elsewhere(self, waste: Waste) -> bool:
-        """Whether somebody whose runs are not seen here may be making it."""
-        lately = datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE
-        return waste.kind == "unfinished" and bool(self._workspace.data) and lately
+    def _may_be_of_others(self, waste: Waste) -> bool:
+        """Whether a machine that shares the versions may be at work on it."""
+        shared = waste.kind == "unfinished" and bool(self._workspace.data)
+        return shared and datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE
 
     def _is_begun_on_them(self, waste: Waste) -> bool:
         """Whether it belongs to a cycle that had them, or its files have rows of them."""
