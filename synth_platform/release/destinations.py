@@ -189,8 +189,7 @@ class Shelf:
 
     def _index(self, version: Snapshot) -> dict[str, Any]:
         m = version.manifest
-        entries = [*(part for table in m.tables.values() for part in table.parts), *m.files]
-        files = [{"path": one.path, "bytes": one.bytes, "digest": one.digest} for one in entries]
+        files = [{"path": one.path, "bytes": one.bytes, "digest": one.digest} for one in m.entries]
         return {
             "version": m.snapshot_id,
             "digest": m.digest,

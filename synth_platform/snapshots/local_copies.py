@@ -51,8 +51,7 @@ class LocalCopies:
     def forget(self, folder: str, manifest: Manifest) -> None:
         """Delete the local copies of a remote snapshot's parts and files."""
         if self.store.local is None:
-            parts = [part for table in manifest.tables.values() for part in table.parts]
-            for one in (*parts, *manifest.files):
+            for one in manifest.entries:
                 self._local(f"{folder}/{one.path}", one.digest).unlink(missing_ok=True)
 
     def _local(self, path: str, part_digest: str) -> Path:
