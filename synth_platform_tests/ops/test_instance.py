@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._core.scheduler import DagsterDaemonScheduler
 
 from synth_platform.errors import StorageError
 from synth_platform.ops.instance import connect
@@ -53,3 +54,9 @@ def test_a_database_with_another_schema_is_refused_with_what_to_do(
     with pytest.raises(StorageError, match="more than one head") as error, connect(workspace):
         pass
     assert error.value.where == str(workspace.dagster_home) and "restore a backup" in error.value.fix
+
+
+def test_a_tick_of_a_schedule_that_fails_is_repeated(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(workspace.dagster_home))
+    with connect(workspace) as instance:
+        assert isinstance(instance.scheduler, DagsterDaemonScheduler) and instance.scheduler.max_tick_retries == 5
