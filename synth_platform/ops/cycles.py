@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _KEY = "%Y-%m-%d"
 _KEY_WITH_TIME = "%Y-%m-%d-%H.%M"
-_PERIODS_LOOKED_AT = 64
+_LOOKED_AT = timedelta(weeks=6)
+"""Holds each week as it comes in a month; a cadence with fewer times in it is looked at for years."""
+_LEAST_TIMES = 24
 
 
 def partitions_of(cadence: "CadenceSpec | None") -> dg.TimeWindowPartitionsDefinition | None:
@@ -91,4 +93,7 @@ def longest_period(cadence: "CadenceSpec") -> timedelta:
     """The longest time from one run of the schedule to the next."""
     start = datetime.fromisoformat(cadence.start).timestamp()
     ticks = cron_string_iterator(start, cadence.schedule_cron, cadence.timezone)
-    return max(later - earlier for earlier, later in pairwise(islice(ticks, _PERIODS_LOOKED_AT)))
+    first = next(ticks)
+    until = first + _LOOKED_AT
+    few, all_in = [first, *islice(ticks, _LEAST_TIMES)], takewhile(lambda tick: tick <= until, ticks)
+    return max(later - earlier for earlier, later in pairwise([*few, *all_in]))

@@ -64,6 +64,8 @@ def test_times_as_people_write_them(given: dict[str, str], cron: str) -> None:
         ({}, "one of every and cron"),
         ({"every": "week", "cron": "0 6 * * 1"}, "one of every and cron"),
         ({"cron": "every monday"}, "no cron expression"),
+        ({"cron": "@daily"}, "no cron expression of five parts"),
+        ({"cron": "0 0 0 * * *"}, "no cron expression of five parts"),
         ({"cron": "0 6 * * 1", "at": "06:00"}, "leave at out"),
         ({"every": "day", "at": "Mon 06:00"}, "write one such as '06:00'"),
         ({"every": "day", "at": "24:00"}, "no time of a cycle of a day"),
@@ -99,6 +101,9 @@ def test_the_newest_cycle_is_the_last_that_has_ended(given: dict[str, str], now:
 
 def test_a_release_is_late_a_while_after_its_period() -> None:
     assert longest_period(cadence(cron="0 6 * * 1-5")) == timedelta(days=3), "from Friday to Monday"
+    assert longest_period(cadence(cron="0 * * * 1-5")) == timedelta(days=2, hours=1), "after more than a hundred hours"
+    assert longest_period(cadence(cron="*/15 9-17 * * 1-5")) == timedelta(days=2, hours=15, minutes=15)
+    assert longest_period(cadence(every="month")) == timedelta(days=31)
     policy = freshness_of(cadence(every="week", at="Mon 06:00", deadline_hours=12))
     assert policy == dg.FreshnessPolicy.time_window(
         fail_window=timedelta(days=7, hours=12), warn_window=timedelta(days=7, hours=6)

@@ -382,7 +382,7 @@ def test_suites_are_watched(made: Deployment) -> None:
     made.attributes["regenerate"] = {"on_change": "automatic"}
     made.tick()
     (made.folder / "suites.yaml").write_text(
-        "release:\n- {name: texts, expect: expect_column_values_to_not_be_null, column: text, severity: critical}\n"
+        "mixture:\n- {name: texts, expect: expect_column_values_to_not_be_null, column: text, severity: critical}\n"
     )
     (request,) = made.tick().run_requests
     assert request.tags[WHY_TAG] == "changed: the suites"
