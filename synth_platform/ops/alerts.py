@@ -269,11 +269,15 @@ def _deadlines(
     graph = repository.asset_graph
     for key in graph.get_all_asset_keys():
         policy = graph.get(key).freshness_policy
-        event = (
-            instance.get_latest_materialization_event(key) if isinstance(policy, TimeWindowFreshnessPolicy) else None
-        )
-        if event is not None and isinstance(policy, TimeWindowFreshnessPolicy):
-            yield "/".join(key.path), policy.fail_window.to_timedelta(), event.timestamp
+        if isinstance(policy, TimeWindowFreshnessPolicy) and (made := _last_made(instance, key)) is not None:
+            yield "/".join(key.path), policy.fail_window.to_timedelta(), made
+
+
+def _last_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:
+    """When an asset, or the newest of its cycles, was made last: an older one made anew replaces no new one."""
+    newest = sorted(instance.get_materialized_partitions(key))[-1:]
+    which = dg.AssetRecordsFilter(key, asset_partitions=newest or None)
+    return next((record.timestamp for record in instance.fetch_materializations(which, limit=1).records), None)
 
 
 def _dataset(asset: str) -> str:

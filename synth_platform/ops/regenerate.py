@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from synth_platform.digest import digest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
 
 _SECONDS = 60
+_RUNS_LOOKED_AT = 200
 _PARTITION_TAG = "dagster/partition"
 # The rescan sensor answers for test sets; the others change nothing that is made.
 _NOT_WATCHED = {"benchmarks", "regenerate", "cadence", "owners", "tags"}
@@ -124,7 +126,8 @@ class Regenerator:
         cycles, others = cycles_made(at_rest.snapshots, f"{self.spec.name}/documents", self.partitions)
         if self.spec.regenerate.cycles == "newest":
             cycles = cycles[-1:]
-        if _is_running(context.instance, tags={DATASET_TAG: self.spec.name}):
+        tagged = _is_running(context.instance, tags={DATASET_TAG: self.spec.name})
+        if tagged or _is_chosen(context.instance, self.spec.name):
             return _skip("A run of the dataset is under way.", memory)
         versions = _versions(self.stages, at_rest, cycles)
         is_made = any(current for asset, _, current in versions if not is_test_set(asset))
@@ -203,6 +206,14 @@ class _Memory:
 def _is_running(instance: dg.DagsterInstance, **which: Any) -> bool:
     """Whether one of these runs is under way."""
     return bool(instance.get_runs(dg.RunsFilter(**which, statuses=NOT_FINISHED_STATUSES), limit=1))
+
+
+def _is_chosen(instance: dg.DagsterInstance, dataset: str) -> bool:
+    """Whether assets of a dataset were chosen by hand, or for a backfill, and are about to be made: those runs have no
+    tags before they begin."""
+    which = dg.RunsFilter(job_name=IMPLICIT_ASSET_JOB_NAME, statuses=NOT_FINISHED_STATUSES)
+    runs = instance.get_runs(which, limit=_RUNS_LOOKED_AT)
+    return any(key.path[0] == dataset for run in runs for key in run.asset_selection or ())
 
 
 def _skip(reason: str, memory: _Memory) -> dg.SensorResult:

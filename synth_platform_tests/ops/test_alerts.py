@@ -248,6 +248,23 @@ def test_a_missed_deadline_is_told_once_until_the_asset_is_made(
     assert len(service.bodies) == 2
 
 
+def test_an_older_cycle_that_is_made_anew_does_not_hide_that_the_newest_is_late(
+    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
+    tick = ticker(
+        instance,
+        DEADLINE_SENSOR,
+        dg.Definitions(assets=[dg.AssetSpec(["d", "release"], freshness_policy=window, partitions_def=DAYS)]),
+    )
+    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"], partition="2026-01-02"))
+    real = alerts.now()
+    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"], partition="2026-01-01"))
+    monkeypatch.setattr(alerts, "now", lambda: real + 2 * 3600)
+    tick()
+    assert [body["title"] for body in service.bodies] == ["d/release is late"]
+
+
 def test_sensors_are_there_where_somebody_wants_to_hear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = load_spec(write_spec(tmp_path / "a", dataset("http://127.0.0.1:9/v1", tmp_path)))
     named = [{"type": "email", "to": ["ann@example.org"]}]

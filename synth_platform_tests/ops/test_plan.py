@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.graph import dataset_stages
@@ -328,6 +329,14 @@ def test_the_sensor_requests_a_run_once_where_the_spec_says_so(made: Deployment)
     write_jsonl(made.folder / "pages" / "c.jsonl", [{"text": "And one more."}])
     assert "under way" in made.tick().skip_message
     made.instance.report_run_canceled(running)
+    chosen = create_run_for_test(
+        made.instance,
+        "__ASSET_JOB",
+        status=dg.DagsterRunStatus.NOT_STARTED,
+        asset_selection=frozenset([dg.AssetKey(["small", "documents"])]),
+    )
+    assert "under way" in made.tick().skip_message, "a backfill that waits has no tags"
+    made.instance.report_run_canceled(chosen)
     (again,) = made.tick().run_requests
     assert again.tags[WHY_TAG] == "changed: files of pages"
     made.run()
