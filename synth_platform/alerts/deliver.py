@@ -27,35 +27,47 @@ class _Refused(Exception):
     """Trying again will not help."""
 
 
-def deliver(channel: Channel, alert: Alert, variables: Mapping[str, str] = os.environ) -> str | None:
+class Refusal(str):
+    """Why a channel does not take a message, where trying again will not help."""
+
+
+def deliver(
+    channel: Channel, alert: Alert, variables: Mapping[str, str] = os.environ, *, seconds: float = 60.0
+) -> str | None:
     """Send it; None if it arrived, else why not, in words without secrets.
 
     Args:
         channel: where to.
         alert: what.
         variables: environment variables, some of which hold addresses and passwords.
+        seconds: how long to try, about.
     """
-    problem = ""
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
+    until = time.monotonic() + seconds
+    problem, tries = "", 0
+    while tries < _TRIES and (left := until - time.monotonic() - _pause(tries)) > 0:
+        time.sleep(_pause(tries))
+        tries += 1
         try:
-            _send(channel, alert, variables)
+            _send(channel, alert, variables, min(_DEADLINE_SECONDS, left))
             return None
         except _Refused as error:
-            return scrub(str(error))
+            return Refusal(scrub(str(error)))
         except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
             problem = scrub(f"{type(error).__name__}: {error}")
-    return f"{problem} ({_TRIES} tries)"
+    return f"{problem} ({tries} tries)"
 
 
-def _send(channel: Channel, alert: Alert, variables: Mapping[str, str]) -> None:
+def _pause(tries: int) -> float:
+    return _PAUSE_SECONDS * 2 ** (tries - 1) if tries else 0.0
+
+
+def _send(channel: Channel, alert: Alert, variables: Mapping[str, str], seconds: float) -> None:
     if isinstance(channel, EmailChannel):
-        _mail(channel, alert, _value(channel.smtp_env, variables))
+        _mail(channel, alert, _value(channel.smtp_env, variables), seconds)
     elif isinstance(channel, SlackChannel):
-        _post(_value(channel.url_env, variables), {"text": _slack_text(alert)})
+        _post(_value(channel.url_env, variables), {"text": _slack_text(alert)}, {}, seconds)
     else:
-        _post(_value(channel.url_env, variables), alert.as_json(), _bearer(channel, variables))
+        _post(_value(channel.url_env, variables), alert.as_json(), _bearer(channel, variables), seconds)
 
 
 def _value(name: str, variables: Mapping[str, str]) -> str:
@@ -68,10 +80,10 @@ def _bearer(channel: WebhookChannel, variables: Mapping[str, str]) -> dict[str, 
     return {"Authorization": f"Bearer {_value(channel.token_env, variables)}"} if channel.token_env else {}
 
 
-def _post(url: str, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> None:
+def _post(url: str, body: Mapping[str, object], headers: Mapping[str, str], seconds: float) -> None:
     """POST it; redirects are not followed, since they could lead a secret elsewhere."""
     try:
-        answer = httpx.post(url, json=body, headers=headers, timeout=_DEADLINE_SECONDS, follow_redirects=False)
+        answer = httpx.post(url, json=body, headers=headers, timeout=seconds, follow_redirects=False)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise _Refused("the address is no http address") from None
     if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
@@ -86,12 +98,12 @@ def _slack_text(alert: Alert) -> str:
     return "\n".join([f"*{title}*", *lines])
 
 
-def _mail(channel: EmailChannel, alert: Alert, address: str) -> None:
+def _mail(channel: EmailChannel, alert: Alert, address: str, seconds: float) -> None:
     server = urlsplit(address)
     if server.scheme not in ("smtp", "smtps") or not server.hostname:
         raise _Refused(f"{channel.smtp_env} is no smtp:// or smtps:// address")
     try:
-        with _connection(server.scheme)(server.hostname, server.port or 0) as smtp:
+        with _connection(server.scheme, seconds)(server.hostname, server.port or 0) as smtp:
             if server.password:
                 if server.scheme == "smtp":
                     smtp.starttls(context=ssl.create_default_context())
@@ -103,11 +115,11 @@ def _mail(channel: EmailChannel, alert: Alert, address: str) -> None:
         raise _Refused(f"the mail server refused: {type(error).__name__}") from None
 
 
-def _connection(scheme: str) -> Callable[[str, int], smtplib.SMTP]:
+def _connection(scheme: str, seconds: float) -> Callable[[str, int], smtplib.SMTP]:
     if scheme == "smtps":
         context = ssl.create_default_context()
-        return lambda host, port: smtplib.SMTP_SSL(host, port, timeout=_DEADLINE_SECONDS, context=context)
-    return lambda host, port: smtplib.SMTP(host, port, timeout=_DEADLINE_SECONDS)
+        return lambda host, port: smtplib.SMTP_SSL(host, port, timeout=seconds, context=context)
+    return lambda host, port: smtplib.SMTP(host, port, timeout=seconds)
 
 
 def _message(channel: EmailChannel, alert: Alert) -> EmailMessage:

@@ -130,16 +130,19 @@ def estimate(
     """Say what generating a dataset will take: prompts, tokens, engine hours, money, and what that rests on."""
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
-    from synth_platform.ops.forecast import forecast, take_sample
+    from synth_platform.dataset.graph import DatasetGraph
+    from synth_platform.ops.forecast import forecast
     from synth_platform.ops.launch import find_dataset
+    from synth_platform.ops.sample import take_sample
 
     spec, base = find_dataset(dataset, workspace)
     sampled: dict[str, Any] = {}
     units = 1.0
     if pilot:
         _make_prompts(workspace, console, spec, base, partition)
+        context = DatasetGraph.of(spec, base).context
         with terminal.progress(console):
-            sampled, units = take_sample(spec, base, workspace, pilot, partition=partition, tell=console.print)
+            sampled, units = take_sample(spec, context, workspace, pilot, partition=partition, tell=console.print)
     found = forecast(
         spec,
         base,

@@ -38,9 +38,8 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     ]
     if graph.profile is not None:
         jobs.append(make.tune([*graph.profile.keys]))
-    stages = [*graph.benchmark_stages(), *graph.assets]
-    jobs.append(plan_job(spec, base, stages, graph.context.partitions, *graph.keys_of("release")))
-    regenerator = Regenerator(spec, base, stages, graph.context.partitions, whole)
+    jobs.append(plan_job(spec, base, graph.stages, graph.context.partitions, *graph.keys_of("release")))
+    regenerator = Regenerator(spec, base, graph.stages, graph.context.partitions, whole)
     sensors = [regenerator.sensor()] if spec.regenerate.on_change != "never" else []
     patch = make.patch(graph.keys_of("release", "published"))
     jobs.append(patch)

@@ -51,8 +51,7 @@ def dataset_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
     Raises:
         SpecError: a gate that does not exist is changed.
     """
-    graph = DatasetGraph.of(spec, base)
-    return [*graph.benchmark_stages(), *graph.assets]
+    return DatasetGraph.of(spec, base).stages
 
 
 def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
@@ -142,6 +141,11 @@ class DatasetGraph:
         """Of the test sets that the dataset names."""
         return [dg.AssetKey([EVALS_GROUP, one.name]) for one in self.spec.benchmarks]
 
+    @property
+    def stages(self) -> list[StageAsset]:
+        """What makes the dataset and the test sets that it names, in the order of the pipeline."""
+        return [*self.benchmark_stages(), *self.assets]
+
     def benchmark_stages(self) -> list[StageAsset]:
         """What makes the test sets, which datasets share."""
         return [contamination_assets.benchmark_asset(benchmark, self.base) for benchmark in self.spec.benchmarks]
@@ -153,8 +157,11 @@ class DatasetGraph:
         return self._upstream(stage, name)
 
     def _upstream(self, stage: str, asset: str, gates: Sequence[Gate] | None = None) -> Upstream:
-        self.gates[asset] = [*(self.stage_gates[stage] if gates is None else gates), *self.suites.get(stage, ())]
+        self.gates[asset] = self._gates_of(stage, gates)
         return Upstream(asset, blocking_names(self.gates[asset]))
+
+    def _gates_of(self, stage: str, gates: Sequence[Gate] | None = None) -> Sequence[Check]:
+        return [*(self.stage_gates[stage] if gates is None else gates), *self.suites.get(stage, ())]
 
     def _documents(self) -> Upstream:
         spec = self.spec
@@ -324,6 +331,7 @@ class DatasetGraph:
             review,
             description=spec.description,
             gates=dict(self.gates),
+            own_gates=blocking_names(self._gates_of("release")),
             findings=(contamination_assets.RELEASE_SCAN.format(spec.name), TAKEDOWN.format(spec.name)),
             freshness=freshness_of(spec.cadence) if spec.cadence else None,
         )

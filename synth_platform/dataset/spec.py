@@ -70,7 +70,7 @@ class CadenceSpec(StrictModel):
             raise ValueError("give one of every and cron")
         if self.cron is not None and self.at is not None:
             raise ValueError("cron says when already; leave at out")
-        if self.cron is not None and not is_valid_cron_string(self.cron):
+        if self.cron is not None and not (len(self.cron.split()) == 5 and is_valid_cron_string(self.cron)):
             raise ValueError(f"{self.cron!r} is no cron expression of five parts, such as '0 6 * * 1'")
         if self.timezone != "UTC" and "*" in self.cycle_cron.split()[1]:
             raise ValueError("cycles of an hour are in UTC, where no hour comes twice; leave timezone out")

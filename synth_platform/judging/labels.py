@@ -8,7 +8,7 @@ from typing import Any
 from synth_platform.digest import digest
 from synth_platform.errors import SourceError
 from synth_platform.sources.json_rows import BadRow
-from synth_platform.sources.locations import find_files
+from synth_platform.sources.locations import SourceFile, find_files
 from synth_platform.sources.readers import read_records, suffixes_of
 
 LEAST = 20
@@ -51,8 +51,21 @@ def read_labels(path: str, base: Path) -> list[LabelledAnswer]:
     return found
 
 
+def labels_stamp(path: str, base: Path) -> str:
+    """What changes at least when the labels do; no file is read for it.
+
+    Raises:
+        SourceError: there is none.
+    """
+    return digest([(file.name, file.stamp()) for file in _files(path, base)])
+
+
+def _files(path: str, base: Path) -> list[SourceFile]:
+    return find_files([path], base, suffixes_of("auto"))
+
+
 def _rows(path: str, base: Path) -> Iterator[LabelledAnswer]:
-    for file in find_files([path], base, suffixes_of("auto")):
+    for file in _files(path, base):
         for records in read_records(file):
             for location, row in records.rows:
                 yield _labelled(location, row)

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,28 +12,25 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.events import AssetMaterializationPlannedData as _ToBeMade
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as _Status
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from synth_platform.alerts.config import UI_VARIABLE, Channel
-from synth_platform.alerts.deliver import deliver
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.errors import SynthError
 from synth_platform.ops.failures import failure_text
+from synth_platform.ops.outbox import Channels, Outbox, now
 from synth_platform.ops.tags import DATASET_TAG
 
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
 SPEC_SENSOR = "alert_refused_specs"
-ALERTED_TAG = "synth/alerted"
-"""Run tag, followed by the dataset: what became of the message about this run. Where it is, none is sent again."""
 _GATE_SECONDS, _DEADLINE_SECONDS, _SPEC_SECONDS = 60, 300, 60
 _PLANNED = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
-Channels = Mapping[str, Sequence[Channel]]
-"""Where messages about each dataset go."""
-_Look = Callable[[dg.SensorEvaluationContext, dg.RepositoryDefinition, Any], tuple[Mapping[str, Any], str]]
-"""From what was known at the last tick (None at the first) to what is known now, and words for it."""
+_Look = Callable[[dg.DagsterInstance, dg.RepositoryDefinition, Any], tuple[Mapping[str, Any], str, Sequence[Alert]]]
+"""From what was known at the last tick (None at the first) to what is known now, words for it, and what to tell."""
 
 
 def alert_sensors(
@@ -61,20 +59,27 @@ def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
         run = context.dagster_run
         gates = list(_closed_gates(context.instance, run.run_id))
         problems = _problems(context, gates)
-        for dataset in datasets_of(context.instance, run):
-            alert = _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], problems)
-            _tell_once(context.instance, run, alert, channels, context.log.info)
+        outbox = Outbox(context.instance, channels, context.log)
+        outbox.put(
+            _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], problems)
+            for dataset in datasets_of(context.instance, run)
+        )
+        outbox.send()
 
     return watch
 
 
-def _polling_sensor(name: str, seconds: int, description: str, look: _Look) -> dg.SensorDefinition:
-    """A sensor that looks every so often; what it gives back beside its words is what it gets the next time."""
+def _polling_sensor(name: str, seconds: int, description: str, channels: Channels, look: _Look) -> dg.SensorDefinition:
+    """A sensor that looks every so often; what it knows at the end is what it gets the next time."""
 
     @dg.sensor(name=name, minimum_interval_seconds=seconds, default_status=_RUNNING, description=description)
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
-        known, said = look(context, context.repository_def, json.loads(context.cursor) if context.cursor else None)
+        before = json.loads(context.cursor) if context.cursor else None
+        known, said, alerts = look(context.instance, context.repository_def, before)
+        outbox = Outbox(context.instance, channels, context.log)
+        outbox.put(alerts)
+        outbox.send()
         return dg.SensorResult(cursor=json.dumps(known), skip_reason=dg.SkipReason(said))
 
     return watch
@@ -82,71 +87,67 @@ def _polling_sensor(name: str, seconds: int, description: str, look: _Look) -> d
 
 def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
     def look(
-        context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition, before: Mapping[str, int] | None
-    ) -> tuple[Mapping[str, int], str]:
-        keys = repository.asset_graph.asset_check_keys
+        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, int] | None
+    ) -> tuple[Mapping[str, int], str, Sequence[Alert]]:
+        keys = list(repository.asset_graph.asset_check_keys)
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
         seen = dict(before or {})
         failed = {
-            key: record
-            for key, record in context.instance.event_log_storage.get_latest_asset_check_execution_by_key(
-                list(keys)
-            ).items()
-            if record.status == AssetCheckExecutionRecordStatus.FAILED and record.id > seen.get(str(key), 0)
+            str(key): record
+            for key, record in latest.items()
+            if record.status == _Status.FAILED and record.id > seen.get(str(key), 0)
         }
+        seen |= {key: record.id for key, record in failed.items()}
         # What failed before the sensor first looked is history.
-        for record in failed.values() if before is not None else ():
-            _tell_of_gate(context, record, channels)
-        seen |= {str(key): record.id for key, record in failed.items()}
-        return seen, f"{len(failed)} gates newly failed"
+        alerts = list(_of_gates(instance, failed.values())) if before is not None else []
+        return seen, f"{len(failed)} gates newly failed", alerts
 
     return _polling_sensor(
         GATE_SENSOR,
         _GATE_SECONDS,
         "Tells of blocking gates that failed in a run that did not, or that were reported from elsewhere.",
+        channels,
         look,
     )
 
 
 def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
     def look(
-        context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition, before: Mapping[str, float] | None
-    ) -> tuple[Mapping[str, float], str]:
+        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, float] | None
+    ) -> tuple[Mapping[str, float], str, Sequence[Alert]]:
         told = before or {}
         late = {
             asset: made
-            for asset, window, made in _deadlines(context.instance, repository)
+            for asset, window, made in _deadlines(instance, repository)
             if now() - made > window.total_seconds()
         }
-        for asset in (one for one, made in late.items() if told.get(one) != made):
-            since = datetime.fromtimestamp(late[asset], UTC).strftime("%Y-%m-%d %H:%M UTC")
-            title, page = f"{asset} is late", link(f"assets/{asset}")
-            alert = Alert("late", _dataset(asset), title, problems=(f"last made at {since}",), link=page)
-            context.log.info(_tell(alert, channels))
-        return late, f"{len(late)} assets are late"
+        alerts = [_of_lateness(asset, made) for asset, made in late.items() if told.get(asset) != made]
+        return late, f"{len(late)} assets are late", alerts
 
     return _polling_sensor(
         DEADLINE_SENSOR,
         _DEADLINE_SECONDS,
         "Tells once of each asset that has not been made anew within the time its freshness policy gives.",
+        channels,
         look,
     )
 
 
 def _spec_sensor(channels: Sequence[Channel], refused: Mapping[str, SynthError]) -> dg.SensorDefinition:
     def look(
-        context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition, before: Mapping[str, str] | None
-    ) -> tuple[Mapping[str, str], str]:
+        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, str] | None
+    ) -> tuple[Mapping[str, str], str, Sequence[Alert]]:
         reasons = {asset: str(error) for asset, error in refused.items()}
-        for asset, reason in reasons.items():
-            if (before or {}).get(asset) != reason:
-                name, problems = asset.split("/")[-1], (reason, "Other datasets go on without it.")
-                title, page = f"the spec of {name} cannot be used", link(f"assets/{asset}")
-                alert = Alert("spec", name, title, problems=problems, link=page)
-                context.log.info(_tell(alert, {name: channels}))
-        return reasons, f"{len(reasons)} specs cannot be used"
+        told = before or {}
+        alerts = [_of_spec(asset, reason) for asset, reason in reasons.items() if told.get(asset) != reason]
+        return reasons, f"{len(reasons)} specs cannot be used", alerts
 
     return _polling_sensor(
-        SPEC_SENSOR, _SPEC_SECONDS, "Tells once of each spec that cannot be used, and for what reason.", look
+        SPEC_SENSOR,
+        _SPEC_SECONDS,
+        "Tells once of each spec that cannot be used, and for what reason.",
+        {_name_of_spec(asset): channels for asset in refused},
+        look,
     )
 
 
@@ -158,11 +159,6 @@ def datasets_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
     planned = [event.event_specific_data for one in records if (event := one.event_log_entry.dagster_event)]
     keys = [one.asset_key for one in planned if isinstance(one, _ToBeMade | AssetCheckEvaluationPlanned)]
     return sorted({key.path[0] for key in keys})
-
-
-def now() -> float:
-    """Seconds since 1970."""
-    return datetime.now(UTC).timestamp()
 
 
 def link(page: str) -> str:
@@ -231,20 +227,39 @@ def _gate(found: dg.AssetCheckEvaluation) -> ClosedGate:
     )
 
 
-def _tell_of_gate(context: dg.SensorEvaluationContext, record: object, channels: Channels) -> None:
-    evaluation = getattr(record, "evaluation", None)
-    run_id = str(getattr(record, "run_id", ""))
-    if evaluation is None or evaluation.severity.value != "ERROR":
-        return
-    gate = _gate(evaluation)
-    run = context.instance.get_run_by_id(run_id) if run_id else None
-    if run is None:
+def _of_gates(instance: dg.DagsterInstance, records: Iterable[AssetCheckExecutionRecord]) -> Iterator[Alert]:
+    """What is to be said of gates: by itself of one that was reported; of a run's together."""
+    in_runs: defaultdict[tuple[str, str], list[ClosedGate]] = defaultdict(list)
+    for record in records:
+        found = record.evaluation
+        if found is None or found.severity != dg.AssetCheckSeverity.ERROR:
+            continue
+        gate = _gate(found)
         dataset = _dataset(gate.asset)
-        alert = Alert("gate", dataset, f"{dataset}: a gate closed", evaluation.partition, gates=(gate,))
-        context.log.info(_tell(alert, channels))
-    elif run.status == dg.DagsterRunStatus.SUCCESS:
-        _tell_once(context.instance, run, _of_run(run, _dataset(gate.asset), [gate], ()), channels, context.log.info)
-    # A run that fails is told of when it ends, with all of its gates.
+        if instance.get_run_by_id(record.run_id) is None:
+            yield Alert("gate", dataset, f"{dataset}: a gate closed", found.partition, gates=(gate,))
+        else:
+            in_runs[record.run_id, dataset].append(gate)
+    for (run_id, dataset), gates in in_runs.items():
+        run = instance.get_run_by_id(run_id)
+        # A run that fails is told of when it ends, with all of its gates.
+        if run is not None and run.status == dg.DagsterRunStatus.SUCCESS:
+            yield _of_run(run, dataset, gates, ())
+
+
+def _of_lateness(asset: str, made: float) -> Alert:
+    since = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    problems, page = (f"last made at {since}",), link(f"assets/{asset}")
+    return Alert("late", _dataset(asset), f"{asset} is late", problems=problems, link=page)
+
+
+def _of_spec(asset: str, reason: str) -> Alert:
+    name, problems = _name_of_spec(asset), (reason, "Other datasets go on without it.")
+    return Alert("spec", name, f"the spec of {name} cannot be used", problems=problems, link=link(f"assets/{asset}"))
+
+
+def _name_of_spec(asset: str) -> str:
+    return asset.split("/")[-1]
 
 
 def _deadlines(
@@ -254,34 +269,15 @@ def _deadlines(
     graph = repository.asset_graph
     for key in graph.get_all_asset_keys():
         policy = graph.get(key).freshness_policy
-        event = (
-            instance.get_latest_materialization_event(key) if isinstance(policy, TimeWindowFreshnessPolicy) else None
-        )
-        if event is not None and isinstance(policy, TimeWindowFreshnessPolicy):
-            yield "/".join(key.path), policy.fail_window.to_timedelta(), event.timestamp
+        if isinstance(policy, TimeWindowFreshnessPolicy) and (made := _last_made(instance, key)) is not None:
+            yield "/".join(key.path), policy.fail_window.to_timedelta(), made
 
 
-def _tell_once(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, alert: Alert, channels: Channels, log: Callable[[str], None]
-) -> None:
-    """Send what is to be said of a dataset in a run, unless that was done before; the run's tag says so."""
-    tag = f"{ALERTED_TAG}.{alert.dataset}"
-    known = instance.get_run_by_id(run.run_id)
-    if known is None or tag in known.tags:
-        return
-    if said := _tell(alert, channels):
-        log(said)
-        instance.add_run_tags(run.run_id, {tag: said})
-
-
-def _tell(alert: Alert, channels: Channels) -> str:
-    """Send it to all that want to hear; says what became of it."""
-    outcomes = []
-    for channel in channels.get(alert.dataset, ()):
-        if alert.event in channel.events:
-            problem = deliver(channel, alert)
-            outcomes.append(f"{channel.type}: {problem or 'sent'}")
-    return "; ".join(outcomes)
+def _last_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:
+    """When an asset, or the newest of its cycles, was made last: an older one made anew replaces no new one."""
+    newest = sorted(instance.get_materialized_partitions(key))[-1:]
+    which = dg.AssetRecordsFilter(key, asset_partitions=newest or None)
+    return next((record.timestamp for record in instance.fetch_materializations(which, limit=1).records), None)
 
 
 def _dataset(asset: str) -> str:

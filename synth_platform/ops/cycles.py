@@ -1,20 +1,24 @@
 """The cycles of a cadence: a dataset's partitions, when they are made, and until when they should be there."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._utils.schedules import cron_string_iterator
 
 from synth_platform.errors import SpecError
+from synth_platform.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import CadenceSpec, DatasetSpec
 
 _KEY = "%Y-%m-%d"
 _KEY_WITH_TIME = "%Y-%m-%d-%H.%M"
-_PERIODS_LOOKED_AT = 64
+_LOOKED_AT = timedelta(weeks=6)
+"""Holds each week as it comes in a month; a cadence with fewer times in it is looked at for years."""
+_LEAST_TIMES = 24
 
 
 def partitions_of(cadence: "CadenceSpec | None") -> dg.TimeWindowPartitionsDefinition | None:
@@ -31,6 +35,27 @@ def partitions_of(cadence: "CadenceSpec | None") -> dg.TimeWindowPartitionsDefin
 def newest_cycle(partitions: dg.TimeWindowPartitionsDefinition) -> str | None:
     """The last cycle that has ended by now."""
     return partitions.get_last_partition_key()
+
+
+def cycles_made(
+    snapshots: Snapshots, asset: str, partitions: dg.TimeWindowPartitionsDefinition | None
+) -> tuple[list[str | None], list[str]]:
+    """The cycles in which an asset was made, and those that the cadence had once and has no more.
+
+    Dagster refuses to run the latter, and a dataset without cycles has none but one that is called None.
+    """
+    made = snapshots.partitions(asset)
+    if partitions is None:
+        return [None], made
+    known = set(partitions.get_partition_keys())
+    return [one for one in made if one in known], [one for one in made if one not in known]
+
+
+def left_out(cycles: Sequence[str]) -> str:
+    """Words for cycles that the cadence has no more; none, if there are none."""
+    more = f" and {len(cycles) - 3} more" if len(cycles) > 3 else ""
+    named = ", ".join(cycles[:3]) + more
+    return f" Left out, since the cadence no longer has such cycles: {named}." if cycles else ""
 
 
 def check_cycle(spec: "DatasetSpec", partition: str | None) -> None:
@@ -68,4 +93,7 @@ def longest_period(cadence: "CadenceSpec") -> timedelta:
     """The longest time from one run of the schedule to the next."""
     start = datetime.fromisoformat(cadence.start).timestamp()
     ticks = cron_string_iterator(start, cadence.schedule_cron, cadence.timezone)
-    return max(later - earlier for earlier, later in pairwise(islice(ticks, _PERIODS_LOOKED_AT)))
+    first = next(ticks)
+    until = first + _LOOKED_AT
+    few, all_in = [first, *islice(ticks, _LEAST_TIMES)], takewhile(lambda tick: tick <= until, ticks)
+    return max(later - earlier for earlier, later in pairwise([*few, *all_in]))

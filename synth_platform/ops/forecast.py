@@ -1,7 +1,6 @@
 """What a dataset's generations would take: gathered from its versions, a sample, or published runs."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +8,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from synth_platform.errors import SpecError, SynthError
-from synth_platform.generation.answers.shards import ShardStore
-from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of
-from synth_platform.generation.budget import Budget, Spent
-from synth_platform.generation.engine import find_engine
 from synth_platform.generation.estimate import (
     PUBLISHED_DOCUMENT_TOKENS,
     Estimate,
@@ -22,20 +17,12 @@ from synth_platform.generation.estimate import (
     known_speed,
     mean,
 )
-from synth_platform.generation.run.generate import Plan, Sampled
-from synth_platform.generation.run.meter import StatusFile, new_reading
-from synth_platform.generation.schema import GENERATIONS
-from synth_platform.generation.tuning.profile import tuned
+from synth_platform.generation.run.generate import Sampled
 from synth_platform.judging.ask import judge_template
-from synth_platform.ops.cycles import partitions_of
-from synth_platform.ops.dataset_context import DatasetContext
-from synth_platform.ops.guard import Upstream
 from synth_platform.ops.plan import CyclePlan, judging_of
-from synth_platform.ops.stage import Stage, identity_of
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.prompts.templates import Template
-from synth_platform.snapshots import Snapshot, SnapshotWriter
-from synth_platform.snapshots.manifest import InputRef
+from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -280,60 +267,3 @@ def forecast(
     """
     price = spec.engine.price_per_hour if price_per_hour is None else price_per_hour
     return _Forecast(spec, base, workspace, partition, documents, sampled or {}, units).estimate(price)
-
-
-def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> list[InputRef]:
-    """The current versions of what a stage reads; the run that follows asks whether their gates are open."""
-    heads = [one.head(workspace.snapshots, partition) for one in stage.upstreams]
-    return [head.ref for head in heads if head is not None]
-
-
-def take_sample(
-    spec: "DatasetSpec",
-    base: Path,
-    workspace: Workspace,
-    rows: int,
-    *,
-    partition: str | None,
-    tell: Callable[[str], None],
-) -> tuple[dict[str, Sampled], float]:
-    """Generate some rows of every recipe's prompts; the run that follows finds them in its ledger.
-
-    Returns:
-        What they gave, and on how many GPUs (or servers).
-
-    Raises:
-        EngineError: the engine cannot be had.
-    """
-    dataset = DatasetContext(spec.name, spec.seed, base, partitions=partitions_of(spec.cadence))
-    settings = GenerationSettings(tuned(spec.engine, workspace, spec.name), spec.budget, spec.shard_size)
-    engine = find_engine(settings.engine, workspace, spec.name, variables=os.environ, tell=tell)
-    jobs = []
-    for recipe in spec.recipes:
-        asset = dataset.asset("prompts", recipe.name)
-        prompts = workspace.snapshots.head(asset, partition)
-        if prompts is None:
-            raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
-        made = dataset.asset("generations", recipe.name)
-        stage = generation_stage(spec.name, made, recipe, settings, Upstream(asset), engine)
-        identity = identity_of(stage, dataset, _inputs(stage, workspace, partition), partition)
-        writer = SnapshotWriter(
-            workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="sample"
-        )
-        jobs.append(job_of(prompts, recipe, ShardStore(writer, spec.engine.model)))
-    total = sum(min(rows, job.rows) for job in jobs)
-    plan = Plan(
-        jobs=jobs,
-        settings=settings.engine,
-        engine=engine.digest,
-        shard_size=spec.shard_size,
-        budget=Budget(
-            spec.budget,
-            sum((job.shards.spent() for job in jobs), Spent()),
-            units=engine.units,
-            price_per_hour=spec.engine.price_per_hour,
-        ),
-        reading=new_reading(spec.name, partition, "sample", total),
-        status=StatusFile(workspace.status),
-    )
-    return engine.sample(plan, rows), engine.units

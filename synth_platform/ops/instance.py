@@ -1,11 +1,13 @@
 """The Dagster instance of a workspace."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 
 import dagster as dg
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from synth_platform.errors import StorageError
@@ -14,6 +16,14 @@ from synth_platform.ops.sweep import sweep
 from synth_platform.workspace import Workspace
 
 WORKSPACE_FILE = "workspace.yaml"
+_LOCK_FILE = ".opening"
+_UNUSABLE_DATABASE = (
+    "free some space, or make it writable or reachable again; then run again: what was committed is kept"
+)
+_OTHER_DATABASE = (
+    "it is that of a newer Dagster, or its first start was disturbed: use the newer Dagster, or restore a backup;"
+    " without one move the folder away and run again: versions and answers are kept, runs and what gates said are lost"
+)
 
 
 def prepare_instance(workspace: Workspace) -> None:
@@ -25,7 +35,9 @@ def prepare_instance(workspace: Workspace) -> None:
     home.mkdir(parents=True, exist_ok=True)
     for name in ("dagster.yaml", WORKSPACE_FILE):
         if not (home / name).exists():
-            (home / name).write_text((files("synth_platform.ops") / name).read_text("utf-8"), "utf-8")
+            aside = home / f".{name}.{os.getpid()}"
+            aside.write_text((files("synth_platform.ops") / name).read_text("utf-8"), "utf-8")
+            aside.replace(home / name)  # whoever reads it meanwhile finds all of it, or none
     note_host(workspace)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["SYNTH_HOME"] = str(workspace.home)
@@ -39,16 +51,38 @@ def connect(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
     Raises:
         StorageError: its folder or database cannot be used, now or while the block lasts.
     """
-    try:
-        prepare_instance(workspace)
-    except OSError as error:
-        raise StorageError(
-            f"the home cannot be written: {error.strerror or error}",
-            where=str(workspace.dagster_home),
-            fix="free some space, make it writable, or choose another SYNTH_HOME",
-        ) from error
-    with _database_errors(workspace), dg.DagsterInstance.from_config(str(workspace.dagster_home)) as instance:
+    with _database_errors(workspace), ExitStack() as stack:
+        try:
+            with _one_at_a_time(workspace):
+                prepare_instance(workspace)
+                instance = stack.enter_context(dg.DagsterInstance.from_config(str(workspace.dagster_home)))
+                _make_databases(instance)
+        except OSError as error:
+            raise StorageError(
+                f"the home cannot be written: {error.strerror or error}",
+                where=str(workspace.dagster_home),
+                fix="free some space, make it writable, or choose another SYNTH_HOME",
+            ) from error
         yield instance
+
+
+@contextmanager
+def _one_at_a_time(workspace: Workspace) -> Iterator[None]:
+    """Where several processes make SQLite databases at once, Dagster leaves them with two heads, for good.
+
+    The lock is not in Dagster's own folder, which may be part of an image.
+    """
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    with (workspace.home / _LOCK_FILE).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make_databases(instance: dg.DagsterInstance) -> None:
+    """Ask each storage for something: a database is made when it is first used."""
+    instance.get_runs(limit=1)
+    instance.event_log_storage.get_maximum_record_id()
+    instance.all_instigator_state()
 
 
 @contextmanager
@@ -75,16 +109,17 @@ def _database_errors(workspace: Workspace) -> Iterator[None]:
     except Exception as error:
         if (cause := _of_database(error)) is None:
             raise
+        broken = isinstance(cause, CommandError)
         raise StorageError(
-            f"Dagster's database cannot be used: {str(cause.orig).splitlines()[0]}",
+            f"Dagster's database cannot be used: {str(cause if broken else cause.orig).splitlines()[0]}",
             where=str(workspace.dagster_home),
-            fix="free some space, or make it writable or reachable again; then run again: what was committed is kept",
+            fix=_OTHER_DATABASE if broken else _UNUSABLE_DATABASE,
         ) from error
 
 
-def _of_database(error: BaseException | None) -> DBAPIError | None:
-    """The database's own error behind another one."""
-    while error is not None and not isinstance(error, DBAPIError):
+def _of_database(error: BaseException | None) -> DBAPIError | CommandError | None:
+    """The database's own error, or that of its schema, behind another one."""
+    while error is not None and not isinstance(error, DBAPIError | CommandError):
         error = error.__cause__ or error.__context__
     return error
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.schema import GENERATIONS
@@ -49,7 +48,6 @@ class Step:
         work: what a run would do.
         why: the reasons, in words.
         version: id of the current version.
-        wanted: fingerprint of what would be made, as far as it is known.
     """
 
     asset: str
@@ -57,7 +55,6 @@ class Step:
     work: Work
     why: tuple[str, ...] = ()
     version: str | None = None
-    wanted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,13 +97,8 @@ class CyclePlan:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing of the dataset has been made in this cycle."""
-        return all(step.state == "missing" for step in self.steps if not is_test_set(step.asset))
-
-    @property
-    def fingerprint(self) -> str:
-        """Equal for equal plans: the same work for the same reasons."""
-        return digest(self.partition, [(one.asset, one.state, one.work, one.wanted) for one in self.steps])
+        """Whether the dataset was never made as far as its release in this cycle."""
+        return any(step.state == "missing" for step in self.steps if kind_of(step.asset) == "release")
 
     def describe(self) -> str:
         """One line: how much is to be done, what comes first, and why."""
@@ -268,7 +260,7 @@ class _Walk:
                 self.workspace.snapshots.suppose(found)
             certain = rows and any(_goes_into_ids(change, stage) for change in changes)
             work: Work = "make" if found is None else "reuse"
-            step = Step(stage.asset, "stale", work, (*why, *assumed), version, identity.fingerprint)
+            step = Step(stage.asset, "stale", work, (*why, *assumed), version)
             self._step(step, _Result(found.ref if found is not None else None, certain))
         elif other:
             why = tuple(f"{name} will be another one" for name in other)

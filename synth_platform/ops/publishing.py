@@ -1,5 +1,6 @@
 """Publish a dataset's releases by hand: the current one by its job, an earlier one if its gates passed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,12 @@ import polars as pl
 
 from synth_platform.dataset.graph import dataset_checks
 from synth_platform.dataset.jobs import publish_job_name
+from synth_platform.dataset.stage_gates import STAGE_GATES
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import never_passed
 from synth_platform.ops.launch import run_dataset
+from synth_platform.quality.gates import UNREMOVABLE
 from synth_platform.release.publish import PUBLISHED, find_release, publish
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
@@ -58,9 +61,21 @@ def check_gates(spec: "DatasetSpec", base: Path, instance: dg.DagsterInstance, r
         SynthError: a gate never passed on it.
     """
     m = release.manifest
-    closed = never_passed(instance, release, blocking_names(dataset_checks(spec, base)[m.asset]))
+    today = blocking_names(dataset_checks(spec, base)[m.asset])
+    closed = never_passed(instance, release, _gates_of(release, today))
     if closed:
         raise SynthError(f"{m.asset} {m.snapshot_id} never passed the gates {', '.join(closed)}")
+
+
+def _gates_of(release: Snapshot, today: Sequence[str]) -> list[str]:
+    """Gates that a release must have passed: those of its own day (later ones never judged it), and its proofs.
+
+    Args:
+        release: the release; older ones do not say what their gates were.
+        today: what they would be now.
+    """
+    proofs = (gate.name for gate in STAGE_GATES["release"] if gate.name in UNREMOVABLE)
+    return sorted({*release.manifest.details.get("blocking", today), *proofs})
 
 
 def _publish_current(

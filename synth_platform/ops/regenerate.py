@@ -6,16 +6,19 @@ dataset's ordinary job, in which every stage asks for the gates before it.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
+from synth_platform.judging.labels import labels_stamp
 from synth_platform.naming import group_name
-from synth_platform.ops.cycles import newest_cycle
+from synth_platform.ops.cycles import cycles_made, left_out, newest_cycle
 from synth_platform.ops.plan import CyclePlan, Planner, is_test_set
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import StageAsset
@@ -28,13 +31,8 @@ if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
 
 _SECONDS = 60
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+_RUNS_LOOKED_AT = 200
+_PARTITION_TAG = "dagster/partition"
 # The rescan sensor answers for test sets; the others change nothing that is made.
 _NOT_WATCHED = {"benchmarks", "regenerate", "cadence", "owners", "tags"}
 
@@ -77,7 +75,7 @@ class Regenerator:
         assert cadence is not None
 
         def due(context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource) -> dg.RunRequest | dg.SkipReason:
-            return self._due(context, workspace.open())
+            return self._due(context, workspace)
 
         return dg.schedule(
             cron_schedule=cadence.schedule_cron,
@@ -87,15 +85,21 @@ class Regenerator:
             description=f"Makes the newest cycle of {self.spec.name} that has ended, as far as it is not made yet.",
         )(due)
 
-    def _due(self, context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
+    def _due(
+        self, context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource
+    ) -> dg.RunRequest | dg.SkipReason:
         assert self.partitions is not None
         cycle = newest_cycle(self.partitions)
         if cycle is None:
             return dg.SkipReason("No cycle has ended yet.")
-        if self._is_running(context.instance, cycle):
+        if _is_running(context.instance, job_name=self.job.name, tags={_PARTITION_TAG: cycle}):
             return dg.SkipReason(f"The cycle {cycle} is being made.")
-        plan = Planner(self.stages, workspace.at_rest()).plan(cycle)
-        if plan.is_current:
+        try:
+            current = Planner(self.stages, workspace.open().at_rest()).plan(cycle).is_current
+        except Exception as error:  # this is the only tick of the period; the run makes no more than what has changed
+            context.log.warning(f"It cannot be told what is to be made, so a run is requested: {error}")
+            current = False
+        if current:
             return dg.SkipReason(f"The cycle {cycle} is made, and nothing of it has changed.")
         return dg.RunRequest(partition_key=cycle, tags=run_tags(self.spec, cycle, "schedule"))
 
@@ -119,8 +123,11 @@ class Regenerator:
         memory = _Memory.load(context.cursor)
         at_rest = workspace.at_rest()
         planner = Planner(self.stages, at_rest)
-        cycles = self._cycles(planner)
-        if self._is_running(context.instance, None):
+        cycles, others = cycles_made(at_rest.snapshots, f"{self.spec.name}/documents", self.partitions)
+        if self.spec.regenerate.cycles == "newest":
+            cycles = cycles[-1:]
+        tagged = _is_running(context.instance, tags={DATASET_TAG: self.spec.name})
+        if tagged or _is_chosen(context.instance, self.spec.name):
             return _skip("A run of the dataset is under way.", memory)
         versions = _versions(self.stages, at_rest, cycles)
         is_made = any(current for asset, _, current in versions if not is_test_set(asset))
@@ -130,66 +137,46 @@ class Regenerator:
             return _skip(f"What the dataset is made of cannot be looked at: {error}", memory)
         if not is_made:
             said = "Nothing has been made yet; what was never made is not begun."
-            return _skip(said, replace(memory, seen=seen))
+            return _skip(said + left_out(others), replace(memory, seen=seen))
         made = digest(versions)
         if memory.seen == seen and memory.made == made:
             return _skip(memory.said, memory)
-        why = _changed(memory.seen, seen)
         plans = [plan for plan in planner.plans(cycles) if not plan.is_new and not plan.is_current]
-        memory = _Memory(seen, made, _say(plans, self.spec.name), memory.requested)
-        if self.spec.regenerate.on_change != "automatic":
-            return _skip(memory.said, memory)
-        return self._request(plans, why, memory)
-
-    def _request(self, plans: Sequence[CyclePlan], why: str, memory: "_Memory") -> dg.SensorResult:
-        """Request a run for each plan, once for what is there now: one that fails is for people to look at."""
-        cause = digest(memory.seen)
-        certain = [plan for plan in plans if plan.makes_something]
-        new = [plan for plan in certain if memory.requested.get(plan.partition or "") != cause]
+        now = _Memory(seen, made, _say(plans, self.spec.name) + left_out(others))
+        if any(step.state == "unknown" for plan in plans for step in plan.steps):
+            return _skip(now.said, memory)  # so that the next tick looks again
+        changing = [plan for plan in plans if plan.makes_something]
+        why = _changed(memory.seen, seen)
+        # Where nothing but versions has changed, a run was ended or has failed: that is for people to look at.
+        if not changing or not why or self.spec.regenerate.on_change != "automatic":
+            return _skip(now.said, now)
         requests = [
-            dg.RunRequest(
-                run_key=f"{cause} {plan.fingerprint}",
-                partition_key=plan.partition,
-                tags=run_tags(self.spec, plan.partition, f"changed: {why}"),
-            )
-            for plan in new
+            dg.RunRequest(partition_key=plan.partition, tags=run_tags(self.spec, plan.partition, f"changed: {why}"))
+            for plan in changing
         ]
-        requested = {**memory.requested, **{plan.partition or "": cause for plan in new}}
-        memory = _Memory(memory.seen, memory.made, memory.said, requested)
-        if not requests:
-            said = f"{memory.said} It was requested before." if certain else memory.said
-            return _skip(said, memory)
-        return dg.SensorResult(run_requests=requests, cursor=memory.dump())
-
-    def _cycles(self, planner: Planner) -> list[str | None]:
-        """The cycles that were made and are looked at."""
-        if self.partitions is None:
-            return [None]
-        made: list[str | None] = [*planner.cycles_made()]
-        return made if self.spec.regenerate.cycles == "all" else made[-1:]
+        return dg.SensorResult(run_requests=requests, cursor=now.dump())
 
     def _look(self, *, sources: bool) -> dict[str, str]:
         """Fingerprints of what the dataset is made of; no source is read for them.
 
         Args:
-            sources: whether to ask for the files of sources, which may lie in a bucket or on the hub.
+            sources: whether to ask for files of sources and labels, which may lie in a bucket or on the hub.
         """
         spec, base = self.spec, self.base
         seen = {"the spec": digest(spec.model_dump(mode="json", exclude=_NOT_WATCHED))}
+        seen["the suites"] = digest([stage.dataset.suites for stage in self.stages])
         seen["the code"] = digest(sorted((s.key.to_user_string(), s.code_version) for s in self._asset_specs()))
         for recipe in spec.recipes:
             seen[f"the template of {recipe.name}"] = Template.load(recipe.template_name, base).digest
         for source in spec.sources if sources else ():
             seen[f"files of {source.name}"] = source_stamp(source, base)
+        for recipe in spec.recipes if sources else ():
+            if recipe.judge is not None and recipe.judge.labels is not None:
+                seen[f"labels of {recipe.name}"] = labels_stamp(recipe.judge.labels, base)
         return seen
 
     def _asset_specs(self) -> Iterable[dg.AssetSpec]:
         return (one for stage in self.stages for one in stage.definition.specs)
-
-    def _is_running(self, instance: dg.DagsterInstance, cycle: str | None) -> bool:
-        """Whether a run of the dataset, or of one of its cycles, is under way."""
-        tags = {DATASET_TAG: self.spec.name} | ({"dagster/partition": cycle} if cycle else {})
-        return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=_UNFINISHED), limit=1))
 
 
 @dataclass(frozen=True)
@@ -200,20 +187,33 @@ class _Memory:
         seen: fingerprints of what the dataset is made of.
         made: digest of the versions that were looked at.
         said: what was said of them.
-        requested: by cycle, for which state of ``seen`` a run was requested last.
     """
 
     seen: Mapping[str, str] = field(default_factory=dict)
     made: str = ""
     said: str = ""
-    requested: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, cursor: str | None) -> "_Memory":
-        return cls(**json.loads(cursor)) if cursor else cls()
+        """What a cursor holds; an older one may hold more."""
+        known = json.loads(cursor) if cursor else {}
+        return cls(**{one.name: known[one.name] for one in fields(cls) if one.name in known})
 
     def dump(self) -> str:
         return json.dumps(asdict(self))
+
+
+def _is_running(instance: dg.DagsterInstance, **which: Any) -> bool:
+    """Whether one of these runs is under way."""
+    return bool(instance.get_runs(dg.RunsFilter(**which, statuses=NOT_FINISHED_STATUSES), limit=1))
+
+
+def _is_chosen(instance: dg.DagsterInstance, dataset: str) -> bool:
+    """Whether assets of a dataset were chosen by hand, or for a backfill, and are about to be made: those runs have no
+    tags before they begin."""
+    which = dg.RunsFilter(job_name=IMPLICIT_ASSET_JOB_NAME, statuses=NOT_FINISHED_STATUSES)
+    runs = instance.get_runs(which, limit=_RUNS_LOOKED_AT)
+    return any(key.path[0] == dataset for run in runs for key in run.asset_selection or ())
 
 
 def _skip(reason: str, memory: _Memory) -> dg.SensorResult:
@@ -234,10 +234,10 @@ def _versions(
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """What is different, in words."""
+    """What is different, in words; nothing is what is looked at for the first time."""
     if not before:
         return "since it was made"
-    return ", ".join(name for name in sorted(before) if before[name] != now.get(name)) or "a version"
+    return ", ".join(name for name in sorted(before) if before[name] != now.get(name))
 
 
 def _say(plans: Sequence[CyclePlan], dataset: str) -> str:

@@ -15,6 +15,7 @@ from synth_platform.contamination.releases import newer_test_sets, replaced_rele
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.naming import EVALS_GROUP, group_name
+from synth_platform.ops.cycles import cycles_made, left_out, partitions_of
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import run_tags
 from synth_platform.release.patch import speaks_against
@@ -74,10 +75,10 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
 def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None) -> dg.SensorResult:
     """Look at the releases, from where the last tick had to stop; at none, if all is as it was at the last look."""
     asset, scan = f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
-    cycles: list[str | None] = [*snapshots.partitions(asset)] or [None]
+    cycles, others = cycles_made(snapshots, asset, partitions_of(spec.cadence))
     heads = [(cycle, _head_id(snapshots, asset, cycle), _head_id(snapshots, scan, cycle)) for cycle in cycles]
     if not any(release for _, release, _ in heads):
-        return dg.SensorResult(skip_reason="There is no release yet.", cursor=cursor)
+        return dg.SensorResult(skip_reason=f"There is no release yet.{left_out(others)}", cursor=cursor)
     current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
     state = digest(current, spec.contamination.rescan, heads)
     before = json.loads(cursor) if cursor else {}
@@ -91,7 +92,8 @@ def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | N
     done = json.dumps({"state": state, "next": len(cycles)})
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=done)
-    return dg.SensorResult(skip_reason="Every release was scanned against the test sets as they are.", cursor=done)
+    said = "Every release was scanned against the test sets as they are."
+    return dg.SensorResult(skip_reason=said + left_out(others), cursor=done)
 
 
 def _head_id(snapshots: Snapshots, asset: str, partition: str | None) -> str | None:

@@ -42,6 +42,7 @@ def release_asset(
     *,
     description: str,
     gates: Mapping[str, Sequence[Check]],
+    own_gates: Sequence[str],
     findings: Sequence[str],
     freshness: dg.FreshnessPolicy | None,
 ) -> StageAsset:
@@ -54,6 +55,7 @@ def release_asset(
         review: what was measured of it as a whole.
         description: what the dataset is for.
         gates: gates of every asset that a release can come from, for the card.
+        own_gates: names of its own gates that block, for the day when it is published again.
         findings: assets that may speak against rows of an earlier release; where one does, a patch is made.
         freshness: until when a new one should be there.
     """
@@ -94,7 +96,7 @@ def release_asset(
         run.writer.add_file(PROV, prov_json(run.writer.identity, lineage))
         run.writer.add_file(CROISSANT, croissant_json(facts, release, run.writer.identity.snapshot_id))
         run.writer.count(tokens=facts.tokens)
-        run.writer.detail(facts=measured, gates=gate_counts(judged))
+        run.writer.detail(facts=measured, gates=gate_counts(judged), blocking=list(own_gates))
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         mixed = workspace.snapshots.current_ref(mixture.asset, partition)

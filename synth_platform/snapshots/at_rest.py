@@ -13,6 +13,8 @@ from synth_platform.snapshots.repository import Snapshots, sequence_of
 from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.store import Store
 
+_FEW = 4
+"""Partitions of an asset whose histories are listed one by one; where more are asked for, all are with one listing."""
 _MANIFESTS_KEPT = 256
 """As many as one cycle has, several times: what was looked at for one cycle is not needed for the next."""
 
@@ -31,8 +33,8 @@ class SnapshotsAtRest(Snapshots):
         self._sequences: dict[tuple[str, str | None], int] = {}
         self._stamps: dict[tuple[str, str | None], int] = {}
         self._partitions: dict[str, list[str]] = {}
-        self._listed: set[str] = set()
-        self._listing = threading.Lock()
+        self._listed: defaultdict[str, set[str | None]] = defaultdict(set)
+        self._listing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._refs: dict[tuple[str, str | None, int], RefRecord] = {}
         self._current: dict[tuple[str, str | None], InputRef | None] = {}
         self._supposed: dict[tuple[str, str | None], Snapshot] = {}
@@ -68,34 +70,32 @@ class SnapshotsAtRest(Snapshots):
 
     def partitions(self, asset: str) -> list[str]:
         if asset not in self._partitions:
-            self._list(asset)
             self._partitions[asset] = super().partitions(asset)
         return self._partitions[asset]
 
-    def _list(self, asset: str) -> None:
-        """Read the histories of all partitions of an asset with one listing, where listing a folder is a request."""
-        dataset = asset.split("/", 1)[0]
-        if self.store.local is not None:
-            return
-        with self._listing:
-            if dataset not in self._listed:
-                self._list_dataset(dataset)
-                self._listed.add(dataset)
+    def _list(self, asset: str, partition: str | None) -> None:
+        """Read which histories there are, where looking is a request: of one partition, or of all.
 
-    def _list_dataset(self, dataset: str) -> None:
-        sequences: dict[tuple[str, str | None], int] = {}
-        folders: dict[str, set[str]] = defaultdict(set)
-        for entry in self.store.entries(dataset):
+        A listing of all goes through every object of the asset, so one or two cycles are looked at by themselves.
+        """
+        folder, listed = asset_folder(asset, partition), self._listed[asset]
+        with self._listing[asset]:
+            if len(listed) <= _FEW and partition not in listed:
+                listed.add(partition)
+                self._note(folder.rsplit("/", 1)[0] if len(listed) > _FEW else f"{folder}/refs")
+
+    def _note(self, prefix: str) -> None:
+        """Note the last record of each history below a prefix, unless it is known."""
+        last: dict[tuple[str, str | None], tuple[int, int]] = {}
+        for entry in self.store.entries(prefix):
             parts = entry.path.split("/")
             if len(parts) > 3 and parts[-2] == "refs":
                 key = ("/".join(parts[:-3]), partition_of(parts[-3]))
-                sequence = sequence_of(entry.path)
-                if sequence > sequences.get(key, 0):
-                    sequences[key], self._stamps[key] = sequence, int(entry.modified.timestamp() * 1e9)
-                if key[1] is not None:
-                    folders[key[0]].add(key[1])
-        self._sequences |= sequences
-        self._partitions |= {name: sorted(found) for name, found in folders.items()}
+                record = (sequence_of(entry.path), int(entry.modified.timestamp() * 1e9))
+                last[key] = max(record, last.get(key, (0, 0)))
+        for key, (sequence, stamp) in last.items():
+            if key not in self._sequences:
+                self._sequences[key], self._stamps[key] = sequence, stamp
 
     def _last_sequence(self, asset: str, partition: str | None) -> int:
         key = (asset, partition)
@@ -105,9 +105,8 @@ class SnapshotsAtRest(Snapshots):
 
     def _find_sequence(self, asset: str, partition: str | None) -> int:
         if self.store.local is None:
-            self._list(asset)
-            known = asset.split("/", 1)[0] in self._listed
-            return self._sequences.get((asset, partition), 0) if known else super()._last_sequence(asset, partition)
+            self._list(asset, partition)
+            return self._sequences.get((asset, partition), 0)
         try:
             # By text, as the store reads: a path object for each of ten thousand cycles would cost as much as looking.
             stamp = os.stat(f"{self.store.url}/{asset_folder(asset, partition)}/refs").st_mtime_ns  # noqa: PTH116

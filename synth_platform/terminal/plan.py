@@ -49,7 +49,7 @@ def _show_cycles(console: Console, dataset: str, plans: Sequence["CyclePlan"]) -
     new = [plan.partition or "" for plan in changing if plan.is_new]
     console.print(
         f"{len(plans) - len(changing):,} of {len(plans):,} cycles are current, {len(made):,} would change,"
-        f" {len(new):,} were never made{f' ({new[0]} to {new[-1]})' if new else ''}"
+        f" {len(new):,} were never released{f' ({new[0]} to {new[-1]})' if new else ''}"
     )
 
 

@@ -17,8 +17,8 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from dagster_docker.docker_run_launcher import DOCKER_CONTAINER_ID_TAG
 
-from synth_platform.ops.alerts import ALERTED_TAG
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
+from synth_platform.ops.outbox import ALERTED_TAG
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
 from synth_platform.snapshots import Snapshots

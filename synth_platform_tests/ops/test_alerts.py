@@ -1,5 +1,7 @@
 """One message per dataset and run: failed gates with their numbers, failed runs, reported gates, missed deadlines."""
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +19,7 @@ from synth_platform.dataset.definitions import alert_definitions
 from synth_platform.dataset.spec import load_spec
 from synth_platform.definitions import defs
 from synth_platform.errors import SpecError, SynthError
-from synth_platform.ops import alerts
+from synth_platform.ops import alerts, outbox
 from synth_platform.ops.alerts import (
     DATASET_TAG,
     DEADLINE_SENSOR,
@@ -27,6 +29,7 @@ from synth_platform.ops.alerts import (
     alert_sensors,
 )
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
+from synth_platform.ops.outbox import Channels
 from synth_platform_tests.alerts.stand_ins import Received, web_service
 from synth_platform_tests.ops.test_guard import DAYS, Pair
 from synth_platform_tests.pipeline import dataset, write_spec
@@ -72,10 +75,14 @@ def tell_of_failure(instance: dg.DagsterInstance, *channels: Any, heard: dg.Dags
     return again
 
 
-def ticker(instance: dg.DagsterInstance, name: str, definitions: dg.Definitions) -> Callable[[], None]:
+def ticker(
+    instance: dg.DagsterInstance, name: str, definitions: dg.Definitions, channels: Channels | None = None
+) -> Callable[[], None]:
     """Ticks of a sensor, each with the cursor of the one before."""
     cursor: list[str | None] = [None]
-    watch, repository = sensor(name), definitions.get_repository_def()
+    found = alert_sensors(channels or {"d": (WEBHOOK,), "silent": ()})
+    watch: Any = next(one for one in found if one.name == name)
+    repository = definitions.get_repository_def()
 
     def tick() -> None:
         context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor[0])
@@ -241,6 +248,23 @@ def test_a_missed_deadline_is_told_once_until_the_asset_is_made(
     assert len(service.bodies) == 2
 
 
+def test_an_older_cycle_that_is_made_anew_does_not_hide_that_the_newest_is_late(
+    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
+    tick = ticker(
+        instance,
+        DEADLINE_SENSOR,
+        dg.Definitions(assets=[dg.AssetSpec(["d", "release"], freshness_policy=window, partitions_def=DAYS)]),
+    )
+    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"], partition="2026-01-02"))
+    real = alerts.now()
+    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"], partition="2026-01-01"))
+    monkeypatch.setattr(alerts, "now", lambda: real + 2 * 3600)
+    tick()
+    assert [body["title"] for body in service.bodies] == ["d/release is late"]
+
+
 def test_sensors_are_there_where_somebody_wants_to_hear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = load_spec(write_spec(tmp_path / "a", dataset("http://127.0.0.1:9/v1", tmp_path)))
     named = [{"type": "email", "to": ["ann@example.org"]}]
@@ -297,3 +321,77 @@ def test_who_wants_to_hear_of_specs_is_told_by_the_environment(
         context = dg.build_sensor_context(instance=instance, repository_def=repository)
         repository.get_sensor_def(SPEC_SENSOR).evaluate_tick(context)
     assert [body["dataset"] for body in service.bodies] == ["bad"]
+
+
+@pytest.fixture
+def hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookChannel]:
+    """A channel that takes connections and never answers."""
+    monkeypatch.setattr("synth_platform.ops.outbox._SECONDS_OF_A_TICK", 2.0)
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as opened:
+        monkeypatch.setenv("TEST_HOLE", f"http://127.0.0.1:{opened.getsockname()[1]}/")
+        yield WebhookChannel(type="webhook", url_env="TEST_HOLE")
+
+
+def late_datasets(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, *names: str) -> dg.Definitions:
+    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
+    for name in names:
+        instance.report_runless_asset_event(dg.AssetMaterialization([name, "release"]))
+    real = alerts.now
+    monkeypatch.setattr(alerts, "now", lambda: real() + 3 * 3600)
+    return dg.Definitions(assets=[dg.AssetSpec([name, "release"], freshness_policy=window) for name in names])
+
+
+def test_a_channel_that_hangs_holds_up_no_other_and_is_told_later(
+    instance: dg.DagsterInstance, service: Received, hole: WebhookChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions = late_datasets(instance, monkeypatch, "a", "b")
+    channels = {"a": (hole, WEBHOOK), "b": (hole, WEBHOOK)}
+    tick = ticker(instance, DEADLINE_SENSOR, definitions, channels)
+    began = time.monotonic()
+    tick()
+    assert time.monotonic() - began < 8, "Dagster ends a tick after a minute, and forgets what it did"
+    told = ["a/release is late", "b/release is late"]
+    assert sorted(body["title"] for body in service.bodies) == told
+    tick()
+    assert len(service.bodies) == 2, "who has heard it hears it no second time"
+    monkeypatch.setenv("TEST_HOLE", service.url)
+    tick()
+    tick()
+    assert sorted(body["title"] for body in service.bodies[2:]) == told
+
+
+def test_what_no_tick_could_send_for_hours_is_given_up(
+    instance: dg.DagsterInstance,
+    service: Received,
+    hole: WebhookChannel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tick = ticker(instance, DEADLINE_SENSOR, late_datasets(instance, monkeypatch, "a"), {"a": (hole,)})
+    tick()
+    real = outbox.now
+    monkeypatch.setattr(outbox, "now", lambda: real() + 7 * 3600)
+    tick()
+    assert "WARNING - given up: a/release is late (webhook: ReadTimeout" in capsys.readouterr().err
+    monkeypatch.setenv("TEST_HOLE", service.url)
+    tick()
+    assert service.bodies == []
+
+
+def test_a_failed_run_is_told_by_another_sensor_where_a_channel_was_away(
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    service: Received,
+    hole: WebhookChannel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = Pair(tmp_path, instance)
+    pair.good = 0.0
+    assert not pair.run("d/documents")
+    run = tell_of_failure(instance, WEBHOOK, hole)
+    assert run.tags["synth/alerted.d"].startswith("webhook: sent; webhook: ReadTimeout")
+    monkeypatch.setenv("TEST_HOLE", service.url)
+    ticker(instance, GATE_SENSOR, pair.definitions, {"d": (WEBHOOK, hole)})()
+    assert [body["run_id"] for body in service.bodies] == [run.run_id] * 2
+    again = instance.get_run_by_id(run.run_id)
+    assert again is not None and again.tags["synth/alerted.d"] == "webhook: sent; webhook: sent"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
-from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
+from dagster._core.test_utils import create_run_for_test, create_test_daemon_workspace_context, freeze_time
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import launch_scheduled_runs
 from pydantic import ValidationError
@@ -21,11 +22,15 @@ from synth_platform.dataset.spec import CadenceSpec, load_spec
 from synth_platform.ops.cycles import freshness_of, longest_period, newest_cycle, partitions_of
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.plan import Planner
-from synth_platform.ops.regenerate import cycle_schedule_name
+from synth_platform.ops.plan_job import plan_job_name
+from synth_platform.ops.regenerate import cycle_schedule_name, regenerate_sensor_name
+from synth_platform.ops.rescan import rescan_job_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, SPEC_TAG, WHY_TAG, spec_fingerprint
 from synth_platform.prompts.templates import Template
+from synth_platform.snapshots import Identity, SnapshotWriter
 from synth_platform.workspace import Workspace
+from synth_platform_tests.conftest import write_jsonl
 from synth_platform_tests.ops.test_plan import Deployment
 from synth_platform_tests.pipeline import dataset, mock_engine, write_spec
 
@@ -59,6 +64,8 @@ def test_times_as_people_write_them(given: dict[str, str], cron: str) -> None:
         ({}, "one of every and cron"),
         ({"every": "week", "cron": "0 6 * * 1"}, "one of every and cron"),
         ({"cron": "every monday"}, "no cron expression"),
+        ({"cron": "@daily"}, "no cron expression of five parts"),
+        ({"cron": "0 0 0 * * *"}, "no cron expression of five parts"),
         ({"cron": "0 6 * * 1", "at": "06:00"}, "leave at out"),
         ({"every": "day", "at": "Mon 06:00"}, "write one such as '06:00'"),
         ({"every": "day", "at": "24:00"}, "no time of a cycle of a day"),
@@ -94,6 +101,9 @@ def test_the_newest_cycle_is_the_last_that_has_ended(given: dict[str, str], now:
 
 def test_a_release_is_late_a_while_after_its_period() -> None:
     assert longest_period(cadence(cron="0 6 * * 1-5")) == timedelta(days=3), "from Friday to Monday"
+    assert longest_period(cadence(cron="0 * * * 1-5")) == timedelta(days=2, hours=1), "after more than a hundred hours"
+    assert longest_period(cadence(cron="*/15 9-17 * * 1-5")) == timedelta(days=2, hours=15, minutes=15)
+    assert longest_period(cadence(every="month")) == timedelta(days=31)
     policy = freshness_of(cadence(every="week", at="Mon 06:00", deadline_hours=12))
     assert policy == dg.FreshnessPolicy.time_window(
         fail_window=timedelta(days=7, hours=12), warn_window=timedelta(days=7, hours=6)
@@ -189,6 +199,75 @@ def test_of_two_cycles_exactly_the_changed_recipe_is_made_again(cycles: tuple[De
     assert first.is_current
     # The review of a cycle compares it with the release before, which is another one now.
     assert {step.asset for step in second.steps if step.work != "none"} == {"small/review", "small/release"}
+
+
+def test_of_a_cycle_of_which_nothing_can_be_told_a_run_is_requested(cycles: tuple[Deployment, Any]) -> None:
+    """The next tick is that of the next cycle."""
+    made, _ = cycles
+    history = made.workspace.home / "data/small/documents/2026-01-01/refs"
+    history.mkdir(parents=True)
+    (history / "00000001.json").write_text("{")
+    (request,) = scheduled(made, datetime(2026, 1, 2, 6, tzinfo=UTC)).run_requests
+    assert request.partition_key == "2026-01-01"
+
+
+def test_a_cycle_is_not_made_twice_at_once_and_its_plan_does_not_make_it(
+    cycles: tuple[Deployment, Any],
+) -> None:
+    made, _ = cycles
+    tags = {DATASET_TAG: "small", "dagster/partition": "2026-01-01"}
+    for job, requested in ((plan_job_name("small"), True), ("small", False)):
+        create_run_for_test(made.instance, job_name=job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        ticked = scheduled(made, datetime(2026, 1, 2, 6, tzinfo=UTC))
+        assert bool(ticked.run_requests) == requested, ticked.skip_message
+
+
+def current_version(workspace: Workspace, asset: str, partition: str) -> None:
+    """A version of an asset, without rows."""
+    writer = SnapshotWriter(
+        workspace.snapshots,
+        Identity(asset, partition, "1", {}),
+        {"train": pl.Schema({"id": pl.String()})},
+        scratch=workspace.scratch,
+    )
+    workspace.snapshots.set_head(writer.commit(), "test")
+
+
+@pytest.mark.parametrize(
+    ("cadence", "left_out"),
+    [
+        ({"every": "day", "start": "2026-01-01"}, ()),
+        ({"every": "day", "start": "2026-02-01"}, ("2026-01-01",)),
+        ({"every": "week", "start": "2026-01-01"}, ("2026-01-01", "2026-03-03")),
+        (None, ("2026-01-01", "2026-03-03")),
+    ],
+    ids=["as before", "later start", "other period", "none"],
+)
+def test_cycles_that_the_cadence_no_longer_has_are_left_out(
+    cycles: tuple[Deployment, Any], cadence: dict[str, str] | None, left_out: tuple[str, ...]
+) -> None:
+    """Dagster would refuse to run them, and the sensor would say nothing else any more."""
+    made, _ = cycles
+    write_jsonl(
+        made.folder / "late.jsonl", [{"id": "1", "question": "Who sold the nine bridges of Grimsdal, and why?"}]
+    )
+    made.attributes["benchmarks"] = [{"name": "late", "path": "late.jsonl"}]
+    made.attributes["regenerate"] = {"on_change": "automatic", "cycles": "all"}
+    made.attributes = {**made.attributes, "cadence": cadence} if cadence else without(made.attributes, "cadence")
+    days = ("2026-01-01", "2026-03-03")
+    for day in days:
+        for asset in ("small/documents", "small/release"):
+            current_version(made.workspace, asset, day)
+    for sensor in (rescan_job_name("small"), regenerate_sensor_name("small")):
+        made.cursor = None
+        ticked = made.tick(sensor)
+        assert {one.partition_key for one in ticked.run_requests} == set(days) - set(left_out), sensor
+        if len(left_out) == len(days):
+            assert all(day in ticked.skip_message for day in left_out)
+
+
+def without(attributes: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name != key}
 
 
 def test_a_standstill_is_caught_up_with_once(

@@ -8,11 +8,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.jobs import prompts_job_name
 from synth_platform.dataset.spec import load_spec
+from synth_platform.errors import SynthError
 from synth_platform.ops.forecast import bill_of
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import run_dataset
@@ -317,7 +319,7 @@ def test_the_sensor_requests_a_run_once_where_the_spec_says_so(made: Deployment)
     assert not made.tick().run_requests
     write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
     (request,) = made.tick().run_requests
-    assert request.partition_key is None and request.run_key
+    assert request.partition_key is None
     assert request.tags[DATASET_TAG] == "small" and request.tags[WHY_TAG] == "changed: files of pages"
     assert not made.tick().run_requests, "a run is requested once for a change"
 
@@ -327,10 +329,72 @@ def test_the_sensor_requests_a_run_once_where_the_spec_says_so(made: Deployment)
     write_jsonl(made.folder / "pages" / "c.jsonl", [{"text": "And one more."}])
     assert "under way" in made.tick().skip_message
     made.instance.report_run_canceled(running)
+    chosen = create_run_for_test(
+        made.instance,
+        "__ASSET_JOB",
+        status=dg.DagsterRunStatus.NOT_STARTED,
+        asset_selection=frozenset([dg.AssetKey(["small", "documents"])]),
+    )
+    assert "under way" in made.tick().skip_message, "a backfill that waits has no tags"
+    made.instance.report_run_canceled(chosen)
     (again,) = made.tick().run_requests
-    assert again.run_key != request.run_key
+    assert again.tags[WHY_TAG] == "changed: files of pages"
     made.run()
     assert "current" in made.tick().skip_message
+
+
+def test_a_change_that_comes_again_is_requested_again(made: Deployment) -> None:
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    made.tick()
+    before = Template.load("table", Path()).text
+    for _ in range(2):
+        made.write_template(before + "\nWrite in English.")
+        (request,) = made.tick().run_requests
+        assert request.tags[WHY_TAG] == "changed: the template of mine"
+        assert request.run_key is None, "Dagster would drop a second one with the same key"
+        made.write_template(before)
+        assert not made.tick().run_requests
+
+
+def test_what_a_run_left_undone_is_not_requested_again(made: Deployment) -> None:
+    """Nothing but versions has changed since: the run was ended, or failed, or somebody wanted no more than prompts."""
+    made.write_template(Template.load("table", Path()).text + "\nWrite in English.")
+    assert "1 to be made" not in made.tick().skip_message
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    made.run(job=prompts_job_name("small"))
+    ticked = made.tick()
+    assert not ticked.run_requests and "small/generations/mine" in ticked.skip_message
+    assert set(json.loads(ticked.cursor)) == {"seen", "made", "said"}
+    made.cursor = json.dumps({**json.loads(ticked.cursor), "requested": {"": "as older versions wrote it"}})
+    assert made.tick().skip_message == ticked.skip_message
+
+
+def test_a_change_of_which_nothing_can_be_told_is_looked_at_again(
+    made: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    assert not made.tick().run_requests
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+
+    def away(*given: object) -> str:
+        raise SynthError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("synth_platform.sources.assets.source_fingerprint", away)
+        ticked = made.tick()
+        assert not ticked.run_requests and "cannot be told: the store is away" in made.plan().steps[1].why[0]
+    (request,) = made.tick().run_requests
+    assert request.tags[WHY_TAG] == "changed: files of pages"
+
+
+def test_suites_are_watched(made: Deployment) -> None:
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    made.tick()
+    (made.folder / "suites.yaml").write_text(
+        "mixture:\n- {name: texts, expect: expect_column_values_to_not_be_null, column: text, severity: critical}\n"
+    )
+    (request,) = made.tick().run_requests
+    assert request.tags[WHY_TAG] == "changed: the suites"
 
 
 def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
@@ -343,6 +407,8 @@ def test_a_dataset_that_was_never_made_is_not_begun_by_the_sensor(
         assert new.plan().is_new
         ticked = new.tick()
         assert not ticked.run_requests and "never made" in ticked.skip_message
+        new.run(job=prompts_job_name("small"))
+        assert new.plan().is_new and not new.tick().run_requests, "who wants prompts does not want all of it"
         new.attributes["regenerate"] = {"on_change": "never"}
         names = [sensor.name for sensor in new.definitions()[0].sensors or ()]
         assert names == ["small_rescan"]

@@ -103,3 +103,23 @@ def test_a_cache_that_cannot_be_written_stops_nobody(repository: Snapshots, tmp_
     (tmp_path / "cache").mkdir(exist_ok=True)
     (tmp_path / "cache" / "heads").write_text("a file where a folder should be")
     assert Looked(repository, tmp_path).found == Looked(repository, tmp_path).found
+
+
+@pytest.mark.parametrize("days", [2, 9])
+def test_what_lies_in_a_bucket_is_listed_as_far_as_it_is_asked_for(s3_root: str, tmp_path: Path, days: int) -> None:
+    """A sensor asks each minute: of a few cycles only the histories are listed, of many the asset, once."""
+    repository = Snapshots(open_store(s3_root), tmp_path / "cache")
+    cycles = [f"2026-01-{day:02}" for day in range(1, days + 1)]
+    for cycle in cycles:
+        make(repository, tmp_path, cycle, 1)
+    snapshots = SnapshotsAtRest(open_store(s3_root), tmp_path / "cache")
+    listed: list[str] = []
+    entries, folders = snapshots.store.entries, snapshots.store.folders
+    snapshots.store.entries = lambda prefix: listed.append(prefix) or entries(prefix)
+    snapshots.store.folders = lambda prefix: listed.append(f"{prefix}/*") or folders(prefix)
+    assert snapshots.partitions(ASSET) == cycles
+    assert [snapshots.current_ref(ASSET, cycle) for cycle in cycles] == [
+        repository.current_ref(ASSET, cycle) for cycle in cycles
+    ]
+    histories = [f"{ASSET}/{cycle}/refs" for cycle in cycles]
+    assert listed == [f"{ASSET}/*", *(histories if days == 2 else [*histories[:4], ASSET])]

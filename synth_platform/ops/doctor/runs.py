@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
-from dagster._core.storage.dagster_run import RunRecord
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES, RunRecord
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from synth_platform.ops.doctor.finding import Finding
@@ -21,12 +21,6 @@ has that one's tags at first."""
 
 PROCESS_IS_GONE = "The process of this run is gone. What it committed is kept."
 """Why a dead run failed, in its log."""
-
-_UNFINISHED = [
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def worker_tag(run_id: str) -> dict[str, str]:
@@ -76,7 +70,7 @@ def held_slots(instance: dg.DagsterInstance) -> Iterator[Finding]:
 
 
 def _unfinished(instance: dg.DagsterInstance) -> list[RunRecord]:
-    return list(instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)))
+    return list(instance.get_run_records(dg.RunsFilter(statuses=ACTIVE_RUN_STATUSES)))
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -1,0 +1,80 @@
+"""A sample of a dataset's generations: measured for an estimate, and kept for the run that follows."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from synth_platform.errors import SpecError
+from synth_platform.generation.answers.shards import ShardStore
+from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of
+from synth_platform.generation.budget import Budget, Spent
+from synth_platform.generation.engine import find_engine
+from synth_platform.generation.run.generate import Plan, Sampled
+from synth_platform.generation.run.meter import StatusFile, new_reading
+from synth_platform.generation.schema import GENERATIONS
+from synth_platform.generation.tuning.profile import tuned
+from synth_platform.ops.dataset_context import DatasetContext
+from synth_platform.ops.guard import Upstream
+from synth_platform.ops.stage import Stage, identity_of
+from synth_platform.snapshots import SnapshotWriter
+from synth_platform.snapshots.manifest import InputRef
+from synth_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from synth_platform.dataset.spec import DatasetSpec
+
+
+def take_sample(
+    spec: "DatasetSpec",
+    dataset: DatasetContext,
+    workspace: Workspace,
+    rows: int,
+    *,
+    partition: str | None,
+    tell: Callable[[str], None],
+) -> tuple[dict[str, Sampled], float]:
+    """Generate some rows of every recipe's prompts; the run that follows finds them in its ledger.
+
+    Returns:
+        What they gave, and on how many GPUs (or servers).
+
+    Raises:
+        EngineError: the engine cannot be had.
+    """
+    settings = GenerationSettings(tuned(spec.engine, workspace, spec.name), spec.budget, spec.shard_size)
+    engine = find_engine(settings.engine, workspace, spec.name, variables=os.environ, tell=tell)
+    jobs = []
+    for recipe in spec.recipes:
+        asset = dataset.asset("prompts", recipe.name)
+        prompts = workspace.snapshots.head(asset, partition)
+        if prompts is None:
+            raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
+        made = dataset.asset("generations", recipe.name)
+        stage = generation_stage(spec.name, made, recipe, settings, Upstream(asset), engine)
+        identity = identity_of(stage, dataset, _inputs(stage, workspace, partition), partition)
+        writer = SnapshotWriter(
+            workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="sample"
+        )
+        jobs.append(job_of(prompts, recipe, ShardStore(writer, spec.engine.model)))
+    total = sum(min(rows, job.rows) for job in jobs)
+    plan = Plan(
+        jobs=jobs,
+        settings=settings.engine,
+        engine=engine.digest,
+        shard_size=spec.shard_size,
+        budget=Budget(
+            spec.budget,
+            sum((job.shards.spent() for job in jobs), Spent()),
+            units=engine.units,
+            price_per_hour=spec.engine.price_per_hour,
+        ),
+        reading=new_reading(spec.name, partition, "sample", total),
+        status=StatusFile(workspace.status),
+    )
+    return engine.sample(plan, rows), engine.units
+
+
+def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> list[InputRef]:
+    """The current versions of what a stage reads; the run that follows asks whether their gates are open."""
+    heads = [one.head(workspace.snapshots, partition) for one in stage.upstreams]
+    return [head.ref for head in heads if head is not None]
