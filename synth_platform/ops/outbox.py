@@ -133,7 +133,11 @@ class Outbox:
 
     def _load(self) -> dict[str, _Letter]:
         text = self._instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY)
-        letters = [_Letter.parse(one) for one in json.loads(text)] if text else []
+        try:
+            letters = [_Letter.parse(one) for one in json.loads(text)] if text else []
+        except (KeyError, TypeError, ValueError) as error:  # of another version; no later alert is held up by it
+            self._log.warning(f"alerts that were kept cannot be read and are dropped: {error!r}")
+            return {}
         return {one.id: one for one in letters}
 
     def _save(self, letters: Mapping[str, _Letter]) -> None:
