@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from synth_platform.workspace import Workspace
 
@@ -30,6 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("engine") or item.get_closest_marker("ui") or "cluster" in item.nodeid:
             item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
+def _without_state_storage() -> Iterator[None]:
+    """Dagster notes which instance a process is in; one that was entered twice stays noted when it is gone."""
+    with set_defs_state_storage(None):
+        yield
+
+
+_between_modules = pytest.fixture(scope="module", autouse=True)(_without_state_storage)
+_between_tests = pytest.fixture(autouse=True)(_without_state_storage)
 
 
 @pytest.fixture
