@@ -130,6 +130,7 @@ _OTHERS = {
     "files": "Files there.",
     "bytes": "Bytes there.",
     "sent": "Bytes that were not there before.",
+    "current": "Whether readers take it now, and not the version of a later cycle.",
 }
 _MEANINGS: Mapping[str, str] = {
     **_ROWS,

@@ -61,7 +61,7 @@ def test_an_earlier_release_answers_for_the_gates_of_its_day(
     details: dict[str, Any],
     missing: str | None,
 ) -> None:
-    monkeypatch.setattr("synth_platform.ops.publishing.publish", lambda *given: PUBLISHED.to_frame())
+    monkeypatch.setattr("synth_platform.ops.publishing.publish", lambda *given, back: PUBLISHED.to_frame())
     destination = {"type": "folder", "path": str(tmp_path / "there")}
     folder = tmp_path / "spec"
     spec = load_spec(write_spec(folder, dataset("http://127.0.0.1:9/v1", tmp_path, release={"publish": [destination]})))
