@@ -26,6 +26,8 @@ from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, synth, write_spec
 
+pytestmark = pytest.mark.xdist_group("takedown")  # what they start from is made once
+
 DOCUMENTS = 16
 DATASETS = ("small", "other")
 

@@ -33,6 +33,8 @@ from synth_platform.workspace import Workspace
 from synth_platform_tests.generation.test_faults import wait_for
 from synth_platform_tests.pipeline import dataset, mock_engine, mock_environment, perfect_answers, synth, write_spec
 
+pytestmark = pytest.mark.xdist_group("doctor")  # what they start from is made once
+
 RECIPES = [{"name": "faq", "sampling": {"max_tokens": 400}}]
 HARMLESS = {"disk_space"}
 """Kinds that depend on the machine that the tests run on."""

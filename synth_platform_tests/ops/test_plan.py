@@ -41,6 +41,8 @@ from synth_platform_tests.pipeline import (
     write_spec,
 )
 
+pytestmark = pytest.mark.xdist_group("plan")  # what they start from is made once
+
 RECIPES = ("mine", "faq")
 DOCUMENTS = 24
 
