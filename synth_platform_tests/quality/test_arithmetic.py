@@ -366,29 +366,25 @@ def test_steps_have_their_operands_and_results() -> None:
     ],
     ids=lambda text: text[:6],
 )
-def test_hostile_texts_cost_little(text: str) -> None:
+def test_hostile_texts_cost_no_more_than_ordinary_ones(text: str) -> None:
+    ordinary = "Tom has 48 eggs. 48 * 2 = 96, and 96 + 17 = 113 are left.\n" * (len(text) // 58)
+    assert seconds(text) < 3 * seconds(ordinary)
+
+
+def test_cost_grows_with_length_only() -> None:
+    line = "{} apples + 1/3 of 7% = 2 (is it) ((1 + 2) * 9**9 = 3x + 1 = 4 " + "1% of " * 30 + "1/2*5(a)" * 30 + "\n"
+    short, long = ("".join(line.format(777 + 3 * number) for number in range(copies)) for copies in (20, 200))
+    assert seconds(long) < 30 * seconds(short)
+
+
+def seconds(text: str) -> float:
+    """Processor time of checking ``text``: the least of three, so other work on the machine adds little."""
     times = []
     for _ in range(3):
         start = time.process_time()
         check_arithmetic(text, text)
         times.append(time.process_time() - start)
-    assert min(times) < 0.05
-
-
-def test_cost_grows_with_length_only() -> None:
-    def seconds(copies: int) -> float:
-        line = (
-            "{} apples + 1/3 of 7% = 2 (is it) ((1 + 2) * 9**9 = 3x + 1 = 4 " + "1% of " * 30 + "1/2*5(a)" * 30 + "\n"
-        )
-        text = "".join(line.format(777 + 3 * number) for number in range(copies))
-        best = float("inf")
-        for _ in range(3):
-            start = time.process_time()
-            check_arithmetic(text, text)
-            best = min(best, time.process_time() - start)
-        return best
-
-    assert seconds(200) < 30 * seconds(20)
+    return min(times)
 
 
 def test_real_solutions_are_right_and_altered_ones_wrong(shared_data: Path) -> None:
