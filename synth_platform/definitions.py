@@ -60,6 +60,20 @@ def load_datasets(workspace: Workspace) -> Loaded:
 @dg.definitions
 def defs() -> dg.Definitions:
     """All datasets of this deployment."""
+    return _kept[-1] if _kept else _build()
+
+
+def keep() -> None:
+    """Build the definitions now, for this process and those forked from it: they see no later change of a spec."""
+    built = _build()
+    built.get_repository_def()
+    _kept.append(built)
+
+
+_kept: list[dg.Definitions] = []
+
+
+def _build() -> dg.Definitions:
     loaded = load_datasets(Workspace.from_env())
     return dg.Definitions.merge(
         *loaded.graphs,

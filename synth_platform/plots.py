@@ -97,6 +97,8 @@ def _markdown(figure: "Figure", title: str) -> str:
 
 
 def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    FigureCanvasAgg(figure).print_png(buffer)  # draws once; `savefig` would lay out and draw twice
     return buffer.getvalue()

@@ -40,7 +40,6 @@ def _known_worker(init_context: dg.InitExecutorContext) -> dg.Executor:
 
 
 run_executor = _known_worker.configured(
-    # A fork server has the heavy imports ready.
-    {"start_method": {"forkserver": {"preload_modules": ["synth_platform.definitions"]}}}
+    {"start_method": {"forkserver": {"preload_modules": ["synth_platform.fork_server"]}}}
 )
 """Steps in processes of their own."""
