@@ -27,9 +27,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that fill a machine by themselves (a real engine, a browser, a Ray cluster) run one after the other."""
+    """Tests that fill a machine by themselves (a real engine, a browser, a Ray cluster) run one after the other.
+
+    Those of a module that has a group of its own stay in it: two marks would make a third group.
+    """
     for item in items:
-        if item.get_closest_marker("engine") or item.get_closest_marker("ui") or "cluster" in item.nodeid:
+        heavy = item.get_closest_marker("engine") or item.get_closest_marker("ui") or "cluster" in item.nodeid
+        if heavy and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("heavy"))
 
 

@@ -18,7 +18,9 @@ from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
-from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, write_spec
+from synth_platform_tests.pipeline import copied, dataset, mock_engine, opened, perfect_answers, write_spec
+
+pytestmark = pytest.mark.xdist_group("rescan")  # what they start from is made once
 
 
 class Deployment:
@@ -54,14 +56,24 @@ class Deployment:
         return found
 
 
-@pytest.fixture
-def deployment(workspace: Workspace, tokenizer_folder: Path, tmp_path: Path) -> Iterator[Deployment]:
-    with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine, opened(workspace) as instance:
+@pytest.fixture(scope="module")
+def first(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The home of a dataset that was made, and its attributes; the engine goes on as long as the tests do."""
+    folder = tmp_path_factory.mktemp("first")
+    workspace = Workspace(folder / "home")
+    with mock_engine(folder, perfect_answers(24, planted=2)) as engine:
         attributes = dataset(engine.url, tokenizer_folder)
         attributes["release"] = {**attributes.get("release", {}), "rows_per_file": 10}
-        made = Deployment(workspace, instance, tmp_path / "spec", attributes)
-        made.run()
-        yield made
+        with opened(workspace) as instance:
+            Deployment(workspace, instance, folder / "spec", attributes).run()
+        yield folder, attributes
+
+
+@pytest.fixture
+def deployment(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[Deployment]:
+    folder, attributes = first
+    with copied(folder, tmp_path) as (workspace, instance):
+        yield Deployment(workspace, instance, tmp_path / "spec", dict(attributes))
 
 
 def add_test_set(deployment: Deployment, *texts: str) -> None:

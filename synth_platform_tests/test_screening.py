@@ -28,6 +28,8 @@ from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
 from synth_platform_tests.pipeline import copied, dataset, mock_engine, opened, perfect_answers, synth, write_spec
 
+pytestmark = pytest.mark.xdist_group("screening")  # what they start from is made once
+
 RECIPES = ("table", "math", "faq", "tutorial")
 
 
