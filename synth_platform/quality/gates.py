@@ -157,7 +157,7 @@ def validate(frame: "pd.DataFrame", expectations: list[Any], form: str) -> list[
 
 def prepare() -> None:
     """Import what judging needs, seconds that otherwise a process's first judgement takes. Starts no thread."""
-    import great_expectations.expectations  # noqa: F401  # pyright: ignore
+    import great_expectations.expectations  # noqa: F401
     import pandas as pd  # noqa: F401
 
     _batches()
