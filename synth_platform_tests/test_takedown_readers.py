@@ -37,10 +37,11 @@ class Shop:
     def spec(self, *places: dict[str, Any]) -> None:
         write_spec(self.folder, dataset("http://127.0.0.1:9/v1", Path("none"), name="ds", release={"publish": places}))
 
-    def release(self, *documents: str) -> Snapshot:
+    def release(self, *documents: str, cycle: str | None = None) -> Snapshot:
         texts = [f"text of {one}" for one in documents]
         rows = table(MIXTURE, id=list(documents), text=texts, document_id=documents, origin=["original"] * len(texts))
-        return version(self.workspace, "ds/release", {"train": rows}, folder="data", settings={"of": documents})
+        settings = {"of": documents}
+        return version(self.workspace, "ds/release", {"train": rows}, partition=cycle, folder="data", settings=settings)
 
     def publish(self, release: Snapshot, place: str = "shelf", *, noted: bool = False) -> None:
         destination = FolderDestination(type="folder", path=place)
@@ -52,8 +53,9 @@ class Shop:
     def take_down(self, **options: Any) -> Report:
         return take_down(Request((SECRET,)), self.workspace, self.instance, **options)
 
-    def pointer(self, place: str = "shelf") -> str:
-        return json.loads((self.folder / place / "current.json").read_text())["version"]
+    def pointer(self, place: str = "shelf", cycle: str | None = None) -> str:
+        name = f"cycles/{cycle}.json" if cycle else "current.json"
+        return json.loads((self.folder / place / name).read_text())["version"]
 
     def texts(self, place: str = "shelf") -> set[str]:
         """All texts that anybody can read there."""
@@ -91,6 +93,25 @@ def test_readers_of_an_earlier_release_get_the_current_one(shop: Shop, open_gate
     ]
     assert shop.pointer() == id_of(second) and "which was not the current release" in report.notes[0]
     assert shop.take_down().readers == []
+
+
+def test_readers_of_an_earlier_cycle_are_found_where_no_spec_names_the_place_any_more(
+    shop: Shop, open_gates: None
+) -> None:
+    """The patch of that cycle was published elsewhere since; readers of the current version never had the document."""
+    january, february = "2026-01-01", "2026-02-01"
+    first, patched = shop.release(SECRET, HARMLESS, cycle=january), shop.release(HARMLESS, cycle=january)
+    newest = shop.release(HARMLESS, cycle=february)
+    shop.publish(first, "old", noted=True)
+    shop.publish(newest, "old")
+    shop.spec()
+    seen = shop.take_down(dry_run=True)
+    assert [(one.cycle, one.release, one.became) for one in seen.readers] == [(january, id_of(first), None)]
+    report = shop.take_down(erase=True)
+    assert [(one.cycle, one.became) for one in report.readers] == [(january, id_of(patched))]
+    assert report.problems == [] and report.withdrawn == [f"{id_of(first)} at old"]
+    assert shop.pointer("old", january) == id_of(patched) and shop.pointer("old") == id_of(newest)
+    assert shop.texts("old") == {"text of s/2"}
 
 
 def test_readers_whose_release_has_no_successor_are_a_problem(shop: Shop) -> None:

@@ -87,7 +87,7 @@ def _published(snapshots: Snapshots, spec: DatasetSpec, base: Path) -> Iterator[
     """Releases that readers of the destinations use now."""
     if spec.retention.keeps_all:
         return
-    current = {open_destination(one, base).current() for one in spec.release.publish}
+    current = {one for place in spec.release.publish for one in open_destination(place, base).pointers().values()}
     for asset, partition in snapshots.assets(f"{spec.name}/release"):
         for record in snapshots.history(asset, partition):
             if record.snapshot_id in current:

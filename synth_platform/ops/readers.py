@@ -72,15 +72,20 @@ class Reading:
 
     Args:
         outlet: the destination.
+        cycle: whose readers; None: those who take the current version.
         version: id of the version.
         is_clean: whether it has no row of a document that was taken down.
         is_head: whether it was the current release then.
     """
 
     outlet: Outlet
+    cycle: str | None
     version: str
     is_clean: bool
     is_head: bool
+
+    def __str__(self) -> str:
+        return f"{self.outlet}{f', cycle {self.cycle}' if self.cycle else ''}"
 
 
 @dataclass
@@ -89,6 +94,8 @@ class Readers:
 
     dataset: str
     destination: str
+    cycle: str | None
+    """Whose version it was; None: the current one."""
     release: str
     became: str | None = None
     """The version that they have now."""
@@ -137,33 +144,32 @@ class Published:
         found: list[Reading] = []
         for outlet in self._outlets:
             try:
-                destination = outlet.open()
-                version = destination.current()
-                if version is None:
-                    continue
-                is_clean = self._is_clean(outlet.dataset, version, destination)
-                found.append(Reading(outlet, version, is_clean, self._is_head(outlet.dataset, version)))
+                found += self._read(outlet)
             except _ERRORS as error:
                 self._complain(f"{outlet}: what its readers have is not known: {error}")
-                continue
-            if not is_clean:
-                self.outcome.readers.append(Readers(outlet.dataset, outlet.spec.name, version))
+        self.outcome.readers += [
+            Readers(one.outlet.dataset, one.outlet.spec.name, one.cycle, one.version)
+            for one in found
+            if not one.is_clean
+        ]
         return found
 
     def settle(self, readings: Sequence[Reading]) -> None:
         """After the patches: readers get back what they had, or, if that has such rows, what takes its place."""
         self._places.clear()
-        for one in readings:
+        # Those of the current version last: what a cycle's readers get may have become the current one.
+        for one in sorted(readings, key=lambda reading: reading.cycle is None):
             try:
-                before = one.outlet.open().current()
+                before = one.outlet.open().pointers().get(one.cycle)
                 if one.is_clean and before == one.version:
                     continue
                 version = self._version_for(one)
                 if before != version.manifest.snapshot_id:
-                    publish(self._snapshots, version, [one.outlet.spec], one.outlet.folder, self._tell, back=True)
+                    spec, back = one.outlet.spec, one.cycle is None
+                    publish(self._snapshots, version, [spec], one.outlet.folder, self._tell, back=back)
             except _ERRORS as error:
                 what = "may not have what they had" if one.is_clean else "still get rows of the documents"
-                self._complain(f"{one.outlet}: readers of {one.version} {what}: {error}")
+                self._complain(f"{one}: readers of {one.version} {what}: {error}")
                 continue
             self._say(one, version.manifest.snapshot_id)
 
@@ -183,6 +189,15 @@ class Published:
                         self.outcome.withdrawn.append(where)
                 except _ERRORS as error:
                     self._complain(f"{where}: {error}")
+
+    def _read(self, outlet: Outlet) -> Iterator[Reading]:
+        destination = outlet.open()
+        pointers = destination.pointers()
+        for cycle, version in pointers.items():
+            if cycle is not None and version == pointers.get(None):
+                continue  # whatever takes the place of the current version is its cycle's too
+            is_clean = self._is_clean(outlet.dataset, version, destination)
+            yield Reading(outlet, cycle, version, is_clean, self._is_head(outlet.dataset, version))
 
     @cached_property
     def _outlets(self) -> list[Outlet]:
@@ -280,13 +295,14 @@ class Published:
 
     def _say(self, one: Reading, now: str) -> None:
         for readers in self.outcome.readers:
-            if (readers.dataset, readers.destination) == (one.outlet.dataset, one.outlet.spec.name):
+            place = (readers.dataset, readers.destination, readers.cycle)
+            if place == (one.outlet.dataset, one.outlet.spec.name, one.cycle):
                 readers.became = now
         if now == one.version:
-            self.outcome.notes.append(f"{one.outlet}: readers keep {now}, which is not the current release")
+            self.outcome.notes.append(f"{one}: readers keep {now}, which is not the current release")
         elif not one.is_head:
             note = f"readers had {one.version}, which was not the current release; they have {now} now"
-            self.outcome.notes.append(f"{one.outlet}: {note}")
+            self.outcome.notes.append(f"{one}: {note}")
 
     def _complain(self, problem: str) -> None:
         self.outcome.problems.append(problem)

@@ -57,8 +57,8 @@ class Destination(Protocol):
         """
         ...
 
-    def current(self) -> str | None:
-        """Id of the version that readers take now."""
+    def pointers(self) -> dict[str | None, str]:
+        """Ids of the versions that readers take now: of the current one (None), and by cycle, where cycles have one."""
         ...
 
     def versions(self) -> list[str]:
@@ -114,9 +114,11 @@ class Shelf:
         current = self._point(index, back=back)
         return Sent(len(index["files"]), sum(file["bytes"] for file in index["files"]), sent, current)
 
-    def current(self) -> str | None:
-        pointer = self._read(POINTER)
-        return pointer["version"] if pointer else None
+    def pointers(self) -> dict[str | None, str]:
+        found = {None: self._read(POINTER)}
+        for path in self._store.files(_CYCLES):
+            found |= {pointer["partition"]: pointer} if (pointer := self._read(path)) else {}
+        return {cycle: pointer["version"] for cycle, pointer in found.items() if pointer}
 
     def versions(self) -> list[str]:
         return self._store.folders(_VERSIONS)
@@ -129,7 +131,7 @@ class Shelf:
                 yield local
 
     def withdraw(self, version_id: str) -> bool:
-        if self.current() == version_id:
+        if self.pointers().get(None) == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         files = self._store.files(_folder(version_id))
         for path in self._store.files(_CYCLES):

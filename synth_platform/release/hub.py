@@ -1,8 +1,8 @@
 """A dataset repository on the Hugging Face hub as a destination: a commit and a tag per version; `main` is the pointer.
 
 With cycles `main` has a version of the newest one; later versions of earlier cycles are commits on branches of their
-own, `cycle-<cycle>`. The hub keeps every file once by its digest, so what an earlier version had is not sent again, and
-a commit either holds all of its files or does not exist.
+own, `cycle-<cycle>`, which follow their cycle from then on. The hub keeps every file once by its digest, so what an
+earlier version had is not sent again, and a commit either holds all of its files or does not exist.
 """
 
 import os
@@ -62,8 +62,8 @@ class Hub:
         size = sum(local.stat().st_size for local in files.values())
         return self._patiently(lambda: self._publish(version, files, size, back=back))
 
-    def current(self) -> str | None:
-        return self._patiently(lambda: self._head()[0])
+    def pointers(self) -> dict[str | None, str]:
+        return self._patiently(lambda: dict(self._pointers()))
 
     def versions(self) -> list[str]:
         return sorted(self._patiently(self._revisions))
@@ -80,29 +80,39 @@ class Hub:
 
     def withdraw(self, version_id: str) -> bool:
         """Remove a version's tag, and what only earlier commits of the branches hold."""
-        if self.current() == version_id:
+        if self.pointers().get(None) == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         return self._patiently(lambda: self._withdraw(version_id))
 
-    def _head(self) -> tuple[str | None, str | None]:
-        """Version and cycle of what is on the branch that readers take."""
+    def _pointers(self) -> Iterator[tuple[str | None, str]]:
+        for branch in self._branches():
+            version, cycle = self._head(branch)
+            if version is not None and (branch == _BRANCH or branch.startswith(_CYCLE)):
+                yield cycle if branch != _BRANCH else None, version
+
+    def _branches(self) -> list[str]:
         try:
-            commits = self._commits(_BRANCH)
+            return [one.name for one in self._api.list_repo_refs(self._spec.repo, repo_type="dataset").branches]
         except RepositoryNotFoundError:
-            return None, None
+            return []
+
+    def _head(self, branch: str) -> tuple[str | None, str | None]:
+        """Version and cycle of what is on a branch."""
+        commits = self._commits(branch)
         return _version_in(commits[0].title) if commits else (None, None)
 
     def _publish(self, version: Snapshot, files: dict[str, Path], size: int, *, back: bool) -> Sent:
-        m, (_, current) = version.manifest, self._head()
+        m, branches = version.manifest, self._branches()
         self._api.create_repo(self._spec.repo, repo_type="dataset", private=self._spec.private, exist_ok=True)
-        moves = back or follows(m.partition, current)
-        branch = _BRANCH if moves else f"{_CYCLE}{m.partition}"
+        moves = back or follows(m.partition, self._head(_BRANCH)[1] if _BRANCH in branches else None)
+        of_cycle = f"{_CYCLE}{m.partition}"
         if not moves:
             self._api.create_branch(
-                self._spec.repo, branch=branch, revision=_BRANCH, repo_type="dataset", exist_ok=True
+                self._spec.repo, branch=of_cycle, revision=_BRANCH, repo_type="dataset", exist_ok=True
             )
-        sent = self._commit(m.snapshot_id, _title(m.snapshot_id, m.partition), files, branch)
-        return Sent(len(files), size, sent, moves)
+        taking = [*([] if moves and of_cycle not in branches else [of_cycle]), *([_BRANCH] if moves else [])]
+        sent = [self._commit(m.snapshot_id, _title(m.snapshot_id, m.partition), files, one) for one in taking]
+        return Sent(len(files), size, sent[0], moves)
 
     def _commit(self, version_id: str, title: str, files: dict[str, Path], branch: str) -> int:
         """Make the files the branch's, all at once; bytes that were not there before."""

@@ -19,7 +19,8 @@ def show_takedown(console: Console, report: "Takedown") -> None:
         console.print(f"  {one.dataset}{cycle} release {one.release} {became}, {one.rows:,} rows taken out")
     for one in report.readers:
         became = f"they have {one.became} now" if one.became else "they still have it"
-        console.print(f"  {one.dataset} at {escape(one.destination)}: readers had {one.release}; {became}")
+        of = f" of {one.cycle}" if one.cycle else ""
+        console.print(f"  {one.dataset} at {escape(one.destination)}: readers{of} had {one.release}; {became}")
     for one in report.left_out:
         examples = escape(", ".join(one.examples))
         console.print(f"  {one.documents:,} left out of {one.asset} as {one.reason}, so in no version: {examples}")

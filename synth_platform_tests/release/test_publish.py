@@ -101,12 +101,12 @@ def content(version: Snapshot) -> dict[str, bytes]:
 def test_a_release_arrives_as_it_is_and_what_is_there_is_not_sent_again(place: Place, tmp_path: Path) -> None:
     first, second = release(tmp_path, "red", "green"), release(tmp_path, "red", "blue")
     sent = place.open().publish(first)
-    assert place.look() == content(first) and place.open().current() == first.manifest.snapshot_id
+    assert place.look() == content(first) and place.open().pointers()[None] == first.manifest.snapshot_id
     assert sent.sent == sent.bytes == sum(len(data) for data in content(first).values())
     assert place.open().publish(first).sent == 0
     shared = max(part.bytes for part in second.manifest.tables["train"].parts)
     sent = place.open().publish(second)
-    assert place.look() == content(second) and place.open().current() == second.manifest.snapshot_id
+    assert place.look() == content(second) and place.open().pointers()[None] == second.manifest.snapshot_id
     if place.hub is None:
         assert sent.sent <= sent.bytes - shared * 0.9
     else:
@@ -125,7 +125,7 @@ def test_readers_are_pointed_back_to_an_earlier_version_and_forward_again(place:
     first, second = release(tmp_path, "red"), release(tmp_path, "blue", "green")
     for version in (first, second, first, second):
         place.open().publish(version)
-        assert place.look() == content(version) and place.open().current() == version.manifest.snapshot_id
+        assert place.look() == content(version) and place.open().pointers()[None] == version.manifest.snapshot_id
     if place.hub is not None:
         for version in (first, second):
             tagged = place.hub.content(f"v-{version.manifest.snapshot_id}")
@@ -144,7 +144,7 @@ def test_a_version_is_withdrawn_but_never_the_current_one(place: Place, tmp_path
         with pytest.raises(StorageError, match="the hub refused"):
             place.open().withdraw(first.manifest.snapshot_id)
     assert place.open().withdraw(first.manifest.snapshot_id) is True
-    assert place.look() == content(second) and place.open().current() == second.manifest.snapshot_id
+    assert place.look() == content(second) and place.open().pointers()[None] == second.manifest.snapshot_id
     assert place.open().withdraw(first.manifest.snapshot_id) is False
     if place.hub is not None:
         kept = [one.manifest.snapshot_id for one in (zeroth, second)]
@@ -161,7 +161,7 @@ def test_a_version_of_an_earlier_cycle_arrives_without_moving_readers_back(place
     february = release(tmp_path, "green", cycle="2026-02-01")
     assert place.open().publish(january).current and place.open().publish(february).current
     assert not place.open().publish(patched).current
-    assert place.look() == content(february) and place.open().current() == february.manifest.snapshot_id
+    assert place.look() == content(february) and place.open().pointers()[None] == february.manifest.snapshot_id
     versions = {one.manifest.snapshot_id: one for one in (january, february, patched)}
     assert place.open().versions() == sorted(versions)
     for name, version in versions.items():
@@ -169,7 +169,10 @@ def test_a_version_of_an_earlier_cycle_arrives_without_moving_readers_back(place
         tables = {one.read_bytes() for one in place.open().tables(name, tmp_path / name)}
         assert tables == {data for path, data in content(version).items() if path.endswith(".parquet")}
     assert place.of_cycle("2026-01-01") == content(patched)
+    pointers = place.open().pointers()
+    assert pointers[None] == february.manifest.snapshot_id and pointers["2026-01-01"] == patched.manifest.snapshot_id
     assert place.open().publish(january, back=True).current and place.look() == content(january)
+    assert place.of_cycle("2026-01-01") == content(january), "readers of the cycle are pointed back too"
     assert place.open().publish(february).current and place.look() == content(february)
 
 
@@ -190,7 +193,7 @@ def test_a_version_of_an_earlier_cycle_is_withdrawn_wherever_it_is_named(place: 
 
 
 def test_nothing_is_published_yet(place: Place, tmp_path: Path) -> None:
-    assert place.open().current() is None and place.open().versions() == []
+    assert place.open().pointers() == {} and place.open().versions() == []
     assert place.open().withdraw("0" * 16) is False
 
 
@@ -212,7 +215,7 @@ def test_a_damaged_pointer_or_index_is_written_anew(tmp_path: Path) -> None:
     for path in (tmp_path / "published").rglob("*.json"):
         if path.name in ("current.json", "version.json"):
             path.write_bytes(b"{")
-    assert open_destination(spec, tmp_path).current() is None
+    assert open_destination(spec, tmp_path).pointers() == {}
     assert open_destination(spec, tmp_path).publish(version).sent == 0
     assert _current_files(str(tmp_path / "published")) == content(version)
 
