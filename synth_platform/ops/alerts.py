@@ -26,6 +26,8 @@ from synth_platform.ops.tags import DATASET_TAG
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
 SPEC_SENSOR = "alert_refused_specs"
 _GATE_SECONDS, _DEADLINE_SECONDS, _SPEC_SECONDS = 60, 300, 60
+_MOST_FAILURES = 100
+"""Of a gate that are told of at a tick."""
 _PLANNED = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
@@ -87,20 +89,17 @@ def _polling_sensor(name: str, seconds: int, description: str, channels: Channel
 
 def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
     def look(
-        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, int] | None
-    ) -> tuple[Mapping[str, int], str, Sequence[Alert]]:
+        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, Any] | None
+    ) -> tuple[Mapping[str, Any], str, Sequence[Alert]]:
         keys = list(repository.asset_graph.asset_check_keys)
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-        seen = dict(before or {})
-        failed = {
-            str(key): record
-            for key, record in latest.items()
-            if record.status == _Status.FAILED and record.id > seen.get(str(key), 0)
-        }
-        seen |= {key: record.id for key, record in failed.items()}
+        state = {str(key): f"{record.id} {record.status.value}" for key, record in latest.items()}
         # What failed before the sensor first looked is history.
-        alerts = list(_of_gates(instance, failed.values())) if before is not None else []
-        return seen, f"{len(failed)} gates newly failed", alerts
+        changed = [key for key in latest if before is not None and state[str(key)] != before["state"].get(str(key))]
+        told = dict(before["told"]) if before is not None else {str(key): one.id for key, one in latest.items()}
+        failed = [one for key in changed for one in _failures(instance, key, told.get(str(key), 0))]
+        told |= {str(one.key): one.id for one in failed}
+        return {"state": state, "told": told}, f"{len(failed)} gates newly failed", list(_of_gates(instance, failed))
 
     return _polling_sensor(
         GATE_SENSOR,
@@ -109,6 +108,12 @@ def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
         channels,
         look,
     )
+
+
+def _failures(instance: dg.DagsterInstance, key: dg.AssetCheckKey, after: int) -> list[AssetCheckExecutionRecord]:
+    """Failures of a gate since a record of it, whatever the cycle; oldest first."""
+    history = instance.event_log_storage.get_asset_check_execution_history
+    return [one for one in reversed(history(key, _MOST_FAILURES, status={_Status.FAILED})) if one.id > after]
 
 
 def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:

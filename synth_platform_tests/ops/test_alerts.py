@@ -205,18 +205,43 @@ def test_gates_that_failed_outside_a_failed_run_are_told_once(
     tick()
     assert service.bodies == [], "a failed run is told of by the other sensor, with all of its gates"
     for severity in (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR):
-        reported = dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(["d", "documents"]),
-            check_name="good",
-            passed=False,
-            severity=severity,
-            metadata={"observed": 3, "bounds": "must be 1"},
-        )
-        instance.report_runless_asset_event(reported)
+        report(instance, severity=severity, observed=3)
         tick()
         tick()
     (body,) = service.bodies
     assert body["text"] == "d/documents · good: observed 3, must be 1" and body["run_id"] is None
+
+
+def test_a_gate_that_failed_for_one_cycle_and_passed_for_the_next_is_told(
+    tmp_path: Path, instance: dg.DagsterInstance, service: Received
+) -> None:
+    """Both within the sensor's interval, and nothing more of it afterwards."""
+    tick = ticker(instance, GATE_SENSOR, Pair(tmp_path, instance).definitions)
+    report(instance, observed=1)
+    tick()
+    for observed, passed in ((2, False), (3, False), (4, True)):
+        report(instance, observed=observed, passed=passed)
+    tick()
+    tick()
+    assert [body["gates"][0]["observed"] for body in service.bodies] == [2, 3]
+
+
+def report(
+    instance: dg.DagsterInstance,
+    *,
+    observed: int,
+    passed: bool = False,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> None:
+    """What somebody outside of all runs says of a gate."""
+    reported = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(["d", "documents"]),
+        check_name="good",
+        passed=passed,
+        severity=severity,
+        metadata={"observed": observed, "bounds": "must be 1"},
+    )
+    instance.report_runless_asset_event(reported)
 
 
 def test_a_missed_deadline_is_told_once_until_the_asset_is_made(
