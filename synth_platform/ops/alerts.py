@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.events import AssetMaterializationPlannedData as _ToBeMade
+from dagster._core.events import JobFailureData
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as _Status
@@ -20,12 +21,14 @@ from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.errors import SynthError
 from synth_platform.ops.failures import failure_text
-from synth_platform.ops.outbox import Channels, Outbox, now
+from synth_platform.ops.outbox import Channels, Outbox, alerted_tag, now
 from synth_platform.ops.tags import DATASET_TAG
 
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
 SPEC_SENSOR = "alert_refused_specs"
-_GATE_SECONDS, _DEADLINE_SECONDS, _SPEC_SECONDS = 60, 300, 60
+_FAILURE_SECONDS, _GATE_SECONDS, _DEADLINE_SECONDS, _SPEC_SECONDS = 30, 60, 300, 60
+_LATE_SECONDS = 600.0
+"""A run that ended this long before the last look may be seen only now: clocks differ, databases take their time."""
 _MOST_FAILURES = 100
 """Of a gate that are told of at a tick."""
 _PLANNED = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
@@ -52,23 +55,46 @@ def alert_sensors(
 
 
 def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
-    @dg.run_failure_sensor(
-        name=FAILURE_SENSOR,
-        default_status=_RUNNING,
-        description="Tells of each failed run once: the gates that closed, or why else it failed.",
-    )
-    def watch(context: dg.RunFailureSensorContext) -> None:
-        run = context.dagster_run
-        gates = list(_closed_gates(context.instance, run.run_id))
-        problems = _problems(context, gates)
-        outbox = Outbox(context.instance, channels, context.log)
-        outbox.put(
-            _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], problems)
-            for dataset in datasets_of(context.instance, run)
-        )
-        outbox.send()
+    """Not one of Dagster's own for failed runs: those forget a run for good where looking at it once went wrong."""
 
-    return watch
+    def look(
+        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, float] | None
+    ) -> tuple[Mapping[str, float], str, Sequence[Alert]]:
+        at = now()
+        if before is None or "last" not in before:  # what failed before the sensor first looked is history
+            return {"first": at, "last": at}, "It looks from now on.", []
+        runs = _failed_since(instance, max(before["first"], before["last"] - _LATE_SECONDS))
+        alerts = [alert for run in runs for alert in _of_failure(instance, run, channels)]
+        return {"first": before["first"], "last": at}, f"{len(runs)} runs failed lately", alerts
+
+    return _polling_sensor(
+        FAILURE_SENSOR,
+        _FAILURE_SECONDS,
+        "Tells of each failed run once: the gates that closed, or why else it failed.",
+        channels,
+        look,
+    )
+
+
+def _failed_since(instance: dg.DagsterInstance, after: float) -> list[dg.DagsterRun]:
+    changed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(after, UTC))
+    records = instance.get_run_records(changed)
+    return [one.dagster_run for one in reversed(records) if one.end_time is not None and one.end_time > after]
+
+
+def _of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, channels: Channels) -> Iterator[Alert]:
+    """What is to be told of a failed run to those who have not heard of it."""
+    datasets = [one for one in datasets_of(instance, run) if channels.get(one) and alerted_tag(one) not in run.tags]
+    if not datasets:
+        return
+    gates: list[ClosedGate] = []
+    try:
+        gates += _closed_gates(instance, run.run_id)
+        problems = _problems(instance, run, gates)
+    except Exception as error:  # that it failed is told in any case, and one such run holds up no other
+        problems = [f"why could not be read: {type(error).__name__}: {error}"]
+    for dataset in datasets:
+        yield _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], problems)
 
 
 def _polling_sensor(name: str, seconds: int, description: str, channels: Channels, look: _Look) -> dg.SensorDefinition:
@@ -91,6 +117,8 @@ def _gate_sensor(channels: Channels) -> dg.SensorDefinition:
     def look(
         instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, Any] | None
     ) -> tuple[Mapping[str, Any], str, Sequence[Alert]]:
+        if before is not None and "told" not in before:  # of another version of this sensor
+            before = None
         keys = list(repository.asset_graph.asset_check_keys)
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
         state = {str(key): f"{record.id} {record.status.value}" for key, record in latest.items()}
@@ -188,35 +216,41 @@ def _of_run(run: dg.DagsterRun, dataset: str, gates: Sequence[ClosedGate], probl
     )
 
 
-def _problems(context: dg.RunFailureSensorContext, gates: Sequence[ClosedGate]) -> list[str]:
+def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun, gates: Sequence[ClosedGate]) -> list[str]:
     """Why a run failed, beside its gates: what its steps say, or else what ended it."""
-    run = context.dagster_run
-    told = list(dict.fromkeys(filter(None, map(failure_text, context.get_step_failure_events()))))
+    steps = _events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
+    told = list(dict.fromkeys(filter(None, map(failure_text, steps))))
+    ends = list(_events(instance, run.run_id, dg.DagsterEventType.RUN_FAILURE))
     if not told and not gates:
-        told = [context.failure_event.message or "no reason was recorded"]
-    repeated = _is_repeated(context.instance, run, context.failure_event)
-    return [*told, "The run is repeated by itself."] if repeated else told
+        told = [(ends[-1].message if ends else None) or "no reason was recorded"]
+    return [*told, "The run is repeated by itself."] if _is_repeated(instance, run, ends) else told
 
 
-def _is_repeated(instance: dg.DagsterInstance, run: dg.DagsterRun, failure: dg.DagsterEvent) -> bool:
+def _is_repeated(instance: dg.DagsterInstance, run: dg.DagsterRun, ends: Sequence[dg.DagsterEvent]) -> bool:
     """Whether Dagster repeats a failed run.
 
-    Dagster notes that in a tag, a moment after the event that the sensor hears of; until then, by Dagster's own rule.
+    Dagster notes that in a tag, a moment after the run has failed; until then, by Dagster's own rule.
     """
     if run.remote_job_origin is None:
         return False
     if (noted := run.tags.get(WILL_RETRY_TAG)) is not None:
         return noted == "true"
-    failed, reason = run.with_status(dg.DagsterRunStatus.FAILURE), failure.job_failure_data.failure_reason
-    return instance.run_retries_enabled and auto_reexecution_should_retry_run(instance, failed, reason)
+    data = ends[-1].event_specific_data if ends else None  # a run that died has none
+    reason = data.failure_reason if isinstance(data, JobFailureData) else None
+    return instance.run_retries_enabled and auto_reexecution_should_retry_run(instance, run, reason)
+
+
+def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
+    """Of a run, from the first one on."""
+    for record in instance.get_records_for_run(run_id, of_type=kind).records:
+        if (event := record.event_log_entry.dagster_event) is not None:
+            yield event
 
 
 def _closed_gates(instance: dg.DagsterInstance, run_id: str) -> Iterator[ClosedGate]:
     """Blocking gates that failed in a run."""
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        found = event.event_specific_data if event else None
+    for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        found = event.event_specific_data
         if isinstance(found, dg.AssetCheckEvaluation) and not found.passed and found.severity.value == "ERROR":
             yield _gate(found)
 

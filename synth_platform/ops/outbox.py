@@ -108,7 +108,7 @@ class Outbox:
     def _letter(self, alert: Alert) -> _Letter | None:
         run = self._instance.get_run_by_id(alert.run_id) if alert.run_id else None
         names = [_name(one) for one in self._channels.get(alert.dataset, ()) if alert.event in one.events]
-        if not names or (run is not None and _tag(alert) in run.tags):
+        if not names or (run is not None and alerted_tag(alert.dataset) in run.tags):
             return None
         return _Letter(alert, now(), dict.fromkeys(names, _WAITING), names)
 
@@ -128,7 +128,7 @@ class Outbox:
     def _told(self, letter: _Letter) -> _Letter:
         self._log.info(letter.describe())
         if letter.alert.run_id:
-            self._instance.add_run_tags(letter.alert.run_id, {_tag(letter.alert): letter.describe()})
+            self._instance.add_run_tags(letter.alert.run_id, {alerted_tag(letter.alert.dataset): letter.describe()})
         return letter
 
     def _load(self) -> dict[str, _Letter]:
@@ -151,6 +151,11 @@ class Outbox:
         self._instance.daemon_cursor_storage.set_cursor_values({_KEY: text})
 
 
+def alerted_tag(dataset: str) -> str:
+    """Tag of a run that one was told of."""
+    return f"{ALERTED_TAG}.{dataset}"
+
+
 def now() -> float:
     """Seconds since 1970."""
     return datetime.now(UTC).timestamp()
@@ -168,7 +173,3 @@ def _send(channel: Channel, letters: Sequence[_Letter], until: float) -> dict[st
 def _name(channel: Channel) -> str:
     """Its kind, and what tells it from others of that kind."""
     return f"{channel.type} {digest(channel)[:8]}"
-
-
-def _tag(alert: Alert) -> str:
-    return f"{ALERTED_TAG}.{alert.dataset}"

@@ -1,5 +1,6 @@
 """One message per dataset and run: failed gates with their numbers, failed runs, reported gates, missed deadlines."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -55,31 +56,21 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
         yield opened
 
 
-def sensor(name: str, *channels: Any) -> Any:
-    found = alert_sensors({"d": channels or (WEBHOOK,), "silent": ()})
-    return next(one for one in found if one.name == name)
-
-
-def tell_of_failure(instance: dg.DagsterInstance, *channels: Any, heard: dg.DagsterRun | None = None) -> dg.DagsterRun:
-    """What Dagster's daemon does after the last run has failed, with the run as it heard of it."""
-    run = heard or instance.get_runs(limit=1)[0]
-    (event,) = (
-        entry.dagster_event
-        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-        if entry.dagster_event
-    )
-    context = dg.build_run_status_sensor_context(FAILURE_SENSOR, event, instance, run).for_run_failure()
-    sensor(FAILURE_SENSOR, *channels)(context)
-    again = instance.get_run_by_id(run.run_id)
-    assert again is not None
-    return again
+def tell_of_failure(instance: dg.DagsterInstance, *channels: Any) -> dg.DagsterRun:
+    """A tick after the last run has failed."""
+    ticker(instance, FAILURE_SENSOR, dg.Definitions(), {"d": channels or (WEBHOOK,)}, known={"first": 0, "last": 0})()
+    return instance.get_runs(limit=1)[0]
 
 
 def ticker(
-    instance: dg.DagsterInstance, name: str, definitions: dg.Definitions, channels: Channels | None = None
+    instance: dg.DagsterInstance,
+    name: str,
+    definitions: dg.Definitions,
+    channels: Channels | None = None,
+    known: Any = None,
 ) -> Callable[[], None]:
-    """Ticks of a sensor, each with the cursor of the one before."""
-    cursor: list[str | None] = [None]
+    """Ticks of a sensor, each with the cursor of the one before; the first with what is known."""
+    cursor = [json.dumps(known) if known is not None else None]
     found = alert_sensors(channels or {"d": (WEBHOOK,), "silent": ()})
     watch: Any = next(one for one in found if one.name == name)
     repository = definitions.get_repository_def()
@@ -130,34 +121,39 @@ ONCE = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False
 
 @pytest.mark.parametrize("noted", [True, False], ids=["noted", "not yet noted"])
 @pytest.mark.parametrize(
-    ("settings", "by_daemon", "reason", "repeated"),
+    ("settings", "by_daemon", "data", "repeated"),
     [
         (ONCE, True, None, True),
+        (ONCE, True, JobFailureData(None), True),
         (ONCE, False, None, False),
-        (ONCE, True, RunFailureReason.STEP_FAILURE, False),
+        (ONCE, True, JobFailureData(None, failure_reason=RunFailureReason.STEP_FAILURE), False),
         (ONCE | {"max_retries": 0}, True, None, False),
         ({"enabled": False}, True, None, False),
     ],
-    ids=["died", "launched by hand", "a step failed", "no repeats left", "switched off"],
+    ids=["died", "died for an unknown reason", "launched by hand", "a step failed", "no repeats left", "switched off"],
 )
 def test_whether_a_run_is_repeated_is_known_before_dagster_has_noted_it(
     service: Received,
     settings: dict[str, Any],
     by_daemon: bool,
-    reason: RunFailureReason | None,
+    data: JobFailureData | None,
     repeated: bool,
     noted: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with dg.instance_for_test(overrides={"run_retries": settings}) as instance:
         origin = SENSOR_ORIGIN if by_daemon else None
         run = create_run_for_test(
             instance, status=dg.DagsterRunStatus.STARTED, tags={DATASET_TAG: "d"}, remote_job_origin=origin
         )
-        instance.report_run_failed(run, PROCESS_IS_GONE, JobFailureData(None, failure_reason=reason))
-        # The sensor may hear of the event before anything of the run itself has changed.
-        heard = instance.get_run_by_id(run.run_id) if noted else run
+        with monkeypatch.context() as patched:
+            if not noted:  # Dagster tags the run a moment after it has failed
+                patched.setattr(dg.DagsterInstance, "_should_retry_run", lambda *about: False)
+                patched.setattr(dg.DagsterInstance, "add_run_tags", lambda *about: None)
+            instance.report_run_failed(run, PROCESS_IS_GONE, data)
+        heard = instance.get_run_by_id(run.run_id)
         assert heard is not None and (WILL_RETRY_TAG in heard.tags) == (noted and settings["enabled"])
-        tell_of_failure(instance, heard=heard)
+        tell_of_failure(instance)
     (body,) = service.bodies
     assert ("The run is repeated by itself." in body["text"]) == repeated
 
@@ -174,6 +170,40 @@ def test_runs_without_a_jobs_tag_are_known_by_what_they_were_to_make_or_check(
     assert not chosen.execute_in_process(instance=instance, raise_on_error=False).success
     tell_of_failure(instance)
     assert [body["dataset"] for body in service.bodies] == ["d"]
+
+
+def test_a_failed_run_is_told_though_looking_at_it_went_wrong_at_first(
+    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
+        run = create_run_for_test(instance, status=status, tags={DATASET_TAG: "d"})
+        instance.report_run_failed(run, PROCESS_IS_GONE)
+        return run
+
+    fail()
+    tick = ticker(instance, FAILURE_SENSOR, dg.Definitions())
+    tick()
+    tick()
+    assert service.bodies == [], "what failed before anybody looked is history"
+    run = fail()
+    with monkeypatch.context() as broken:
+        broken.setattr(dg.DagsterInstance, "get_run_records", lambda *about, **more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tick()
+    for _ in range(3):
+        tick()
+    assert [body["run_id"] for body in service.bodies] == [run.run_id]
+
+
+def test_a_failed_run_whose_log_cannot_be_read_is_told_all_the_same(
+    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags={DATASET_TAG: "d"})
+    instance.report_run_failed(run, PROCESS_IS_GONE)
+    monkeypatch.setattr(dg.DagsterInstance, "get_records_for_run", lambda *about, **more: 1 / 0)
+    tell_of_failure(instance)
+    (body,) = service.bodies
+    assert body["title"] == "d: the run failed" and body["text"].startswith("why could not be read: ZeroDivisionError")
 
 
 def test_who_is_away_does_not_disturb_and_who_does_not_listen_hears_nothing(
