@@ -78,6 +78,7 @@ def _materialize(
 ) -> None:
     from synth_platform import terminal
     from synth_platform.dataset.graph import dataset_checks
+    from synth_platform.ops.cycles import check_cycle
     from synth_platform.ops.guard import judgements
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.launch import run_dataset
@@ -85,6 +86,7 @@ def _materialize(
     from synth_platform.summary import summarise
 
     started = time.monotonic()
+    check_cycle(spec, partition)  # before minutes go into the engine
     install_engine(workspace, console, spec)
     console.print(f"[bold]{spec.name}[/bold] in {workspace.home}")
     with open_instance(workspace, teller(console)) as instance:
@@ -159,7 +161,9 @@ def estimate(
 def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path, partition: str | None) -> None:
     """Have the dataset's prompts rendered, and the engine installed."""
     from synth_platform.dataset.jobs import prompts_job_name
+    from synth_platform.ops.cycles import check_cycle
 
+    check_cycle(spec, partition)
     install_engine(workspace, console, spec)
     failure = "the prompts could not be made"
     run_job(workspace, console, spec, base, prompts_job_name(spec.name), failure=failure, partition=partition)
