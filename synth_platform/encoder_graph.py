@@ -1,6 +1,9 @@
 """The ONNX graph of a BERT-like encoder, made from its weights with ONNX Runtime's fused operators."""
 
+import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ def quantise(graph: bytes, target: Path) -> None:
 
     Weights keep to 7 bits, so that processors without VNNI do not saturate and all give the same result.
     """
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _without_advice():
         whole, small = Path(scratch) / "float32.onnx", Path(scratch) / "int8.onnx"
         whole.write_bytes(graph)
         quantize_dynamic(
@@ -43,6 +46,21 @@ def quantise(graph: bytes, target: Path) -> None:
             extra_options={"MatMulConstBOnly": True, "DefaultTensorType": TensorProto.FLOAT},
         )
         small.replace(target)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """ONNX Runtime advises to simplify a graph first, which the builder's graphs do not need."""
+    root = logging.getLogger()
+
+    def is_no_advice(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    root.addFilter(is_no_advice)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_no_advice)
 
 
 class _Builder:

@@ -81,10 +81,15 @@ def test_mistakes_are_answered_not_traced(tokenizer_folder: Path, tmp_path: Path
     assert "no row has the id" in refused("trace", "abc", home=home)
     assert "there is no version" in refused("diff", "a", "b", home=home)
 
+    (file := tmp_path / "file").touch()
+    assert "the home is no folder" in refused("plan", "quickstart", home=file)
+    assert "the folder of the engine cannot be made" in refused("engine", "install", home=Path("/proc/nowhere"))
+
     path = write_spec(tmp_path / "a", dataset("http://127.0.0.1:9/v1", tokenizer_folder, recipes=[{"name": "poem"}]))
     assert "poem" in refused("materialize", str(path), home=home)
     path = write_spec(tmp_path / "b", dataset(f"http://127.0.0.1:{free_port()}/v1", tokenizer_folder))
-    assert "the engine cannot be reached" in refused("materialize", str(path), home=home)
+    said = refused("materialize", str(path), home=home)
+    assert "the engine cannot be reached" in said and "next: look at the run with" in said
 
 
 @pytest.mark.parametrize(

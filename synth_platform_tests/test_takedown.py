@@ -184,8 +184,13 @@ def test_what_was_taken_down_does_not_come_in_again(deployment: Deployment) -> N
 
 def test_a_tombstone_of_documents_that_a_dataset_never_had_does_not_make_it_stale(deployment: Deployment) -> None:
     before = deployment.head("small/documents").ref
-    report = deployment.take_down("web/none-of-ours", urls=("https://example.org/private/*",))
+    nobodys = {"urls": ("https://example.org/private/*",)}
+    with pytest.raises(SynthError, match=r"ever had, web/none-of-ours, https://example.org/private/\*"):
+        deployment.take_down("web/none-of-ours", **nobodys)
+    assert read_tombstones(deployment.snapshots) == [], "a slip of the pen bars nothing"
+    report = deployment.take_down("web/none-of-ours", **nobodys, in_advance=True)
     assert report.releases == [] and report.documents == [] and report.problems == []
+    assert report.notes == ["nothing here has web/none-of-ours: barred in advance"]
     deployment.run("small", "small_prompts")
     assert deployment.head("small/documents").ref == before
 
@@ -202,7 +207,8 @@ def test_a_pattern_of_addresses_takes_mixed_in_documents_down(deployment: Deploy
 def test_a_dry_run_changes_nothing(deployment: Deployment) -> None:
     (victim,) = deployment.victims(1)
     before = sorted(Path(deployment.snapshots.store.url).rglob("*"))
-    report = deployment.take_down(victim, dry_run=True)
+    report = deployment.take_down(victim, "web/none-of-ours", dry_run=True)
+    assert report.notes == ["nothing here has web/none-of-ours: barred in advance"]
     assert report.takedown is None and len(report.releases) == 2 and report.held
     assert sorted(Path(deployment.snapshots.store.url).rglob("*")) == before
 

@@ -82,10 +82,17 @@ def _show_error(text: str) -> None:
 
 
 def open_workspace(home: Path | None) -> Workspace:
-    """The workspace of `--home`, or of the environment."""
+    """The workspace of `--home`, or of the environment.
+
+    Raises:
+        SynthError: what is there is no folder.
+    """
     if home is not None:
         os.environ["SYNTH_HOME"] = str(home.expanduser().absolute())
-    return Workspace.from_env()
+    workspace = Workspace.from_env()
+    if workspace.home.exists() and not workspace.home.is_dir():
+        raise SynthError("the home is no folder", where=str(workspace.home), fix="choose another SYNTH_HOME")
+    return workspace
 
 
 def open_console(as_json: bool) -> Console:

@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import Dataset, Home, Json, Partition, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import (
+    FAILED,
+    Dataset,
+    Home,
+    Json,
+    Partition,
+    app,
+    open_console,
+    open_workspace,
+    print_json,
+)
 from synth_platform.errors import SynthError
 
 AllPartitions = Annotated[bool, typer.Option("--all-partitions", help="Every cycle that was made or has ended.")]
@@ -41,9 +51,13 @@ def plan(
         check_cycle(spec, partition)
     plans = list(planner.plans(wanted))
     bill = bill_of(plans, spec, base, workspace)
+    obstacles = planner.obstacles(plans[0]) if len(plans) == 1 else []
     if as_json:
         changing = [one.as_json() for one in plans if not one.is_current or len(plans) == 1]
         current = sum(one.is_current for one in plans)
-        print_json({"dataset": spec.name, "current": current, "plans": changing, "engine": bill.as_json()})
+        found = {"dataset": spec.name, "current": current, "plans": changing, "engine": bill.as_json()}
+        print_json({**found, "problems": obstacles})
     else:
-        terminal.show_plan(console, spec.name, plans, bill)
+        terminal.show_plan(console, spec.name, plans, bill, obstacles)
+    if obstacles:
+        raise typer.Exit(FAILED)

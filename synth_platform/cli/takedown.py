@@ -24,6 +24,9 @@ def takedown(
     erase: Annotated[
         bool, typer.Option("--erase", help="Then remove the files of every version that holds the documents.")
     ] = False,
+    in_advance: Annotated[
+        bool, typer.Option("--in-advance", help="Bar documents that nothing here has, too: they may come later.")
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -42,6 +45,7 @@ def takedown(
             specs=spec or (),
             dry_run=dry_run,
             erase=erase,
+            in_advance=in_advance,
             tell=console.print,
         )
     print_json(asdict(report)) if as_json else terminal.show_takedown(console, report)

@@ -31,6 +31,7 @@ none; it cannot be told."""
 Work = Literal["none", "reuse", "check", "make"]
 """For a run: nothing; an equal version is there and taken; made if an input turns out to be another one; made."""
 
+_BEFORE_ENGINES = ("documents", "prompts")
 _PROMPTS_OF = {"generations": "prompts", "judgements": "judge_prompts"}
 """Kinds of assets that an engine makes, and of what."""
 
@@ -162,6 +163,18 @@ class Planner:
         with _no_collections():
             yield from map(self.plan, partitions)
             snapshots.save_heads()
+
+    def obstacles(self, plan: CyclePlan) -> list[str]:
+        """Why documents or prompts that are missing could not be made, as far as that shows before a run begins."""
+        missing = {one.asset for one in plan.steps if one.state == "missing" and kind_of(one.asset) in _BEFORE_ENGINES}
+        found: list[str] = []
+        for stage in self._stages:
+            for asset in missing.intersection(stage.builds):
+                try:
+                    stage.builds[asset](self._workspace, stage.partition(plan.partition))
+                except SynthError as error:
+                    found.append(str(error))
+        return list(dict.fromkeys(found))
 
     def cycles_made(self) -> list[str]:
         """Cycles of which something was made: each begins with the first of the dataset's assets."""

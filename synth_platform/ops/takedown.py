@@ -107,6 +107,7 @@ def take_down(
     specs: Sequence[str] = (),
     dry_run: bool = False,
     erase: bool = False,
+    in_advance: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Take documents down. Asked again after a crash or a failed patch, it goes on.
@@ -118,16 +119,23 @@ def take_down(
         specs: paths of specs that are not among the workspace's own, for their patches.
         dry_run: only look.
         erase: remove the files of all versions that hold the documents, once patches are released.
+        in_advance: bar documents that nothing here has, too.
         tell: hears what is being done.
 
     Raises:
-        SynthError: nothing was asked for, or a run is active.
+        SynthError: nothing was asked for, nothing here has it, or a run is active.
     """
     if not request.wanted:
         raise SynthError("nothing to take down", fix="give --document or --url")
     refuse_while_running(instance, "nothing can be taken down")
     given = {spec.name: (spec, base) for spec, base in (find_dataset(path, workspace) for path in specs)}
-    return _Takedown(request, workspace, instance, given, tell).run(dry_run=dry_run, erase=erase)
+    takedown = _Takedown(request, workspace, instance, given, tell)
+    if not in_advance and takedown.finds_nothing():
+        raise SynthError(
+            f"nothing here has, or ever had, {', '.join((*request.documents, *request.urls))}",
+            fix="check the ids and addresses; --in-advance bars what may come later",
+        )
+    return takedown.run(dry_run=dry_run, erase=erase)
 
 
 class _Takedown:
@@ -147,15 +155,34 @@ class _Takedown:
         problems: list[str] = []
         self._tombstones = _all_tombstones(self._snapshots, problems)
         same = [one for one in self._tombstones if request.is_that_of(one)]
+        self._asked_before = bool(same)
         self._descent = _find(self._snapshots, request, same)
         self._tombstone = _tombstone(request, self._descent, same)
         self._report = _report(self._descent, problems)
+        unknown = set(request.documents) - self._descent.documents
+        if unknown and not self._descent.left_out:
+            self._report.notes.append(f"nothing here has {', '.join(sorted(unknown))}: barred in advance")
+
+    def finds_nothing(self) -> bool:
+        """Whether no version, no begun work and no earlier takedown knows anything of what was asked for."""
+        found = self._descent
+        known = found.documents or any(found.rows.values()) or found.holders or found.left_out
+        if known or self._asked_before or self._report.problems or self._has_begun_work():
+            return False
+        published = self._published()
+        return all(one.is_clean for one in published.look()) and not published.outcome.problems
+
+    def _has_begun_work(self) -> bool:
+        try:
+            return any(map(self._is_begun_on_them, find_leftovers(self._snapshots)))
+        except _ERRORS:  # nobody knows
+            return True
 
     def run(self, *, dry_run: bool, erase: bool) -> Report:
         """Only look, or do it all."""
         if not dry_run:
             self._record()
-        published = Published(self._workspace, self._instance, self._given, self._in_force, self._datasets, self._tell)
+        published = self._published()
         readings = published.look()
         to_patch = list(self._to_patch())
         self._report.releases = [patched for patched, _ in to_patch]
@@ -173,6 +200,9 @@ class _Takedown:
         self._report.notes += outcome.notes
         self._report.problems += outcome.problems
         return self._report
+
+    def _published(self) -> Published:
+        return Published(self._workspace, self._instance, self._given, self._in_force, self._datasets, self._tell)
 
     @property
     def _in_force(self) -> list[Tombstone]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _WORK = {"none": "", "reuse": "reuse", "check": "check", "make": "make"}
 
 
-def show_plan(console: Console, dataset: str, plans: Sequence["CyclePlan"], bill: "Bill") -> None:
-    """What a run would make: asset by asset for one cycle, cycle by cycle for several."""
+def show_plan(
+    console: Console, dataset: str, plans: Sequence["CyclePlan"], bill: "Bill", obstacles: Sequence[str]
+) -> None:
+    """What a run would make: asset by asset for one cycle, cycle by cycle for several; and what is in its way."""
     if len(plans) == 1:
         _show_steps(console, dataset, plans[0])
     else:
@@ -26,6 +28,8 @@ def show_plan(console: Console, dataset: str, plans: Sequence["CyclePlan"], bill
     console.print(f"engine: {escape(bill.describe())}")
     for line in bill.at_most.assumptions if bill.at_most is not None and bill.at_most.prompts else ():
         console.print(f"  - {escape(line)}")
+    for problem in obstacles:
+        console.print(f"[red]problem:[/red] {escape(problem)}")
 
 
 def _show_steps(console: Console, dataset: str, plan: "CyclePlan") -> None:

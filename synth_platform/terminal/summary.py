@@ -18,7 +18,7 @@ def show_summary(console: Console, summary: Summary, workspace: Workspace) -> No
     for kind, counts in summary.stages.items():
         stages.add_row(kind, f"{counts.rows:,}", f"{counts.tokens:,}")
     align_right(stages, 1, 2)
-    console.print(stages)
+    console.print(stages if summary.stages else _title(summary))
     if summary.acceptance:
         recipes = Table("recipe", "accepted by quality", "facts right")
         for recipe, share in summary.acceptance.items():
@@ -34,10 +34,10 @@ def show_summary(console: Console, summary: Summary, workspace: Workspace) -> No
             align_right(reasons, 1)
             console.print(reasons)
     found = summary.contamination
+    planted = f" {found['found']:,} of {found['planted']:,} planted ones found;" if found["planted"] else ""
     console.print(
         f"contamination: {found.get('documents', 0):,} documents and {found.get('generations', 0):,} generations"
-        f" contain test items; {found['found']:,} of {found['planted']:,} planted ones found;"
-        f" {found['released']:,} released"
+        f" contain test items;{planted} {found['released']:,} released"
     )
     if summary.engine_hours:
         each = summary.per_accepted_million
@@ -77,4 +77,5 @@ def _show_next(console: Console, summary: Summary, workspace: Workspace) -> None
         console.print(
             "\nnothing was released. What was made is kept; after mending the cause the same command goes on."
         )
-        console.print(f"next: look at the failing checks with  synth ui{home}")
+        look_at = "the failing checks" if summary.closed_gates else "the run"
+        console.print(f"next: look at {look_at} with  synth ui{home}")

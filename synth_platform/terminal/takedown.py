@@ -18,7 +18,8 @@ def show_takedown(console: Console, report: "Takedown") -> None:
         became = f"→ {one.patch}" if one.patch else "to be patched"
         console.print(f"  {one.dataset}{cycle} release {one.release} {became}, {one.rows:,} rows taken out")
     for one in report.readers:
-        became = f"they have {one.became} now" if one.became else "they still have it"
+        kept = "they will get a current release" if report.takedown is None else "they still have it"
+        became = f"they have {one.became} now" if one.became else kept
         of = f" of {one.cycle}" if one.cycle else ""
         console.print(f"  {one.dataset} at {escape(one.destination)}: readers{of} had {one.release}; {became}")
     for one in report.left_out:
@@ -39,7 +40,7 @@ def show_takedown(console: Console, report: "Takedown") -> None:
     for problem in report.problems:
         console.print(f"  [red]✗[/red] {escape(problem)}")
     if report.takedown is None:
-        console.print("nothing was changed: leave out --dry-run to take them down")
+        console.print("nothing was changed; the same without --dry-run does it")
     elif not report.problems:
         console.print(
             f"[green]✓[/green] takedown {report.takedown}: in no current release, and barred from every later one"

@@ -433,3 +433,23 @@ def test_where_nothing_was_made_no_sensor_looks_at_sources_or_test_sets(
         assert "never made" in new.tick().skip_message
         new.cursor = None
         assert "no release" in new.tick(rescan_job_name("small")).skip_message
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"recipes": [{"name": "mine", "template": "gone.jinja"}]}, "the template cannot be read"),
+        ({"sources": [{"name": "book", "type": "files", "path": "gone.jsonl"}]}, "no such file"),
+        ({}, None),
+    ],
+    ids=["template", "source", "nothing"],
+)
+def test_what_is_in_the_way_of_a_first_run_is_said_by_its_plan(
+    change: dict[str, Any], problem: str | None, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """Nor is an engine that does not run yet in the way of anything."""
+    path = write_spec(tmp_path / "spec", dataset("http://127.0.0.1:9/v1", tokenizer_folder, **change))
+    shown: Any = synth("plan", str(path), "--json", home=tmp_path / "home")
+    problems = json.loads(shown.out)["problems"]
+    assert shown.returncode == bool(problem) and len(problems) == bool(problem), shown.err
+    assert not problem or (problem in problems[0] and "gone.json" in problems[0].replace("jinja", "json"))

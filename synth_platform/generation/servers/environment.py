@@ -131,10 +131,17 @@ def install(root: Path, tell: Callable[[str], None], kind: Kind | None = None) -
         kind: ``cpu`` or ``gpu``; None: what the machine has.
 
     Raises:
-        EngineError: pip failed, or the engine cannot be imported afterwards.
+        EngineError: the folder cannot be made, pip failed, or the engine cannot be imported afterwards.
     """
     kind = kind or detect_kind()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EngineError(
+            f"the folder of the engine cannot be made: {error.strerror or error}",
+            where=str(root),
+            fix="free some space, make it writable, or choose another SYNTH_HOME",
+        ) from error
     with _lock(root / f"{kind}.lock", tell):
         if (found := locate(root)) is not None:
             tell(f"engine: {found.package} {found.version} is ready")
