@@ -57,7 +57,7 @@ def trace(
     from dataclasses import asdict
 
     from synth_platform import terminal
-    from synth_platform.snapshots.catalog import trace as trace_row
+    from synth_platform.snapshots.tracing import trace as trace_row
 
     found = trace_row(open_workspace(home).snapshots, row_id)
     print_json(asdict(found)) if as_json else terminal.show_trace(open_console(False), found)
