@@ -25,4 +25,7 @@ def publish(
     spec, base = find_dataset(dataset, workspace)
     with open_instance(workspace) as instance, terminal.progress(console):
         rows = publish_release(spec, base, workspace, instance, partition, version).to_dicts()
-    print_json(rows) if as_json else terminal.show_rows(console, rows, "nothing was published")
+    if as_json:
+        print_json(rows)
+    else:
+        terminal.show_rows(console, rows, "nothing was published", whole=("destination", "version"))

@@ -46,7 +46,11 @@ def versions(
                     "removed": snapshot.removal.why if snapshot and snapshot.removal else None,
                 }
             )
-    print_json(rows) if as_json else terminal.show_rows(open_console(False), rows, "nothing has been made yet")
+    if as_json:
+        print_json(rows)
+    else:
+        whole, spare = ("asset", "partition", "snapshot"), ("digest", "run")
+        terminal.show_rows(open_console(False), rows, "nothing has been made yet", whole=whole, spare=spare)
 
 
 @app.command(rich_help_panel=LOOK)
