@@ -10,7 +10,9 @@ from synth_platform.cli.base import Dataset, Home, Json, Partition, app, open_co
 @app.command()
 def publish(
     dataset: Dataset,
-    version: Annotated[str | None, typer.Option(help="A release that is still kept; default: the current one.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A release that is still kept, or the start of its id; default: the current one.")
+    ] = None,
     partition: Partition = None,
     home: Home = None,
     as_json: Json = False,

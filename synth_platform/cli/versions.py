@@ -1,6 +1,6 @@
 """Look at versions: list, trace, compare, prove."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from synth_platform.cli.base import (
     print_json,
 )
 from synth_platform.errors import SynthError
+
+if TYPE_CHECKING:
+    from synth_platform.snapshots import Snapshot, Snapshots
 
 
 @app.command(rich_help_panel=LOOK)
@@ -69,8 +72,12 @@ def trace(
 
 @app.command(rich_help_panel=LOOK)
 def diff(
-    before: Annotated[str, typer.Argument(help="Snapshot id of the earlier version.", callback=checked("snapshot id"))],
-    after: Annotated[str, typer.Argument(help="Snapshot id of the later version.", callback=checked("snapshot id"))],
+    before: Annotated[
+        str, typer.Argument(help="Id of the earlier version, or its start.", callback=checked("snapshot id"))
+    ],
+    after: Annotated[
+        str, typer.Argument(help="Id of the later version, or its start.", callback=checked("snapshot id"))
+    ],
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -108,8 +115,18 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _version(snapshots: Any, snapshot_id: str) -> Any:
+def _version(snapshots: "Snapshots", given: str) -> "Snapshot":
+    """The version of this id, or of the only one that begins so."""
+    from synth_platform.snapshots.identity import SHORTEST_PREFIX, complete_id
+
     for asset, partition in snapshots.assets(""):
-        if found := snapshots.open(asset, partition, snapshot_id):
+        if found := snapshots.open(asset, partition, given):
             return found
-    raise SynthError(f"there is no version {snapshot_id!r}", fix="`synth versions` lists them")
+    kept = snapshots.keys() if len(given) >= SHORTEST_PREFIX else ()
+    keys = {key[2]: key for key in kept}
+    whole = complete_id(given, keys)
+    found = snapshots.open(*keys[whole]) if whole else None
+    if found is None:
+        fix = f"`synth versions` lists them; {SHORTEST_PREFIX} characters of an id are enough"
+        raise SynthError(f"there is no version {given!r}", fix=fix)
+    return found
