@@ -1,8 +1,10 @@
 """Tables of commands: names that people copy are all there, however narrow it is."""
 
+import json
 from io import StringIO
 from typing import Any
 
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -10,6 +12,9 @@ from synth_platform import terminal
 from synth_platform.cli.base import open_console
 from synth_platform.ops.forecast import Bill
 from synth_platform.ops.plan import CyclePlan, Step
+from synth_platform.workspace import Workspace
+from synth_platform_tests.pipeline import synth
+from synth_platform_tests.snapshots.handmade import version
 
 ASSET, VERSION = "rust-book/contamination/judge_prompts", "0123456789abcdef"
 WHY = "the template of the recipe faq changed, and so did what it was made from " * 2
@@ -80,3 +85,19 @@ def test_yes_and_no_are_no_numbers() -> None:
     terminal.show_rows(console, rows, "")
     assert "yes" in said(console) and "no" in said(console)
     assert not {"0", "1", "True", "False"} & set(said(console).split())
+
+
+def test_versions_of_a_dataset_are_listed_with_the_test_sets_that_they_name(workspace: Workspace) -> None:
+    def listed(*which: str) -> list[str]:
+        return [row["asset"] for row in json.loads(synth("versions", *which, "--json", home=workspace.home).out)]
+
+    rows = {"rows": pl.DataFrame({"id": ["a"]})}
+    named = [version(workspace, "evals/gsm8k", rows, settings={"n": n}).ref for n in range(2)]
+    version(workspace, "evals/other", rows)
+    for ref in named:
+        version(workspace, "small/contamination/index", rows, ref, settings=ref.model_dump())
+    index = ["small/contamination/index"] * 2
+    assert listed("small") == [*index, "evals/gsm8k", "evals/gsm8k"]
+    assert listed("small/contamination/index") == index
+    assert listed("evals") == ["evals/gsm8k", "evals/gsm8k", "evals/other"]
+    assert len(listed()) == 5

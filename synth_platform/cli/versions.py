@@ -1,5 +1,6 @@
 """Look at versions: list, trace, compare, prove."""
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,9 +18,16 @@ from synth_platform.cli.base import (
     print_json,
 )
 from synth_platform.errors import SynthError
+from synth_platform.naming import EVALS_GROUP
 
 if TYPE_CHECKING:
     from synth_platform.snapshots import Snapshot, Snapshots
+    from synth_platform.snapshots.manifest import RefRecord
+
+_Place = tuple[str, str | None]
+"""Asset and partition."""
+_Entry = tuple[_Place, "RefRecord", "Snapshot | None"]
+"""Of a history, and the version that it names."""
 
 
 @app.command(rich_help_panel=LOOK)
@@ -28,27 +36,18 @@ def versions(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """List the versions of each asset, the current one last."""
+    """List the versions of each asset, the current one last; of a dataset, also of the test sets it was checked for."""
     from synth_platform import terminal
 
-    workspace = open_workspace(home)
-    snapshots = workspace.snapshots
+    snapshots = open_workspace(home).snapshots
+    places = snapshots.assets(dataset)
     rows: list[dict[str, Any]] = []
-    for asset, partition in snapshots.assets(dataset):
-        for record in snapshots.history(asset, partition):
-            snapshot = snapshots.recall(asset, partition, record.snapshot_id)
-            rows.append(
-                {
-                    "asset": asset,
-                    "partition": partition,
-                    "snapshot": record.snapshot_id,
-                    "rows": snapshot.manifest.rows if snapshot else None,
-                    "digest": record.digest,
-                    "current_since": record.at.isoformat(timespec="seconds"),
-                    "run": record.run_id,
-                    "removed": snapshot.removal.why if snapshot and snapshot.removal else None,
-                }
-            )
+    named: set[_Place] = set()
+    for place, record, snapshot in _history(snapshots, places):
+        rows.append(_row(place, record, snapshot))
+        named |= _test_sets(snapshot)
+    if dataset and "/" not in dataset:
+        rows += [_row(*one) for one in _history(snapshots, sorted(named.difference(places), key=str))]
     if as_json:
         print_json(rows)
     else:
@@ -113,6 +112,32 @@ def verify(
     print_json(asdict(report)) if as_json else terminal.show_report(console, report)
     if report.problems:
         raise typer.Exit(FAILED)
+
+
+def _history(snapshots: "Snapshots", places: Iterable[_Place]) -> Iterator[_Entry]:
+    """Asset by asset, each version that was the current one, and what is left of it."""
+    for place in places:
+        for record in snapshots.history(*place):
+            yield place, record, snapshots.recall(*place, record.snapshot_id)
+
+
+def _row(place: _Place, record: "RefRecord", snapshot: "Snapshot | None") -> dict[str, Any]:
+    return {
+        "asset": place[0],
+        "partition": place[1],
+        "snapshot": record.snapshot_id,
+        "rows": snapshot.manifest.rows if snapshot else None,
+        "digest": record.digest,
+        "current_since": record.at.isoformat(timespec="seconds"),
+        "run": record.run_id,
+        "removed": snapshot.removal.why if snapshot and snapshot.removal else None,
+    }
+
+
+def _test_sets(snapshot: "Snapshot | None") -> set[_Place]:
+    """The test sets that a version was made from; they belong to no dataset."""
+    inputs = snapshot.manifest.inputs if snapshot else ()
+    return {(ref.asset, ref.partition) for ref in inputs if ref.asset.startswith(f"{EVALS_GROUP}/")}
 
 
 def _version(snapshots: "Snapshots", given: str) -> "Snapshot":
