@@ -19,9 +19,9 @@ from synth_platform.ops.launch import run_dataset
 from synth_platform.ops.takedown import Report, Request, take_down
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.accounting import account
-from synth_platform.snapshots.catalog import trace
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.tombstones import TakenDown, read_tombstones
+from synth_platform.snapshots.tracing import trace
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, synth, write_spec

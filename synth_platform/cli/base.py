@@ -54,6 +54,8 @@ AssetOrAll = Annotated[
 FAILED = 1
 """Exit status: the command ran, and what it made or looked at is not right."""
 _INVALID, _INTERRUPTED = 2, 130
+_UNCUT = 10_000
+"""Width in characters where no terminal has one: a file or a program is to get all of every cell, on one line."""
 
 
 @contextmanager
@@ -97,7 +99,10 @@ def open_workspace(home: Path | None) -> Workspace:
 
 def open_console(as_json: bool) -> Console:
     """Where to write for people: standard error where JSON goes to standard output."""
-    return Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _UNCUT
+    return console
 
 
 def teller(console: Console) -> Callable[[str], None]:

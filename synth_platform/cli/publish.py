@@ -10,7 +10,9 @@ from synth_platform.cli.base import Dataset, Home, Json, Partition, app, open_co
 @app.command()
 def publish(
     dataset: Dataset,
-    version: Annotated[str | None, typer.Option(help="A release that is still kept; default: the current one.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A release that is still kept, or the start of its id; default: the current one.")
+    ] = None,
     partition: Partition = None,
     home: Home = None,
     as_json: Json = False,
@@ -25,4 +27,7 @@ def publish(
     spec, base = find_dataset(dataset, workspace)
     with open_instance(workspace) as instance, terminal.progress(console):
         rows = publish_release(spec, base, workspace, instance, partition, version).to_dicts()
-    print_json(rows) if as_json else terminal.show_rows(console, rows, "nothing was published")
+    if as_json:
+        print_json(rows)
+    else:
+        terminal.show_rows(console, rows, "nothing was published", whole=("destination", "version"))

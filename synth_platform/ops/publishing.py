@@ -39,7 +39,7 @@ def publish_release(
         workspace: where it lives.
         instance: of Dagster; it knows which gates passed.
         partition: the cycle, for datasets with a cadence.
-        version: id of a release that is still kept; None: the current one.
+        version: id of a release that is still kept, or its beginning; None: the current one.
 
     Raises:
         SpecError: the dataset has no destinations.

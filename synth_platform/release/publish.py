@@ -11,6 +11,7 @@ from synth_platform.release.config import DestinationSpec
 from synth_platform.release.destinations import Sent, open_destination
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.findings import taken_down_rows
+from synth_platform.snapshots.identity import SHORTEST_PREFIX, complete_id
 from synth_platform.snapshots.tombstones import read_tombstones
 
 PUBLISHED = pl.Schema(
@@ -77,12 +78,13 @@ def find_release(snapshots: Snapshots, asset: str, partition: str | None, versio
     """A release that was once the current one and is still kept.
 
     Raises:
-        SnapshotError: there is none of this id.
+        SnapshotError: there is none of this id, or several have this beginning of one.
     """
-    ids = [record.snapshot_id for record in snapshots.history(asset, partition)]
-    found = snapshots.recall(asset, partition, version) if version in ids else None
+    whole = complete_id(version, (record.snapshot_id for record in snapshots.history(asset, partition)))
+    found = snapshots.recall(asset, partition, whole) if whole else None
     if found is None:
-        raise SnapshotError(f"{asset} has no version {version!r}", fix=f"`synth versions {asset}` lists them")
+        fix = f"`synth versions {asset}` lists them; {SHORTEST_PREFIX} characters of an id are enough"
+        raise SnapshotError(f"{asset} has no version {version!r}", fix=fix)
     found.files()  # says why, where they were removed
     return found
 

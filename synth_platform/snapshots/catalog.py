@@ -4,7 +4,7 @@ The catalog holds nothing of its own: it is built from the manifests each time i
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
-from synth_platform.snapshots.tombstones import read_tombstones
 
 _KINDS = (
     "documents",
@@ -92,6 +91,8 @@ class Trace:
     """Asset to snapshot id of every version on the way."""
     taken_down: list[Mapping[str, Any]] = field(default_factory=list)
     """Takedowns of it: id, time, who and why."""
+    earlier_release: Mapping[str, Any] | None = None
+    """The release that it is of, or was made for, where no current version has it."""
 
 
 @dataclass(frozen=True)
@@ -111,23 +112,6 @@ class Diff:
     """Settings that differ, by dotted path: before, after."""
     inputs: dict[str, tuple[str | None, str | None]]
     """Inputs whose digest differs, by asset."""
-
-
-def trace(snapshots: Snapshots, row_id: str) -> Trace:
-    """Everything known of a row of the current versions, or of one that was taken down.
-
-    Raises:
-        SnapshotError: there is no such row, and there was none.
-    """
-    tombstones = [one for one in read_tombstones(snapshots) if one.names(row_id)]
-    taken_down = [one.model_dump(mode="json", include={"id", "at", "by", "reason"}) for one in tombstones]
-    try:
-        found = Catalog(current_lineage(snapshots)).trace(row_id)
-    except SnapshotError:
-        if not tombstones:
-            raise
-        found = Trace(row_id=row_id, kind="taken down")
-    return replace(found, taken_down=taken_down)
 
 
 class Catalog:
@@ -173,13 +157,19 @@ class Catalog:
         Raises:
             SnapshotError: no member holds it.
         """
+        if found := self.find(row_id):
+            return found
+        raise SnapshotError(
+            f"no row has the id {row_id!r}",
+            fix="give an id of a released row, generation, prompt or document of a version that is kept",
+        )
+
+    def find(self, row_id: str) -> Trace | None:
+        """Everything known of the row with this id, or None if no member holds it."""
         for kind in ("release", "mixture", "generations", "prompts", "documents"):
             if self.has(kind) and (rows := self.query(f"SELECT * FROM {kind} WHERE id = ?", row_id)):
                 return self._trace(row_id, kind, rows[0])
-        raise SnapshotError(
-            f"no row has the id {row_id!r}",
-            fix="give an id of a released row, generation, prompt or document of a current version",
-        )
+        return None
 
     def _trace(self, row_id: str, kind: str, row: dict[str, Any]) -> Trace:
         generation = prompt = None

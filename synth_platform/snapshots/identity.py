@@ -1,15 +1,18 @@
 """What determines a version, and the folder that it lies in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from synth_platform.config import check_name
 from synth_platform.digest import digest
+from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
 
 UNPARTITIONED = "unpartitioned"
+SHORTEST_PREFIX = 6
+"""Characters of an id, at least, that stand for all of it."""
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,19 @@ def version_folder(asset: str, partition: str | None, snapshot_id: str) -> str:
 def partition_of(folder: str) -> str | None:
     """The partition that a folder between an asset and its versions stands for."""
     return None if folder == UNPARTITIONED else folder
+
+
+def complete_id(given: str, ids: Iterable[str]) -> str | None:
+    """The id that was given, whole or only its beginning; None if there is none.
+
+    Raises:
+        SnapshotError: several begin so.
+    """
+    found = sorted({one for one in ids if one.startswith(given)})
+    if given in found:
+        return given
+    if len(given) < SHORTEST_PREFIX or not found:
+        return None
+    if len(found) > 1:
+        raise SnapshotError(f"{len(found):,} versions begin with {given!r}: {', '.join(found)}", fix="give more of it")
+    return found[0]

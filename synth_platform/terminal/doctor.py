@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from synth_platform.terminal.tables import cut_nothing
+
 if TYPE_CHECKING:
     from synth_platform.ops.doctor.examine import Examined
 
@@ -21,6 +23,7 @@ def show_findings(console: Console, found: Sequence["Examined"]) -> None:
         cells = (finding.what, finding.where, finding.why, fix + (f" (failed: {one.failure})" if one.failure else ""))
         table.add_row(state, *map(escape, cells))
     if found:
+        cut_nothing(table)
         console.print(table)
     wrong, mended = sum(one.wrong for one in found), sum(one.mended for one in found)
     fixable = sum(one.wrong and one.finding.mend is not None for one in found)

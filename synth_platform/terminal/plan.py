@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from synth_platform.generation.estimate import Estimate
-from synth_platform.terminal.tables import MOST_ROWS, align_right
+from synth_platform.terminal.tables import MOST_ROWS, align_right, cut_nothing
 
 if TYPE_CHECKING:
     from synth_platform.ops.forecast import Bill
@@ -37,6 +37,7 @@ def _show_steps(console: Console, dataset: str, plan: "CyclePlan") -> None:
     table = Table("asset", "state", "a run would", "why", title=title, title_justify="left")
     for step in plan.steps:
         table.add_row(step.asset, step.state, _WORK[step.work], escape("; ".join(step.why)))
+    cut_nothing(table, 0)
     console.print(table)
     if plan.is_current:
         console.print("everything is current: a run would find all of it")
@@ -48,6 +49,7 @@ def _show_cycles(console: Console, dataset: str, plans: Sequence["CyclePlan"]) -
     made = [plan for plan in changing if not plan.is_new]
     for plan in made[-MOST_ROWS:]:
         table.add_row(plan.partition or "", escape(plan.describe()))
+    cut_nothing(table, 0)
     if made:
         console.print(table)
     new = [plan.partition or "" for plan in changing if plan.is_new]
@@ -66,6 +68,7 @@ def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
         table.add_row(load.recipe, f"{load.prompts:,}", *(f"{length:,.0f}" for length in lengths))
     table.add_row("all", f"{estimate.prompts:,}", f"{estimate.prompt_tokens:,.0f}", f"{estimate.output_tokens:,.0f}")
     align_right(table, 1, 2, 3)
+    cut_nothing(table, 0, 1, 2, 3)
     console.print(table)
     hours, cost = estimate.engine_hours, estimate.cost
     console.print(f"engine hours: {'not known' if hours is None else f'{hours:,.2f}'}")

@@ -13,6 +13,13 @@ def show_trace(console: Console, trace: Trace) -> None:
     for takedown in trace.taken_down:
         why = f": {takedown['reason']}" if takedown["reason"] else ""
         console.print(f"[bold]taken down[/bold] {takedown['at'][:10]} by {escape(takedown['by'])}{escape(why)}")
+    if release := trace.earlier_release:
+        cycle = f", cycle {release['partition']}" if release["partition"] else ""
+        role = "of" if trace.kind == "release" else "from the making of"
+        console.print(
+            f"[bold]in no current version[/bold]: {role} the release {release['asset']} {release['snapshot']}{cycle},"
+            f" which was current until {release['until']}"
+        )
     for title, row in (("document", trace.document), ("prompt", trace.prompt), ("generation", trace.generation)):
         if row:
             console.print(f"[bold]{title}[/bold]")
