@@ -49,7 +49,7 @@ def dataset_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
     """What makes the dataset and the test sets that it names, in the order of the pipeline.
 
     Raises:
-        SpecError: a gate that does not exist is changed.
+        SpecError: the file of its expectations is wrong.
     """
     return DatasetGraph.of(spec, base).stages
 
@@ -87,8 +87,8 @@ class DatasetGraph:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.stage_gates = stage_gates(spec)
-        self.suites = own_suites(spec, self.base, self.stage_gates)
+        self.stage_gates = stage_gates(spec.gates)
+        self.suites = own_suites(self.base / spec.suites, self.stage_gates)
         self.context = DatasetContext(
             spec.name,
             spec.seed,
@@ -106,7 +106,7 @@ class DatasetGraph:
         """The whole graph of a spec.
 
         Raises:
-            SpecError: a gate that does not exist is changed.
+            SpecError: the file of its expectations is wrong.
         """
         graph = cls(spec, base)
         graph._build()

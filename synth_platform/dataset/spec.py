@@ -17,6 +17,7 @@ from synth_platform.alerts.config import Channel
 from synth_platform.config import KeyMistake, Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.dataset.mistakes import explain
+from synth_platform.dataset.stage_gates import stage_gates
 from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
@@ -189,6 +190,12 @@ class DatasetSpec(StrictModel):
             return dict(normalize_tags(tags, strict=True))
         except DagsterInvalidDefinitionError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("gates")
+    @classmethod
+    def _check_gates(cls, gates: dict[str, dict[str, GateSpec]]) -> dict[str, dict[str, GateSpec]]:
+        stage_gates(gates)
+        return gates
 
     @model_validator(mode="after")
     def _check_names(self) -> "DatasetSpec":

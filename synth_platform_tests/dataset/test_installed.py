@@ -102,8 +102,16 @@ def test_what_nobody_foresaw_is_shown(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_gate_that_does_not_exist_is_shown(home: Path) -> None:
-    add(home, "bad", gates={"documents": {"beauty": {"min": 1}}})
-    assert "beauty" in shown("bad")
+    path = add(home, "bad", gates={"documents": {"beauty": {"min": 1}}})
+    said = next(line for line in shown("bad").splitlines() if "beauty" in line)
+    lines = path.read_text("utf-8").splitlines()
+    assert f"defs.yaml:{1 + next(at for at, line in enumerate(lines) if 'beauty' in line)}" in said
+    workspace = Workspace(home)
+    assert [one.path for one in find_installed(workspace).refused] == [path]
+    with pytest.raises(SpecError, match=r"use one of finephrase, good, quickstart,"):
+        find_dataset("worse", workspace)
+    for command in ("plan", "materialize"):
+        assert said in str(CliRunner().invoke(app, [command, "bad", "--home", str(home)]).exception)
 
 
 def test_a_module_that_cannot_be_imported_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,16 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         ("    model: synth-tiny", "    model: synth-tiny\n  gates: {qualty: {}}", ["qualty", "use one of"]),
         (
             "    model: synth-tiny",
+            "    model: synth-tiny\n  gates:\n    documents: {}\n    qualty: {}",
+            ["defs.yaml:16  gates.qualty: gates names the stage 'qualty'"],
+        ),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  gates:\n    quality:\n      acceptanse: {min: 1}",
+            ["defs.yaml:16  gates.quality.acceptanse: gates.quality: there is no gate 'acceptanse'"],
+        ),
+        (
+            "    model: synth-tiny",
             "    model: synth-tiny\n  gates: {quality: {acceptanse: {min: 1}}}",
             ["there is no gate 'acceptanse'", "acceptance"],
         ),
