@@ -1,6 +1,7 @@
 """Base types of every setting: strict pydantic models and the names they may use."""
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -9,6 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from synth_platform.errors import SpecError
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+class KeyMistake(ValueError):
+    """A mistake that a validator finds at nested keys of what it looks at."""
+
+    def __init__(self, keys: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.keys = tuple(keys)
 
 
 def check_name(name: str, kind: str = "name") -> str:

@@ -26,7 +26,7 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
         base: folder that relative paths start from.
 
     Raises:
-        SpecError: a gate that does not exist is changed.
+        SpecError: the file of its expectations is wrong.
     """
     graph = DatasetGraph.of(spec, base)
     make = DatasetJobs(spec, graph.context.partitions)

@@ -13,7 +13,7 @@ from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.dataset.stage_gates import own_suites, stage_gates
 from synth_platform.generation import checks as generation_checks
 from synth_platform.generation.assets import JUDGEMENTS_ASKED, GenerationSettings, generations_assets
-from synth_platform.generation.config import EngineSpec, VllmEngine
+from synth_platform.generation.config import EndpointEngine, EngineSpec, VllmEngine
 from synth_platform.generation.tuning.assets import profile_asset
 from synth_platform.judging import checks as judging_checks
 from synth_platform.judging.ask import judge_recipe
@@ -49,7 +49,7 @@ def dataset_stages(spec: DatasetSpec, base: Path) -> list[StageAsset]:
     """What makes the dataset and the test sets that it names, in the order of the pipeline.
 
     Raises:
-        SpecError: a gate that does not exist is changed.
+        SpecError: the file of its expectations is wrong.
     """
     return DatasetGraph.of(spec, base).stages
 
@@ -59,8 +59,9 @@ def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
     return dict(DatasetGraph.of(spec, base).gates)
 
 
-def _tokenizer_of(engine: EngineSpec) -> Callable[[], ChatTokenizer]:
-    return partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision)
+def _tokenizer_of(engine: EngineSpec, key: str = "engine") -> Callable[[], ChatTokenizer]:
+    served = isinstance(engine, EndpointEngine)
+    return partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision, key=key, served=served)
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class DatasetGraph:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.stage_gates = stage_gates(spec)
-        self.suites = own_suites(spec, self.base, self.stage_gates)
+        self.stage_gates = stage_gates(spec.gates)
+        self.suites = own_suites(self.base / spec.suites, self.stage_gates)
         self.context = DatasetContext(
             spec.name,
             spec.seed,
@@ -106,7 +107,7 @@ class DatasetGraph:
         """The whole graph of a spec.
 
         Raises:
-            SpecError: a gate that does not exist is changed.
+            SpecError: the file of its expectations is wrong.
         """
         graph = cls(spec, base)
         graph._build()
@@ -229,7 +230,7 @@ class DatasetGraph:
             judge,
             prompts,
             generations,
-            tokenizer=_tokenizer_of(engine),
+            tokenizer=_tokenizer_of(engine, "judge_engine" if self.spec.judge_engine else "engine"),
             context_length=engine.context_length,
         )
         gates = self.stage_gates["judge_prompts"]

@@ -1,6 +1,7 @@
 """The dataset spec: everything a `defs.yaml` may say, validated with errors that name file, line and key."""
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from dagster._utils.tags import normalize_tags
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from synth_platform.alerts.config import Channel
-from synth_platform.config import Name, StrictModel
+from synth_platform.config import KeyMistake, Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
+from synth_platform.dataset.mistakes import explain
+from synth_platform.dataset.stage_gates import stage_gates
 from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
+from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing.config import MixtureSpec
 from synth_platform.naming import EVALS_GROUP, REFUSED_GROUP, names_alike
 from synth_platform.privacy.config import PrivacySpec
@@ -187,6 +191,12 @@ class DatasetSpec(StrictModel):
         except DagsterInvalidDefinitionError as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("gates")
+    @classmethod
+    def _check_gates(cls, gates: dict[str, dict[str, GateSpec]]) -> dict[str, dict[str, GateSpec]]:
+        stage_gates(gates)
+        return gates
+
     @model_validator(mode="after")
     def _check_names(self) -> "DatasetSpec":
         for kind, names in (
@@ -194,10 +204,12 @@ class DatasetSpec(StrictModel):
             ("recipe", [recipe.name for recipe in self.recipes]),
             ("benchmark", [benchmark.name for benchmark in self.benchmarks]),
         ):
-            if doubled := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"two {kind}s are called {sorted(doubled)[0]!r}; give each a name of its own")
+            for at, name in enumerate(names):
+                if name in names[:at]:
+                    keys = (f"{kind}s", at, "name")
+                    raise KeyMistake(keys, f"two {kind}s are called {name!r}; give each a name of its own")
             if kind != "source" and (alike := names_alike(names)):
-                raise ValueError(f"the {kind}s {alike}; rename one of them")
+                raise KeyMistake([f"{kind}s"], f"the {kind}s {alike}; rename one of them")
         self._check_references()
         return self
 
@@ -205,46 +217,65 @@ class DatasetSpec(StrictModel):
         recipes = {recipe.name for recipe in self.recipes}
         rewritten = {source.name for source in self.sources if "rewrite" in source.roles}
         mixed_in = {source.name for source in self.sources if "mix_in" in source.roles}
-        if clash := recipes & mixed_in:
-            raise ValueError(f"{sorted(clash)[0]!r} is both a recipe and a mix-in source; rename one")
-        for recipe in self.recipes:
-            if unknown := sorted(set(recipe.sources or ()) - rewritten):
-                raise ValueError(
-                    f"recipe {recipe.name!r} names the source {unknown[0]!r}, which is not among the sources with"
-                    f" role rewrite: {', '.join(sorted(rewritten)) or 'none'}"
-                )
+        self._check_recipes(rewritten, mixed_in)
         if rewritten and not self.recipes:
-            raise ValueError("sources are to be rewritten, but there is no recipe; add recipes or set roles: [mix_in]")
+            what = "sources are to be rewritten, but there is no recipe; add recipes or set roles: [mix_in]"
+            raise KeyMistake(["sources"], what)
         if self.budget.cost is not None and not self.engine.price_per_hour:
-            raise ValueError("budget.cost needs engine.price_per_hour")
+            raise KeyMistake(["budget", "cost"], "budget.cost needs engine.price_per_hour")
         for name in self.quality:
             if name not in recipes:
-                raise ValueError(f"quality names the recipe {name!r}, which does not exist")
+                what = f"quality names the recipe {name!r}, which does not exist; there are: {_words(recipes)}"
+                raise KeyMistake(["quality", name], what)
         self._check_judges()
         for name in self.mixture.weights:
             if name not in recipes | mixed_in:
-                raise ValueError(
-                    f"mixture.weights names {name!r}; use recipes and mix-in sources:"
-                    f" {', '.join(sorted(recipes | mixed_in))}"
-                )
+                what = f"mixture.weights names {name!r}; use recipes and mix-in sources: {_words(recipes | mixed_in)}"
+                raise KeyMistake(["mixture", "weights", name], what)
+
+    def _check_recipes(self, rewritten: set[str], mixed_in: set[str]) -> None:
+        """A recipe is called as no source in the mixture is, and reads sources that are rewritten."""
+        for at, recipe in enumerate(self.recipes):
+            if recipe.name in mixed_in:
+                what = f"{recipe.name!r} is both a recipe and a mix-in source; rename one"
+                raise KeyMistake(["recipes", at, "name"], what)
+            for number, name in enumerate(recipe.sources or ()):
+                if name not in rewritten:
+                    raise KeyMistake(
+                        ["recipes", at, "sources", number],
+                        f"recipe {recipe.name!r} names the source {name!r}, which is not among the sources with role"
+                        f" rewrite: {_words(rewritten)}",
+                    )
 
     def _check_judges(self) -> None:
         """A judge that rejects must grade all answers, and have been compared with people's verdicts."""
         if self.judge_engine is not None and getattr(self.judge_engine, "tuned", False):
-            raise ValueError("judge_engine.tuned: only the engine that generates is tuned; give its arguments here")
+            what = "only the engine that generates is tuned; give its arguments here"
+            raise KeyMistake(["judge_engine", "tuned"], f"judge_engine.tuned: {what}")
         judges = {recipe.name: recipe.judge for recipe in self.recipes}
         for name, limits in self.quality.items():
             if limits.min_judge_score is None:
                 continue
-            key, judge = f"quality.{name}.min_judge_score", judges[name]
-            if judge is None:
-                raise ValueError(f"{key} needs a judge; give the recipe {name!r} a `judge` with a rubric and labels")
-            if judge.labels is None:
-                raise ValueError(f"{key} needs labels: give the judge of {name!r} answers that people have judged")
-            if judge.share < 1:
-                raise ValueError(f"{key} needs grades of all answers; set the judge's share to 1")
-            if limits.min_judge_score > judge.scale:
-                raise ValueError(f"{key} is above the scale of the judge, which ends at {judge.scale}")
+            if wrong := _why_no_limit(name, limits.min_judge_score, judges[name]):
+                keys = ("quality", name, "min_judge_score")
+                raise KeyMistake(keys, f"{'.'.join(keys)} {wrong}")
+
+
+def _why_no_limit(recipe: str, lowest: float, judge: JudgeSpec | None) -> str | None:
+    """Why a recipe's judge cannot reject, if it cannot."""
+    if judge is None:
+        return f"needs a judge; give the recipe {recipe!r} a `judge` with a rubric and labels"
+    if judge.labels is None:
+        return f"needs labels: give the judge of {recipe!r} answers that people have judged"
+    if judge.share < 1:
+        return "needs grades of all answers; set the judge's share to 1"
+    if lowest > judge.scale:
+        return f"is above the scale of the judge, which ends at {judge.scale}"
+    return None
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def load_spec(path: Path) -> DatasetSpec:
@@ -264,11 +295,17 @@ def load_spec(path: Path) -> DatasetSpec:
                 fix=f"write type: {COMPONENT_TYPE}",
             )
         prefix, attributes = ("attributes",), document.value.get("attributes")
+        if attributes is None:
+            raise SpecError(
+                "the dataset spec is empty",
+                where=f"{path}:{document.line(prefix)}",
+                fix="write its keys below `attributes:`, beginning with name, sources and engine",
+            )
     _refuse_secrets(document, attributes, prefix, path)
     try:
         return DatasetSpec.model_validate(attributes)
     except ValidationError as error:
-        raise SpecError(_explain(error, document, prefix, path), where=str(path)) from None
+        raise SpecError(explain(error, DatasetSpec, document, prefix, path), where=str(path)) from None
 
 
 def file_schema() -> dict[str, Any]:
@@ -296,46 +333,3 @@ def _refuse_secrets(document: Document, value: Any, keys: tuple[str | int, ...],
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
         _refuse_secrets(document, part, (*keys, key), path)
-
-
-def _explain(error: ValidationError, document: Document, prefix: tuple[str | int, ...], path: Path) -> str:
-    lines = [f"the dataset spec has {error.error_count()} problem{'s' if error.error_count() > 1 else ''}:"]
-    for problem in error.errors(include_url=False):
-        location = tuple(part for part in problem["loc"])
-        line = document.line((*prefix, *_real_keys(location, document, prefix)))
-        key = ".".join(str(part) for part in _real_keys(location, document, prefix)) or "(whole spec)"
-        lines.append(f"  {path.name}:{line}  {key}: {_say(problem)}")
-    return "\n".join(lines)
-
-
-def _real_keys(
-    location: tuple[str | int, ...], document: Document, prefix: tuple[str | int, ...]
-) -> tuple[str | int, ...]:
-    """Pydantic's location without the names of union members, which stand in no file."""
-    value: Any = document.value
-    for part in prefix:
-        value = value.get(part) if isinstance(value, dict) else None
-    kept: list[str | int] = []
-    for position, part in enumerate(location):
-        inside = isinstance(value, dict) and part in value
-        inside = inside or (isinstance(value, list) and isinstance(part, int) and part < len(value))
-        if inside:
-            value = value[part]  # type: ignore[index]
-            kept.append(part)
-        elif position == len(location) - 1:
-            kept.append(part)
-    return tuple(kept)
-
-
-def _say(problem: Any) -> str:
-    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        return "unknown key; check its spelling, or remove it"
-    if kind == "missing":
-        return "is required"
-    given = problem.get("input")
-    names_secret = bool(problem["loc"]) and str(problem["loc"][-1]).endswith("_env")
-    # Some write the secret itself where the name of its variable belongs.
-    told = isinstance(given, str | int | float | bool) and not names_secret
-    shown = f" (given: {str(given)[:60]!r})" if told else ""
-    return message + shown

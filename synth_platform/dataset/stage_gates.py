@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from synth_platform.config import KeyMistake
 from synth_platform.contamination import checks as contamination_checks
-from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.errors import SpecError
 from synth_platform.generation import checks as generation_checks
 from synth_platform.judging import checks as judging_checks
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.quality import checks as quality_checks
+from synth_platform.quality.config import GateSpec
 from synth_platform.quality.gates import Gate, apply_overrides
 from synth_platform.quality.suites import Suites, load_suites
 from synth_platform.release import checks as release_checks
@@ -34,13 +35,16 @@ STAGE_GATES: Mapping[str, Sequence[Gate]] = {
 """Gates by the stage names that `gates` of a spec uses."""
 
 
-def own_suites(spec: DatasetSpec, base: Path, gates: Mapping[str, Sequence[Gate]]) -> Suites:
-    """The dataset's own expectations by stage.
+def own_suites(path: Path, gates: Mapping[str, Sequence[Gate]]) -> Suites:
+    """A dataset's own expectations by stage.
+
+    Args:
+        path: of their file, which need not exist.
+        gates: those that the stages have already.
 
     Raises:
         SpecError: the file is wrong, or an expectation is called like a gate of its stage.
     """
-    path = base / spec.suites
     suites = load_suites(path, list(STAGE_GATES))
     for stage, suite in suites.items():
         if taken := sorted({one.name for one in suite} & {gate.name for gate in gates[stage]}):
@@ -50,22 +54,20 @@ def own_suites(spec: DatasetSpec, base: Path, gates: Mapping[str, Sequence[Gate]
     return suites
 
 
-def stage_gates(spec: DatasetSpec) -> dict[str, Sequence[Gate]]:
-    """Gates of each stage, with the spec's changes.
+def stage_gates(changes: Mapping[str, Mapping[str, GateSpec]]) -> dict[str, Sequence[Gate]]:
+    """Gates of each stage, with a spec's changes by stage.
 
     Raises:
-        SpecError: a stage or gate does not exist, or may not be changed.
+        KeyMistake: a stage or gate does not exist, or may not be changed.
     """
-    if unknown := sorted(set(spec.gates) - set(STAGE_GATES)):
-        raise SpecError(
-            f"gates names the stage {unknown[0]!r}, which does not exist",
-            where=f"dataset {spec.name}",
-            fix=f"use one of: {', '.join(STAGE_GATES)}",
-        )
+    for stage in changes:
+        if stage not in STAGE_GATES:
+            what = f"gates names the stage {stage!r}, which does not exist; use one of: {', '.join(STAGE_GATES)}"
+            raise KeyMistake([stage], what)
     changed: dict[str, Sequence[Gate]] = {}
     for stage, gates in STAGE_GATES.items():
         try:
-            changed[stage] = apply_overrides(gates, spec.gates.get(stage, {}))
-        except ValueError as error:
-            raise SpecError(f"gates.{stage}: {error}", where=f"dataset {spec.name}") from None
+            changed[stage] = apply_overrides(gates, changes.get(stage, {}))
+        except KeyMistake as error:
+            raise KeyMistake([stage, *error.keys], f"gates.{stage}: {error}") from None
     return changed

@@ -67,7 +67,10 @@ def check_cycle(spec: "DatasetSpec", partition: str | None) -> None:
     partitions = partitions_of(spec.cadence)
     if partitions is None:
         if partition is not None:
-            raise SpecError(f"the dataset {spec.name!r} has no cadence, so no partition {partition!r}")
+            raise SpecError(
+                f"the dataset {spec.name!r} has no cadence, so no partition {partition!r}",
+                fix="leave --partition out, or give the dataset a cadence",
+            )
         return
     newest = newest_cycle(partitions)
     if partition is None:

@@ -9,7 +9,7 @@ from dagster._core.utils import make_new_run_id
 
 from synth_platform.config import check_name
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
-from synth_platform.dataset.installed import find_installed
+from synth_platform.dataset.installed import Installed, find_installed
 from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.errors import SpecError
@@ -51,12 +51,24 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
             raise one.error
     if name in installed.datasets:
         return installed.datasets[name]
+    _refuse_other_name(name, installed)
     unread = [str(one.path) for one in installed.refused if one.name is None]
     raise SpecError(
         f"there is no dataset {name!r}" + (f", unless one of these is meant: {', '.join(unread)}" if unread else ""),
         fix=f"use one of {', '.join(sorted(installed.datasets))}, or the path of a {SPEC_FILE}; your own datasets go to"
         f" {workspace.datasets}/<name>/{SPEC_FILE}",
     )
+
+
+def _refuse_other_name(folder: str, installed: Installed) -> None:
+    """Say so where a folder of this name is there, and the file in it has another name."""
+    for spec, base in installed.own.values():
+        if base.name == folder:
+            raise SpecError(
+                f"there is no dataset {folder!r}: the file in the folder of that name names itself {spec.name!r}",
+                where=str(base / SPEC_FILE),
+                fix=f"use {spec.name}, or write name: {folder} in the file",
+            )
 
 
 def _is_path(name: str) -> bool:

@@ -18,6 +18,7 @@ from synth_platform.errors import SpecError
 
 Message = dict[str, str]
 SHIPPED_MODELS = ("synth-tiny",)
+_CHECK_NAME = "check the name and the network, or give a local folder"
 
 
 def model_folder(model: str) -> Path | None:
@@ -48,22 +49,35 @@ class ChatTokenizer:
     template: str
 
     @classmethod
-    def load(cls, model: str, tokenizer: str | None = None, revision: str | None = None) -> "ChatTokenizer":
+    def load(
+        cls,
+        model: str,
+        tokenizer: str | None = None,
+        revision: str | None = None,
+        *,
+        key: str = "engine",
+        served: bool = False,
+    ) -> "ChatTokenizer":
         """Load the tokenizer of a model: a shipped name, a folder, or a name on the Hugging Face hub.
 
         Args:
             model: the model.
             tokenizer: where its tokenizer is, if it has none of its own.
             revision: of the model on the hub.
+            key: of the engine in the spec, for errors.
+            served: whether the model's name is what an endpoint calls it, which the hub need not know.
 
         Raises:
             SpecError: it cannot be found, or has no chat template.
         """
         name = tokenizer or model
-        folder = model_folder(name) or _from_hub(name, None if tokenizer else revision)
+        where, fix = f"{key}.{'tokenizer' if tokenizer else 'model'}", _CHECK_NAME
+        if served and not tokenizer:
+            fix = f"where the hub has the model under another name, set {key}.tokenizer to that, or to a local folder"
+        folder = model_folder(name) or _from_hub(name, None if tokenizer else revision, where=where, fix=fix)
         path = folder / "tokenizer.json"
         if not path.is_file():
-            raise SpecError("the model has no tokenizer.json", where=str(folder), fix="set engine.tokenizer")
+            raise SpecError("the model has no tokenizer.json", where=str(folder), fix=f"set {key}.tokenizer")
         config = _read_json(folder / "tokenizer_config.json")
         return cls(name, Tokenizer.from_file(str(path)), config, _chat_template(folder, config))
 
@@ -157,7 +171,7 @@ def hub_revision(name: str, revision: str | None) -> str | None:
         return None
 
 
-def _from_hub(name: str, revision: str | None = None) -> Path:
+def _from_hub(name: str, revision: str | None = None, *, where: str = "engine.model", fix: str = _CHECK_NAME) -> Path:
     """Folder of the tokenizer's files in the hub's cache, fetched if need be; it is named like the commit."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -168,8 +182,8 @@ def _from_hub(name: str, revision: str | None = None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise SpecError(
             f"the tokenizer of {name!r} cannot be had from the hub: {str(error).splitlines()[0]}",
-            where="engine.model",
-            fix="check the name and the network, or give a local folder",
+            where=where,
+            fix=fix,
         ) from None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from synth_platform.config import KeyMistake
 from synth_platform.quality.config import GateSpec, Severity
 
 if TYPE_CHECKING:
@@ -79,14 +80,14 @@ def apply_overrides(gates: Sequence[Gate], overrides: Mapping[str, GateSpec]) ->
     """The gates with a spec's changes; removed ones are left out.
 
     Raises:
-        ValueError: a gate does not exist, or may not be changed.
+        KeyMistake: a gate does not exist, or may not be changed.
     """
     names = [gate.name for gate in gates]
     for name in overrides:
         if name not in names:
-            raise ValueError(f"there is no gate {name!r}; there are: {', '.join(names)}")
+            raise KeyMistake([name], f"there is no gate {name!r}; there are: {', '.join(names)}")
         if name in UNREMOVABLE:
-            raise ValueError(f"the gate {name!r} cannot be changed: it is what proves the dataset")
+            raise KeyMistake([name], f"the gate {name!r} cannot be changed: it is what proves the dataset")
     enabled = [gate for gate in gates if overrides.get(gate.name, GateSpec()).enabled]
     return tuple(gate.changed(overrides.get(gate.name, GateSpec())) for gate in enabled)
 

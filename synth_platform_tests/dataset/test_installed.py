@@ -102,8 +102,16 @@ def test_what_nobody_foresaw_is_shown(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_gate_that_does_not_exist_is_shown(home: Path) -> None:
-    add(home, "bad", gates={"documents": {"beauty": {"min": 1}}})
-    assert "beauty" in shown("bad")
+    path = add(home, "bad", gates={"documents": {"beauty": {"min": 1}}})
+    said = next(line for line in shown("bad").splitlines() if "beauty" in line)
+    lines = path.read_text("utf-8").splitlines()
+    assert f"defs.yaml:{1 + next(at for at, line in enumerate(lines) if 'beauty' in line)}" in said
+    workspace = Workspace(home)
+    assert [one.path for one in find_installed(workspace).refused] == [path]
+    with pytest.raises(SpecError, match=r"use one of finephrase, good, quickstart,"):
+        find_dataset("worse", workspace)
+    for command in ("plan", "materialize"):
+        assert said in str(CliRunner().invoke(app, [command, "bad", "--home", str(home)]).exception)
 
 
 def test_a_module_that_cannot_be_imported_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +201,16 @@ def test_commands_of_other_datasets_go_on(home: Path) -> None:
         find_dataset("worse", workspace)
 
 
+def test_a_folder_whose_file_has_another_name_is_named(home: Path) -> None:
+    path = add(home, "misname", name="other")
+    broken = add(home, "bad", seed="many")
+    with pytest.raises(SpecError, match="in the folder of that name names itself 'other'") as caught:
+        find_dataset("misname", Workspace(home))
+    assert caught.value.where == str(path) and "name: misname" in caught.value.fix
+    assert str(broken) not in str(caught.value)
+    assert find_dataset("other", Workspace(home))[1] == path.parent
+
+
 def test_nothing_is_collected_while_it_is_not_known_what_a_spec_keeps(home: Path) -> None:
     add(home, "bad", seed="many")
     assert "seed" in str(CliRunner().invoke(app, ["gc", "--home", str(home)]).exception)
@@ -205,3 +223,9 @@ def test_users_see_no_warnings_of_what_the_platform_has_chosen(home: Path) -> No
         warnings.simplefilter("always")
         dataset_definitions(load_spec(path), path.parent)
     assert not [one for one in seen if issubclass(one.category, dg.PreviewWarning | dg.BetaWarning)]
+
+
+def test_a_partition_of_a_dataset_without_cadence_is_refused_with_a_fix(home: Path) -> None:
+    result = CliRunner().invoke(app, ["plan", "good", "--partition", "2026-01-01", "--home", str(home)])
+    assert isinstance(result.exception, SpecError) and "has no cadence" in result.exception.what
+    assert result.exception.fix == "leave --partition out, or give the dataset a cadence"

@@ -32,6 +32,7 @@ attributes:
     type: vllm
     model: synth-tiny
 """
+SOURCES = GOOD[GOOD.index("  sources:") : GOOD.index("  recipes:")]
 
 
 def explain(tmp_path: Path, text: str) -> str:
@@ -163,6 +164,16 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         ("    model: synth-tiny", "    model: synth-tiny\n  gates: {qualty: {}}", ["qualty", "use one of"]),
         (
             "    model: synth-tiny",
+            "    model: synth-tiny\n  gates:\n    documents: {}\n    qualty: {}",
+            ["defs.yaml:16  gates.qualty: gates names the stage 'qualty'"],
+        ),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  gates:\n    quality:\n      acceptanse: {min: 1}",
+            ["defs.yaml:16  gates.quality.acceptanse: gates.quality: there is no gate 'acceptanse'"],
+        ),
+        (
+            "    model: synth-tiny",
             "    model: synth-tiny\n  gates: {quality: {acceptanse: {min: 1}}}",
             ["there is no gate 'acceptanse'", "acceptance"],
         ),
@@ -176,6 +187,63 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
             "    model: synth-tiny\n  benchmarks: [{name: b}]",
             ["benchmarks.0", "give one of path, preset and builtin"],
         ),
+        ("  engine:", "  engin:", ["defs.yaml:11  engin: unknown key; did you mean 'engine'?"]),
+        ("      documents: 5", "      planned: 5", ["defs.yaml:6", "unknown key; did you mean 'planted'?"]),
+        ("      documents: 5", "      samplng: 5", ["defs.yaml:6", "unknown key; use one of: roles, allow_empty, "]),
+        (
+            "    - name: table",
+            "    - name: table\n      samplng:\n        temperature: 1",
+            ["defs.yaml:11  recipes.0.samplng: unknown key; did you mean 'sampling'?"],
+        ),
+        (
+            "    - name: table",
+            "    - name: table\n      conformance:\n        requird: {}",
+            ["defs.yaml:12  recipes.0.conformance.requird: unknown key; did you mean 'required'?"],
+        ),
+        ("    type: vllm", "    type: vllm\n    contextlength: 9", ["did you mean 'context_length'?"]),
+        ("    model: synth-tiny", "    model: synth-tiny\n  contextlength: 9", ["unknown key; check its spelling"]),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  mixture:\n    weights:\n      table: 1\n      fax: 1",
+            ["defs.yaml:17  mixture.weights.fax: ", "python-docs, table"],
+        ),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  quality:\n    faqq: {}",
+            ["defs.yaml:15  quality.faqq: ", "there are: table"],
+        ),
+        ("    model: synth-tiny", "    model: synth-tiny\n  budget:\n    cost: 3", ["defs.yaml:15  budget.cost: "]),
+        (
+            "    model: synth-tiny",
+            "    model: synth-tiny\n  quality:\n    table:\n      min_judge_score: 3",
+            ["defs.yaml:16  quality.table.min_judge_score: ", "needs a judge"],
+        ),
+        ("    - name: table", "    - name: table\n    - name: table", ["defs.yaml:11  recipes.1.name: two recipes"]),
+        (
+            "    - name: table",
+            "    - name: table\n      sources:\n        - nowhere",
+            ["defs.yaml:12  recipes.0.sources.0: "],
+        ),
+        ("    - name: table", "    - name: python-docs", ["defs.yaml:10  recipes.0.name: "]),
+        (
+            "    - name: table",
+            "    - table",
+            ["defs.yaml:10  recipes.0: is no mapping; write a list: - name: table"],
+        ),
+        ("    - name: table", "    table: {}", ["defs.yaml:9  recipes: is no list; write a list: - name: table"]),
+        ("    - name: table", "    name: table", ["recipes: is no list; write a list: put '- ' before its first key"]),
+        ("  name: demo", "  name: demo\n  owners: team:me", ["owners: is no list; write a list: [team:me]"]),
+        ("  name: demo", "  name: demo\n  tags: x", ["tags: is no mapping; write keys and values"]),
+        ("  name: demo", "  name: demo\n  cadence: week", ["cadence: is no mapping; ", "every, cron, at, start"]),
+        ("  name: demo", "  name: demo\n  judge_engine: vllm", ["is no mapping; write below it: type: vllm"]),
+        (SOURCES, "  sources: playground\n", ["defs.yaml:4  sources: is no list; write a list: - type: playground"]),
+        (SOURCES, "  sources: [playground]\n", ["sources.0: is no mapping; write a list: - type: playground"]),
+        (SOURCES, "  sources: [a.jsonl]\n", ["- type: TYPE (one of files, python-docs, playground)"]),
+        (SOURCES, "  sources:\n", ["defs.yaml:4  sources: is no list; write a list: - type: "]),
+        (SOURCES, "  sources:\n    - [type]\n", ["defs.yaml:5  sources.0: is no mapping; ", "without the '- '"]),
+        (SOURCES, "  sources:\n    - documents: 5\n", ["defs.yaml:5  sources.0: has no type; use one of"]),
+        ("type: playground", "type: playgruond", ["sources.0.type: ", "did you mean 'playground'? use one of: files"]),
+        ("attributes:", "attribute:", ["the dataset spec is empty", "defs.yaml:1", "`attributes:`"]),
         ("type: synth_platform.dataset.DatasetComponent", "type: other", ["unknown component type 'other'"]),
     ],
 )

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from synth_platform.dataset.graph import DatasetGraph
+from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.errors import SpecError
 from synth_platform.privacy.canaries import canary_of
 from synth_platform.prompts.chunking import chunk_text
@@ -178,3 +180,27 @@ def test_a_canary_that_the_model_does_not_get_to_read_does_not_count(tokenizer_f
         renderer = Renderer(spec, template(tmp_path, text), tokenizer, 512, seed=1, marked={"d0"})
         prompts = dict(renderer.build([documents("A document of a few words.")]))["prompts"]
         assert prompts.height == 1 and prompts["canary"].count() == planted, text
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "fix"),
+    [
+        ({"served": True}, "engine.model", "set engine.tokenizer to that"),
+        ({"served": True, "key": "judge_engine"}, "judge_engine.model", "set judge_engine.tokenizer to that"),
+        ({"served": True, "tokenizer": "no one/here"}, "engine.tokenizer", "check the name"),
+        ({}, "engine.model", "check the name"),
+    ],
+)
+def test_a_model_that_the_hub_does_not_know_says_which_key_mends_it(
+    changes: dict[str, Any], where: str, fix: str
+) -> None:
+    with pytest.raises(SpecError, match="cannot be had from the hub") as caught:
+        ChatTokenizer.load("no name/of the hub", **changes)
+    assert caught.value.where == where and fix in caught.value.fix
+
+
+def test_the_graph_of_an_endpoint_says_that_a_tokenizer_can_be_named() -> None:
+    engine = {"type": "endpoint", "urls": ["http://127.0.0.1:9/v1"], "model": "no name/of the hub"}
+    attributes = {"name": "d", "sources": [{"type": "playground"}], "recipes": [{"name": "table"}], "engine": engine}
+    with pytest.raises(SpecError, match=r"set engine\.tokenizer"):
+        DatasetGraph(DatasetSpec.model_validate(attributes), Path()).tokenizer()
