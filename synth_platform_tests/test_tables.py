@@ -66,7 +66,7 @@ def test_long_text_gives_way_and_loses_no_character() -> None:
 def test_a_plan_names_its_assets_whole() -> None:
     console = in_terminal()
     plan = CyclePlan(None, (Step(ASSET, "stale", "make", (WHY,)),))
-    terminal.show_plan(console, "rust-book", [plan], Bill(None, None))
+    terminal.show_plan(console, "rust-book", [plan], Bill(None, None), [])
     text = said(console)
     assert ASSET in text and "…" not in text and max(map(len, text.splitlines())) <= 80
 

@@ -110,9 +110,14 @@ class CyclePlan:
         parts = [f"{count[work]} {said}" for work, said in words.items() if count[work]]
         roots = [step for step in self.steps if step.state in ("stale", "missing")]
         first = f"; first {roots[0].asset}: {', '.join(roots[0].why)}" if roots else ""
-        prompts = sum(one.prompts or 0 for one in self.asked)
-        engine = f"; {prompts:,} prompts for the engine" if self.asked else "; nothing for the engine"
+        prompts, certain = (sum(one.prompts or 0 for one in some) for some in (self.asked, self._asked_for_certain))
+        at_most = "" if certain == prompts else "at most "
+        engine = f"; {at_most}{prompts:,} prompts for the engine" if self.asked else "; nothing for the engine"
         return ", ".join(parts) + first + engine
+
+    @property
+    def _asked_for_certain(self) -> list[Asked]:
+        return [one for one in self.asked if one.certain]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
