@@ -1,14 +1,18 @@
 """What a scan of files found, and what thresholds do."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from synth_platform.contamination.files import CalibrationRun, ScanSummary
 from synth_platform.terminal.tables import align_right
 
+if TYPE_CHECKING:
+    from synth_platform.contamination.files import CalibrationRun, ScanSummary
 
-def show_scan(console: Console, summary: ScanSummary) -> None:
+
+def show_scan(console: Console, summary: "ScanSummary") -> None:
     """What a scan of files found."""
     table = Table("test set", "contaminated", "suspect", title="Test items found", title_justify="left")
     for name in summary.evals:
@@ -29,7 +33,7 @@ def show_scan(console: Console, summary: ScanSummary) -> None:
     console.print(f"hits: {escape(summary.out)}")
 
 
-def show_calibration(console: Console, run: CalibrationRun) -> None:
+def show_calibration(console: Console, run: "CalibrationRun") -> None:
     """Thresholds, what they do, and the negatives to look at by hand."""
     table = Table("verdict", "from", "recall", "95%", "false alarms", "95%", title="Thresholds", title_justify="left")
     for name, measured in (("contaminated", run.calibration.contaminated), ("suspect", run.calibration.suspect)):

@@ -1,16 +1,17 @@
 """What engines are doing, and the settings that make one fastest."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from synth_platform.generation.tuning.profile import EngineProfile
-from synth_platform.generation.tuning.search import say
 from synth_platform.progress import clock
 from synth_platform.terminal.tables import align_right
+
+if TYPE_CHECKING:
+    from synth_platform.generation.tuning.profile import EngineProfile
 
 
 def show_status(console: Console, readings: Sequence[Mapping[str, Any]]) -> None:
@@ -38,8 +39,10 @@ def show_status(console: Console, readings: Sequence[Mapping[str, Any]]) -> None
         console.print(f"  {one['output_tokens']:,} output tokens, {one['engine_hours']:.4f} engine hours{cost}")
 
 
-def show_profile(console: Console, dataset: str, profile: EngineProfile, trials: Sequence[Mapping[str, Any]]) -> None:
+def show_profile(console: Console, dataset: str, profile: "EngineProfile", trials: Sequence[Mapping[str, Any]]) -> None:
     """What the tuning tried, and what it found."""
+    from synth_platform.generation.tuning.search import say  # late: most commands show no profile
+
     table = Table(
         "settings", "round", "prompts", "tokens/s", "", title=f"{dataset}: settings tried", title_justify="left"
     )

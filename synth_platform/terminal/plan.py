@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from synth_platform.generation.estimate import Estimate
 from synth_platform.terminal.tables import MOST_ROWS, align_right, cut_nothing
 
 if TYPE_CHECKING:
+    from synth_platform.generation.estimate import Estimate
     from synth_platform.ops.forecast import Bill
     from synth_platform.ops.plan import CyclePlan
 
@@ -59,7 +59,7 @@ def _show_cycles(console: Console, dataset: str, plans: Sequence["CyclePlan"]) -
     )
 
 
-def show_estimate(console: Console, dataset: str, estimate: Estimate) -> None:
+def show_estimate(console: Console, dataset: str, estimate: "Estimate") -> None:
     """The bill of a run that was not started."""
     title = f"{dataset}: estimate"
     table = Table("recipe", "prompts", "prompt tokens", "output tokens", title=title, title_justify="left")

@@ -1,15 +1,17 @@
 """What other limits would change."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from synth_platform.quality.replay import Replay
+if TYPE_CHECKING:
+    from synth_platform.quality.replay import Replay
 
 
-def show_replays(console: Console, replays: Sequence[Replay]) -> None:
+def show_replays(console: Console, replays: "Sequence[Replay]") -> None:
     """What other limits would change: totals by recipe, then the reasons that change, and some rows."""
     totals = Table("recipe", "rows", "accepted", "would be", "tokens", "would be")
     for one in replays:

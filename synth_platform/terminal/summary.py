@@ -1,17 +1,21 @@
 """The closing summary of a run."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from synth_platform.summary import Summary
 from synth_platform.terminal.tables import align_right
-from synth_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from synth_platform.summary import Summary
+    from synth_platform.workspace import Workspace
 
 _MOST_REASONS = 12
 
 
-def show_summary(console: Console, summary: Summary, workspace: Workspace) -> None:
+def show_summary(console: Console, summary: "Summary", workspace: "Workspace") -> None:
     """The closing summary of a run."""
     console.print()
     stages = Table("stage", "rows", "tokens", title=_title(summary), title_justify="left")
@@ -58,12 +62,12 @@ def show_summary(console: Console, summary: Summary, workspace: Workspace) -> No
     _show_next(console, summary, workspace)
 
 
-def _title(summary: Summary) -> str:
+def _title(summary: "Summary") -> str:
     cycle = f", cycle {summary.partition}" if summary.partition else ""
     return f"{summary.dataset}{cycle}: {'done' if summary.ok else 'NOT RELEASED'} in {summary.seconds:,.0f} s"
 
 
-def _show_next(console: Console, summary: Summary, workspace: Workspace) -> None:
+def _show_next(console: Console, summary: "Summary", workspace: "Workspace") -> None:
     home = f" --home {workspace.home}"
     if summary.release:
         console.print(f"\nrelease: {escape(summary.release['path'])}")

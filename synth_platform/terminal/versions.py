@@ -1,14 +1,18 @@
 """Versions followed, compared and proved."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 
-from synth_platform.snapshots.catalog import Diff, Trace
-from synth_platform.snapshots.verify import Report
 from synth_platform.terminal.tables import cut
 
+if TYPE_CHECKING:
+    from synth_platform.snapshots.catalog import Diff, Trace
+    from synth_platform.snapshots.verify import Report
 
-def show_trace(console: Console, trace: Trace) -> None:
+
+def show_trace(console: Console, trace: "Trace") -> None:
     """A row's way, from its document on."""
     for takedown in trace.taken_down:
         why = f": {takedown['reason']}" if takedown["reason"] else ""
@@ -38,7 +42,7 @@ def show_trace(console: Console, trace: Trace) -> None:
         console.print(f"  {asset}: {snapshot}")
 
 
-def show_diff(console: Console, diff: Diff) -> None:
+def show_diff(console: Console, diff: "Diff") -> None:
     """What changed between two versions."""
     console.print(f"[bold]{diff.asset}[/bold] {diff.before} → {diff.after}")
     console.print(f"  rows {diff.rows[0]:,} → {diff.rows[1]:,}, tokens {diff.tokens[0]:,} → {diff.tokens[1]:,}")
@@ -51,7 +55,7 @@ def show_diff(console: Console, diff: Diff) -> None:
         console.print(f"  input {escape(name)}: {old} → {new}")
 
 
-def show_report(console: Console, report: Report) -> None:
+def show_report(console: Console, report: "Report") -> None:
     """What a verification found."""
     console.print(
         f"{report.versions:,} versions, {report.files:,} files, {report.rows:,} rows,"
