@@ -1,7 +1,7 @@
 """What the fork server of a run makes ready, once, for the processes of all its steps.
 
 A step is a process of its own, and a run has dozens of them. Whatever is imported and built here a step has when it
-begins; and all steps of a run see the datasets as they were when it began, whatever is edited meanwhile. Nothing here
+begins; and all steps of a run see the specs as they were when it began, whatever is edited meanwhile. Nothing here
 may start a thread of Python's: a fork copies none, and a lock that one holds stays held.
 """
 

@@ -131,7 +131,7 @@ class Shelf:
                 yield local
 
     def withdraw(self, version_id: str) -> bool:
-        if self.pointers().get(None) == version_id:
+        if (self._read(POINTER) or {}).get("version") == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         files = self._store.files(_folder(version_id))
         for path in self._store.files(_CYCLES):

@@ -80,21 +80,26 @@ class Hub:
 
     def withdraw(self, version_id: str) -> bool:
         """Remove a version's tag, and what only earlier commits of the branches hold."""
-        if self.pointers().get(None) == version_id:
+        if self._patiently(self._current)[0] == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         return self._patiently(lambda: self._withdraw(version_id))
 
     def _pointers(self) -> Iterator[tuple[str | None, str]]:
         for branch in self._branches():
-            version, cycle = self._head(branch)
-            if version is not None and (branch == _BRANCH or branch.startswith(_CYCLE)):
-                yield cycle if branch != _BRANCH else None, version
+            if branch == _BRANCH or branch.startswith(_CYCLE):
+                version, cycle = self._head(branch)
+                if version is not None:
+                    yield (None if branch == _BRANCH else cycle), version
 
     def _branches(self) -> list[str]:
         try:
             return [one.name for one in self._api.list_repo_refs(self._spec.repo, repo_type="dataset").branches]
         except RepositoryNotFoundError:
             return []
+
+    def _current(self) -> tuple[str | None, str | None]:
+        """Version and cycle of what readers take."""
+        return self._head(_BRANCH) if _BRANCH in self._branches() else (None, None)
 
     def _head(self, branch: str) -> tuple[str | None, str | None]:
         """Version and cycle of what is on a branch."""
