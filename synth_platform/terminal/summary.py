@@ -30,7 +30,10 @@ def show_summary(console: Console, summary: "Summary", workspace: "Workspace") -
             recipes.add_row(recipe, f"{share:.1%}", "not known" if accuracy is None else f"{accuracy:.1%}")
         align_right(recipes, 1, 2)
         console.print(recipes)
-    for title, counts in (("rejected for", summary.rejected), ("documents skipped for", summary.skipped)):
+    for title, counts in (
+        ("rejected for (some for several)", summary.rejected),
+        ("documents skipped for", summary.skipped),
+    ):
         if counts:
             reasons = Table(title, "rows")
             for reason, count in list(counts.items())[:_MOST_REASONS]:
