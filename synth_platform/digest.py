@@ -13,7 +13,17 @@ _CHUNK_BYTES = 1 << 20
 
 def digest(*values: Any) -> str:
     """Digest of JSON-able values (and pydantic models) as 32 hex characters, equal anywhere."""
-    return hashlib.blake2b(_CANONICAL.encode(values).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return digest_canonical(canonical(values))
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces."""
+    return _CANONICAL.encode(value)
+
+
+def digest_canonical(text: str) -> str:
+    """Digest of values whose canonical text, as that of a list, is known; equals ``digest`` of them."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def digest_int(*values: Any) -> int:

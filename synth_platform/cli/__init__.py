@@ -1,7 +1,7 @@
 """`synth`: make datasets, look at them, and prove them, from the terminal."""
 
 from synth_platform.cli import contamination, doctor, gc, make, plan, publish, schema, screen, takedown, team, versions
-from synth_platform.cli.base import app, errors_for_people
+from synth_platform.cli.base import app, collect_rarely, errors_for_people
 
 __all__ = [
     "app",
@@ -22,5 +22,6 @@ __all__ = [
 
 def main() -> None:
     """Run `synth`."""
+    collect_rarely()
     with errors_for_people():
         app()

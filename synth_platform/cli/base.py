@@ -1,5 +1,6 @@
 """What all commands share: the application, its options, and errors that people can read."""
 
+import gc
 import json
 import os
 import sys
@@ -29,6 +30,11 @@ app = typer.Typer(
 )
 
 
+def collect_rarely() -> None:
+    """Imports make a million objects that stay: going through them after every 700 is a tenth of a short command."""
+    gc.set_threshold(_OBJECTS)
+
+
 def checked(kind: str) -> Callable[[str | None], str | None]:
     """Have a name checked, each part of a key, before any command does anything with it."""
 
@@ -54,6 +60,8 @@ AssetOrAll = Annotated[
 FAILED = 1
 """Exit status: the command ran, and what it made or looked at is not right."""
 _INVALID, _INTERRUPTED = 2, 130
+_OBJECTS = 100_000
+"""New objects after which the garbage collector looks for some that are of no use."""
 _UNCUT = 10_000
 """Width in characters where no terminal has one: a file or a program is to get all of every cell, on one line."""
 

@@ -22,6 +22,7 @@ from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import INPUTS, SETTINGS, Change, changes_since
+from synth_platform.snapshots.identity import Fingerprints
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import WorkspaceAtRest
 
@@ -148,10 +149,11 @@ class Planner:
     def __init__(self, stages: Sequence[StageAsset], workspace: WorkspaceAtRest) -> None:
         self._stages, self._workspace = stages, workspace
         self._shared: dict[str, tuple[Step, _Result]] = {}
+        self._fingerprints = Fingerprints()
 
     def plan(self, partition: str | None) -> CyclePlan:
         """The plan of one cycle."""
-        walk = _Walk(self._workspace, partition, self._shared)
+        walk = _Walk(self._workspace, partition, self._shared, self._fingerprints)
         for stage in self._stages:
             for asset, build in stage.builds.items():
                 walk.add(asset, build, stage)
@@ -163,11 +165,11 @@ class Planner:
         if snapshots.store.local is None:
             with ThreadPoolExecutor(_READERS) as readers:
                 yield from readers.map(self.plan, partitions)
-            snapshots.save_heads()
+            snapshots.keep_found()
             return
         with _no_collections():
             yield from map(self.plan, partitions)
-            snapshots.save_heads()
+            snapshots.keep_found()
 
     def obstacles(self, plan: CyclePlan) -> list[str]:
         """Why documents or prompts that are missing could not be made, as far as that shows before a run begins."""
@@ -206,6 +208,7 @@ class _Walk:
     workspace: WorkspaceAtRest
     cycle: str | None
     shared: dict[str, tuple[Step, _Result]]
+    fingerprints: Fingerprints
     steps: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     results: dict[str, _Result] = field(default_factory=dict)
@@ -238,11 +241,14 @@ class _Walk:
         identity = identity_of(stage, stage_asset.dataset, self._inputs(stage), partition)
         if current is None:
             self._missing(asset)
-        elif current.snapshot_id == identity.snapshot_id and not any(map(self._is_open, stage.upstreams)):
+        elif self._is_made(current, identity) and not any(map(self._is_open, stage.upstreams)):
             self._current(stage, current)  # as most are: no manifest has to be read
         else:
             self._compare(stage, identity)
         self._ask(asset, identity)
+
+    def _is_made(self, current: InputRef, identity: Identity) -> bool:
+        return current.snapshot_id == self.fingerprints.snapshot_id(identity)
 
     def _current(self, stage: Stage, version: InputRef) -> None:
         assumed = (stage.assumed,) if stage.assumed else ()

@@ -18,7 +18,7 @@ from synth_platform.review.config import ReviewSpec
 from synth_platform.review.findings import Findings, Version, review, tables
 from synth_platform.review.page import REPORT, render_page
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import ancestors, input_of
+from synth_platform.snapshots.catalog import ancestors, ref_of
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
@@ -115,19 +115,24 @@ def last_review(
     """Review of the release before: of another mixture of this cycle, or else of the newest cycle before."""
     asset = dataset.asset("release")
     for record in reversed(snapshots.history(asset, partition)):
-        release = snapshots.recall(asset, partition, record.snapshot_id)
-        if release is not None and input_of(release, "mixture").digest != mixture.digest:
-            return _review_of(release)
+        inputs = snapshots.inputs(asset, partition, record.snapshot_id) or ()
+        mixed = ref_of("mixture", inputs)
+        if mixed is not None and mixed.digest != mixture.digest:
+            return ref_of("review", inputs)
     if partition is None:
         return None
     cycles = snapshots.partitions(asset)
     before = bisect_left(cycles, partition)
-    release = snapshots.head(asset, cycles[before - 1]) if before else None
-    return _review_of(release) if release is not None else None
+    return ref_of("review", _inputs_of_current(snapshots, asset, cycles[before - 1])) if before else None
 
 
-def _review_of(release: Snapshot) -> InputRef | None:
-    return next((ref for ref in release.manifest.inputs if ref.asset.endswith("/review")), None)
+def _inputs_of_current(snapshots: Snapshots, asset: str, cycle: str) -> Sequence[InputRef]:
+    current = snapshots.current_ref(asset, cycle)
+    inputs = snapshots.inputs(asset, cycle, current.snapshot_id) if current is not None else ()
+    if inputs is None:  # damaged: the error says so
+        found = snapshots.head(asset, cycle)
+        return found.manifest.inputs if found is not None else ()
+    return inputs
 
 
 def _described(found: Findings) -> Mapping[str, Any]:

@@ -3,11 +3,13 @@
 import os
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from synth_platform.snapshots.head_cache import HeadCache
 from synth_platform.snapshots.identity import asset_folder, partition_of
+from synth_platform.snapshots.input_cache import InputCache
 from synth_platform.snapshots.manifest import InputRef, RefRecord
 from synth_platform.snapshots.repository import Snapshots, sequence_of
 from synth_platform.snapshots.snapshot import Snapshot
@@ -29,7 +31,7 @@ class SnapshotsAtRest(Snapshots):
 
     def __init__(self, store: Store, cache: Path) -> None:
         super().__init__(store, cache)
-        self._heads = HeadCache(cache, store.url)
+        self._heads, self._inputs = HeadCache(cache, store.url), InputCache(cache, store.url)
         self._sequences: dict[tuple[str, str | None], int] = {}
         self._stamps: dict[tuple[str, str | None], int] = {}
         self._partitions: dict[str, list[str]] = {}
@@ -45,9 +47,17 @@ class SnapshotsAtRest(Snapshots):
         key = (snapshot.manifest.asset, snapshot.manifest.partition)
         self._supposed[key], self._current[key] = snapshot, snapshot.ref
 
-    def save_heads(self) -> None:
-        """Keep which versions are current for those who look next."""
+    def keep_found(self) -> None:
+        """Keep which versions are current, and what they were made from, for those who look next."""
         self._heads.save()
+        self._inputs.save()
+
+    def inputs(self, asset: str, partition: str | None, snapshot_id: str) -> Sequence[InputRef] | None:
+        key = (asset, partition, snapshot_id)
+        found = self._inputs.inputs(key)
+        if found is None and (found := super().inputs(*key)) is not None:
+            self._inputs.keep(key, found)
+        return found
 
     def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
         key = (asset, partition)

@@ -69,10 +69,14 @@ def input_of(snapshot: Snapshot, kind: str) -> InputRef:
     Raises:
         SnapshotError: it has none.
     """
-    for ref in snapshot.manifest.inputs:
-        if kind_of(ref.asset) == kind:
-            return ref
-    raise SnapshotError(f"made from no {kind}", where=snapshot.location)
+    if (found := ref_of(kind, snapshot.manifest.inputs)) is None:
+        raise SnapshotError(f"made from no {kind}", where=snapshot.location)
+    return found
+
+
+def ref_of(kind: str, inputs: Iterable[InputRef]) -> InputRef | None:
+    """The first of some inputs that comes from a stage."""
+    return next((ref for ref in inputs if kind_of(ref.asset) == kind), None)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import polars as pl
 from synth_platform.digest import digest
 from synth_platform.snapshots.manifest import InputRef, RefRecord
 
-_WORTH_WRITING = 1000
+WORTH_WRITING = 1000
 """New records; fewer are read again in less time than all of them are written."""
 _SETTLED_NS = 2_000_000_000
 """A history younger than this may get another record with the same time stamp: it is looked at again."""
@@ -87,18 +87,11 @@ class HeadCache:
 
     def save(self) -> None:
         """Write what is known, if much of it is new."""
-        if self._new < _WORTH_WRITING:
+        if self._new < WORTH_WRITING:
             return
         rows = [(*key, *known) for key, known in self._known.items()]
-        aside = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}.partial")
-        with suppress(OSError):
-            try:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                pl.DataFrame(rows, schema=_COLUMNS, orient="row").write_parquet(aside)
-                aside.replace(self._file)
-                self._new = 0
-            finally:
-                aside.unlink(missing_ok=True)
+        if write_aside(pl.DataFrame(rows, schema=_COLUMNS, orient="row"), self._file):
+            self._new = 0
 
     def _load(self) -> dict[tuple[str, str | None], _Known]:
         try:
@@ -106,3 +99,17 @@ class HeadCache:
         except (OSError, pl.exceptions.PolarsError):
             return {}
         return {(asset, partition): _Known(*known) for asset, partition, *known in frame.iter_rows()}
+
+
+def write_aside(frame: pl.DataFrame, file: Path) -> bool:
+    """Put a table into a file of a cache, all of it at once; False where that cannot be: it is only a cache."""
+    aside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.partial")
+    with suppress(OSError):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            frame.write_parquet(aside)
+            aside.replace(file)
+            return True
+        finally:
+            aside.unlink(missing_ok=True)
+    return False

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from synth_platform.config import check_name
-from synth_platform.digest import digest
+from synth_platform.digest import canonical, digest_canonical
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
 
@@ -38,18 +38,51 @@ class Identity:
     @property
     def fingerprint(self) -> str:
         """Digest of the identity; inputs count by content, not by where they lie."""
+        return self.fingerprint_with(canonical(dict(self.settings)))
+
+    def fingerprint_with(self, settings: str) -> str:
+        """The same, where the canonical text of the settings is known."""
+        made = canonical((self.asset, self.partition, self.code_version))
         inputs = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
-        return digest(self.asset, self.partition, self.code_version, dict(self.settings), inputs, self.attempt)
+        return digest_canonical(f"{made[:-1]},{settings},{canonical((inputs, self.attempt))[1:]}")
 
     @property
     def snapshot_id(self) -> str:
         """Folder name of the snapshot."""
-        return self.fingerprint[:16]
+        return id_of(self.fingerprint)
 
     @property
     def folder(self) -> str:
         """Path of the snapshot's folder below the root."""
         return version_folder(self.asset, self.partition, self.snapshot_id)
+
+
+class Fingerprints:
+    """Fingerprints of thousands of cycles, whose settings are for the most part the very same values.
+
+    A value is written as JSON once, for as long as the asset's next cycle has that very object, not an equal one:
+    1 and 1.0 are equal, and have other digests.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, str], tuple[Any, str]] = {}
+
+    def snapshot_id(self, identity: Identity) -> str:
+        """As the identity itself would say."""
+        settings = identity.settings
+        texts = [self._text((identity.asset, name), settings[name]) for name in sorted(settings)]
+        return id_of(identity.fingerprint_with(f"{{{','.join(texts)}}}"))
+
+    def _text(self, key: tuple[str, str], value: Any) -> str:
+        written = self._written.get(key)
+        if written is None or written[0] is not value:
+            written = self._written[key] = value, canonical({key[1]: value})[1:-1]
+        return written[1]
+
+
+def id_of(fingerprint: str) -> str:
+    """The part of a fingerprint that names the version."""
+    return fingerprint[:16]
 
 
 @lru_cache(maxsize=1024)

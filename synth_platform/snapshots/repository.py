@@ -1,6 +1,6 @@
 """All versions of all assets: find them, tell which is current, and make another one so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -115,6 +115,11 @@ class Snapshots:
         """The current version, or None if there is none with its files."""
         found = self.head(asset, partition)
         return found if found is not None and found.removal is None else None
+
+    def inputs(self, asset: str, partition: str | None, snapshot_id: str) -> Sequence[InputRef] | None:
+        """What a version was made from, even if its files were removed; None while it has no manifest, or no more."""
+        found = self.recall(asset, partition, snapshot_id)
+        return found.manifest.inputs if found is not None else None
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
         """Which version was current from when on, oldest first."""

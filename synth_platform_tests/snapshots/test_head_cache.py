@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter, head_cache
+from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter, head_cache, input_cache
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
+from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.store import open_store
 from synth_platform_tests.snapshots.test_snapshots import SCHEMA, rows
 
@@ -26,7 +27,8 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Snapshots:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are kept, too, and young ones."""
-    monkeypatch.setattr(head_cache, "_WORTH_WRITING", 1)
+    for cache in (head_cache, input_cache):
+        monkeypatch.setattr(cache, "WORTH_WRITING", 1)
     monkeypatch.setattr(head_cache, "_SETTLED_NS", -1)
 
 
@@ -36,6 +38,12 @@ def make(repository: Snapshots, tmp_path: Path, day: str, n: int) -> str:
     writer.write("rows", rows(0, n))
     repository.set_head(writer.commit(), f"run-{n}")
     return identity.snapshot_id
+
+
+def make_from(repository: Snapshots, tmp_path: Path, given: InputRef) -> tuple[str, str | None, str]:
+    identity = Identity(asset="ds/prompts", partition=DAYS[0], code_version="1", settings={}, inputs=(given,))
+    SnapshotWriter(repository, identity, {"rows": SCHEMA}, scratch=tmp_path / "scratch", run_id="run").commit()
+    return identity.asset, identity.partition, identity.snapshot_id
 
 
 class Looked:
@@ -52,7 +60,7 @@ class Looked:
 
         self.snapshots.store.read = counted
         self.found = [self.snapshots.current_ref(ASSET, day) for day in DAYS]
-        self.snapshots.save_heads()
+        self.snapshots.keep_found()
 
 
 def test_who_looks_next_reads_no_history(repository: Snapshots, tmp_path: Path) -> None:
@@ -103,6 +111,21 @@ def test_a_cache_that_cannot_be_written_stops_nobody(repository: Snapshots, tmp_
     (tmp_path / "cache").mkdir(exist_ok=True)
     (tmp_path / "cache" / "heads").write_text("a file where a folder should be")
     assert Looked(repository, tmp_path).found == Looked(repository, tmp_path).found
+
+
+def test_what_a_version_was_made_from_is_read_once(repository: Snapshots, tmp_path: Path) -> None:
+    from_other = make_from(repository, tmp_path, InputRef(asset="ds/x", partition=None, snapshot_id="1", digest="d"))
+    versions = [(ASSET, DAYS[0], make(repository, tmp_path, DAYS[0], 3)), from_other]
+    for manifests in (2, 0):
+        looked = Looked(repository, tmp_path)
+        found = [looked.snapshots.inputs(*version) for version in versions]
+        assert found == [[], [InputRef(asset="ds/x", partition=None, snapshot_id="1", digest="d")]]
+        assert looked.snapshots.inputs(ASSET, DAYS[0], "0" * 16) is None
+        looked.snapshots.keep_found()
+        assert sum(looked.reads[snapshot_id] for _, _, snapshot_id in versions) == manifests
+    (file,) = (tmp_path / "cache" / "inputs").iterdir()
+    file.write_bytes(b"no parquet")
+    assert [Looked(repository, tmp_path).snapshots.inputs(*version) for version in versions] == found
 
 
 @pytest.mark.parametrize("days", [2, 9])
