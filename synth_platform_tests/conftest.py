@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
-from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from synth_platform.workspace import Workspace
 
@@ -37,14 +37,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("heavy"))
 
 
-def _without_state_storage() -> Iterator[None]:
-    """Dagster notes which instance a process is in; one that was entered twice stays noted when it is gone."""
-    with set_defs_state_storage(None):
+@pytest.fixture(autouse=True)
+def _instances_are_closed() -> Iterator[None]:
+    """A test that leaves an instance of Dagster open fails, and not the one in which it is collected as garbage.
+
+    Dagster notes which instance a process is in, and would then find itself in one that is gone.
+    """
+    enter, leave = dg.DagsterInstance.__enter__, dg.DagsterInstance.__exit__
+    entered: list[dg.DagsterInstance] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dg.DagsterInstance, "__enter__", lambda one: entered.append(one) or enter(one))
+        patched.setattr(dg.DagsterInstance, "__exit__", lambda one, *error: entered.remove(one) or leave(one, *error))
         yield
-
-
-_between_modules = pytest.fixture(scope="module", autouse=True)(_without_state_storage)
-_between_tests = pytest.fixture(autouse=True)(_without_state_storage)
+    assert not entered, "close what opened it: a context for a tick is used in a with statement"
 
 
 @pytest.fixture

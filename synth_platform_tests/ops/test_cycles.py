@@ -150,13 +150,13 @@ def scheduled(made: Deployment, now: datetime) -> Any:
     """One tick of the schedule."""
     definitions, resources = made.definitions()
     schedule = definitions.resolve_schedule_def(cycle_schedule_name("small"))
-    with freeze_time(now):
-        context = dg.build_schedule_context(
-            instance=made.instance,
-            scheduled_execution_time=now,
-            repository_def=definitions.get_repository_def(),
-            resources=resources,
-        )
+    context = dg.build_schedule_context(
+        instance=made.instance,
+        scheduled_execution_time=now,
+        repository_def=definitions.get_repository_def(),
+        resources=resources,
+    )
+    with freeze_time(now), context:  # closed here: it opens an instance of its own, in place of the present one
         return schedule.evaluate_tick(context)
 
 
