@@ -8,7 +8,7 @@ import polars as pl
 
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots import Snapshot, Snapshots
-from synth_platform.snapshots.catalog import input_of, kind_of
+from synth_platform.snapshots.catalog import input_of, kind_of, ref_of
 from synth_platform.snapshots.findings import FINDINGS, rows_against
 from synth_platform.snapshots.manifest import InputRef
 
@@ -67,13 +67,20 @@ def find_patch(
         mixture: what is released.
         is_as_wanted: whether a release was made by the settings of today.
     """
+    judged = [asset for asset in finding_assets if snapshots.current_ref(asset, partition) is not None]
     try:
+        inputs = snapshots.inputs_of_current(release_asset, partition)
+        mixed = ref_of("mixture", inputs)
+        if mixed is None or mixed.digest != mixture.digest:
+            return None
+        if not judged and ref_of("release", inputs) is None:
+            return None  # as most are: no manifest has to be read
         release = snapshots.head(release_asset, partition)
     except SnapshotError:  # it is gone: what is made now takes its place
         return None
-    if release is None or input_of(release, "mixture") != mixture:
+    if release is None:
         return None
-    heads = [snapshots.head(asset, partition) for asset in finding_assets]
+    heads = [snapshots.head(asset, partition) for asset in judged]
     findings = tuple(one for one in heads if one is not None and speaks_against(one, release))
     if findings:
         return Patch(release, findings)
@@ -85,7 +92,9 @@ def find_patch(
 
 def speaks_against(finding: Snapshot, release: Snapshot) -> bool:
     """Whether a finding is about this very release, and names rows of it."""
-    return input_of(finding, "release") == release.ref and not rows_against(finding).head(1).collect().is_empty()
+    if input_of(finding, "release") != release.ref or not finding.manifest.rows:
+        return False
+    return not rows_against(finding).head(1).collect().is_empty()
 
 
 def _made_by(snapshots: Snapshots, release: Snapshot) -> Patch | None:

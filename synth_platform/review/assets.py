@@ -123,16 +123,7 @@ def last_review(
         return None
     cycles = snapshots.partitions(asset)
     before = bisect_left(cycles, partition)
-    return ref_of("review", _inputs_of_current(snapshots, asset, cycles[before - 1])) if before else None
-
-
-def _inputs_of_current(snapshots: Snapshots, asset: str, cycle: str) -> Sequence[InputRef]:
-    current = snapshots.current_ref(asset, cycle)
-    inputs = snapshots.inputs(asset, cycle, current.snapshot_id) if current is not None else ()
-    if inputs is None:  # damaged: the error says so
-        found = snapshots.head(asset, cycle)
-        return found.manifest.inputs if found is not None else ()
-    return inputs
+    return ref_of("review", snapshots.inputs_of_current(asset, cycles[before - 1])) if before else None
 
 
 def _described(found: Findings) -> Mapping[str, Any]:

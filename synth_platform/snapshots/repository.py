@@ -96,11 +96,7 @@ class Snapshots:
             return None
         snapshot = self.recall(asset, partition, ref.snapshot_id)
         if snapshot is None:
-            raise SnapshotError(
-                f"the current version of {asset} has no manifest: {ref.snapshot_id}",
-                where=f"{self.store.url}/{asset_folder(asset, partition)}",
-                fix="materialize it again, or restore it from a backup",
-            )
+            raise self._without_manifest(ref)
         return snapshot
 
     def current_ref(self, asset: str, partition: str | None) -> InputRef | None:
@@ -120,6 +116,27 @@ class Snapshots:
         """What a version was made from, even if its files were removed; None while it has no manifest, or no more."""
         found = self.recall(asset, partition, snapshot_id)
         return found.manifest.inputs if found is not None else None
+
+    def inputs_of_current(self, asset: str, partition: str | None) -> Sequence[InputRef]:
+        """What the current version was made from; nothing where there is none.
+
+        Raises:
+            SnapshotError: it has no manifest.
+        """
+        ref = self.current_ref(asset, partition)
+        if ref is None:
+            return ()
+        inputs = self.inputs(asset, partition, ref.snapshot_id)
+        if inputs is None:
+            raise self._without_manifest(ref)
+        return inputs
+
+    def _without_manifest(self, ref: InputRef) -> SnapshotError:
+        return SnapshotError(
+            f"the current version of {ref.asset} has no manifest: {ref.snapshot_id}",
+            where=f"{self.store.url}/{asset_folder(ref.asset, ref.partition)}",
+            fix="materialize it again, or restore it from a backup",
+        )
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
         """Which version was current from when on, oldest first."""
