@@ -5,6 +5,7 @@ python -m synth_platform_tests.benchmarks.storage_soak --s3 --rounds 100 --kills
 """
 
 import argparse
+import logging
 import os
 import random
 import signal
@@ -90,6 +91,7 @@ def _root(folder: Path, *, s3: bool) -> Iterator[str]:
         return
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it says every request
     server = ThreadedMotoServer(port=free_port(), verbose=False)
     server.start()
     host, port = server.get_host_and_port()
