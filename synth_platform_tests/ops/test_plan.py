@@ -25,7 +25,7 @@ from synth_platform.ops.rescan import rescan_job_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
-from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots import Snapshot, head_cache, input_cache
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
@@ -148,6 +148,23 @@ def test_nothing_is_to_be_made_after_a_run(made: Deployment, engine: Engine) -> 
     order = [step.asset for step in plan.steps]
     assert order.index("evals/playground") < order.index("small/documents") < order.index("small/prompts/faq")
     assert order.index("small/mixture") < order.index("small/review") < order.index("small/release")
+
+
+def test_a_plan_reads_no_manifest_that_was_read_for_another(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of cycles each would be a request: most are known to be current by their identities."""
+    for cache in (head_cache, input_cache):
+        monkeypatch.setattr(cache, "WORTH_WRITING", 1)
+    monkeypatch.setattr(head_cache, "_SETTLED_NS", -1)
+    read: list[list[str]] = []
+    for _ in range(2):
+        workspace = made.workspace.at_rest()
+        paths, store = [], workspace.snapshots.store
+        monkeypatch.setattr(store, "read", lambda path, paths=paths, read=store.read: paths.append(path) or read(path))
+        (plan,) = Planner(dataset_stages(made.spec, made.folder), workspace).plans([None])
+        assert plan.is_current, plan.describe()
+        read.append([path for path in paths if path.endswith("manifest.json")])
+    first, again = read
+    assert [path.rsplit("/", 3)[0] for path in first] == ["small/release"] and again == []
 
 
 AFTER_ALL = {"mixture": "make", "review": "make", "release": "make"}
