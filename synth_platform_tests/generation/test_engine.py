@@ -27,9 +27,13 @@ SPEC: dict[str, Any] = {
 }
 
 
+INSTALLED = Workspace.from_env().engine
+"""As it is before tests open homes of their own, which are those of the process from then on."""
+
+
 @pytest.fixture
 def environment() -> EngineEnvironment:
-    found = locate(Workspace.from_env().engine)
+    found = locate(INSTALLED)
     if found is None:
         pytest.skip("vLLM is not installed (synth engine install)")
     return found

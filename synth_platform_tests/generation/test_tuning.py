@@ -106,7 +106,9 @@ def test_a_tuned_dataset_uses_its_profile_and_names_it_among_its_inputs(tmp_path
     tuning = {"prompts": 18, "candidates": 3, "space": {"max_num_seqs": [None, 16, 32]}}
     engine = {"type": "vllm", "model": "synth-tiny", "context_length": 1024, "tuned": True}
     sources = [{"type": "playground", "documents": 10}]
-    spec = str(write_spec(tmp_path, dataset("", tmp_path, engine=engine, tuning=tuning, sources=sources)))
+    recipes = [{"name": "table", "sampling": {"max_tokens": 400}}]
+    changes = {"engine": engine, "tuning": tuning, "sources": sources, "recipes": recipes}
+    spec = str(write_spec(tmp_path, dataset("", tmp_path, **changes)))
     home, environment = tmp_path / "home", {"SYNTH_ENGINE": str(mock_environment(tmp_path / "engine"))}
     early = synth("materialize", spec, home=home, environment=environment)
     assert early.returncode == 1 and "run: synth tune small" in early.out + early.err
