@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ def digest(*values: Any) -> str:
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces."""
     return _CANONICAL.encode(value)
+
+
+def canonical_text(text: str | None) -> str:
+    """The same of a text or of nothing, where hundreds of thousands are written."""
+    return "null" if text is None else encode_basestring(text)
 
 
 def digest_canonical(text: str) -> str:

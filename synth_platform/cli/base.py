@@ -1,5 +1,6 @@
 """What all commands share: the application, its options, and errors that people can read."""
 
+import atexit
 import gc
 import json
 import os
@@ -31,8 +32,12 @@ app = typer.Typer(
 
 
 def collect_rarely() -> None:
-    """Imports make a million objects that stay: going through them after every 700 is a tenth of a short command."""
+    """Imports make a million objects that stay: going through them after every 700 is a tenth of a short command.
+
+    At the end they go with the process: looking for those of no use once more took a second of a large plan.
+    """
     gc.set_threshold(_OBJECTS)
+    atexit.register(gc.freeze)
 
 
 def checked(kind: str) -> Callable[[str | None], str | None]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from synth_platform.config import check_name
-from synth_platform.digest import canonical, digest_canonical
+from synth_platform.digest import canonical, canonical_text, digest_canonical
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
 
@@ -42,9 +42,11 @@ class Identity:
 
     def fingerprint_with(self, settings: str) -> str:
         """The same, where the canonical text of the settings is known."""
-        made = canonical((self.asset, self.partition, self.code_version))
-        inputs = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
-        return digest_canonical(f"{made[:-1]},{settings},{canonical((inputs, self.attempt))[1:]}")
+        text = canonical_text
+        read = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
+        inputs = ",".join(f"[{text(asset)},{text(partition)},{text(content)}]" for asset, partition, content in read)
+        made = f"{text(self.asset)},{text(self.partition)},{text(self.code_version)}"
+        return digest_canonical(f"[{made},{settings},[{inputs}],{self.attempt}]")
 
     @property
     def snapshot_id(self) -> str:
