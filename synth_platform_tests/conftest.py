@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import shutil
 import socket
 import subprocess
 import uuid
@@ -20,7 +19,17 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("SYNTH_ENCODERS", str(Path.cwd() / ".synth" / "encoders"))  # fetched once for all tests
 
 _MEMORY, _ENOUGH_BYTES = Path("/dev/shm"), 4 << 30
-if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES:
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether a folder in memory has room for tests, and lets them start the programs that they put there."""
+    if not os.access(folder, os.W_OK):
+        return False
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize > _ENOUGH_BYTES and not found.f_flag & os.ST_NOEXEC
+
+
+if _is_usable(_MEMORY):
     # Dagster's databases wait for the disk at every event, which is a seventh of the time of a run.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
