@@ -1,19 +1,15 @@
 """Which versions were current when last looked, kept on disk: the histories of thousands of cycles are read once."""
 
 import time
-import uuid
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
-from synth_platform.digest import digest
+from synth_platform.snapshots.cache_file import CacheFile
 from synth_platform.snapshots.manifest import InputRef, RefRecord
 
-WORTH_WRITING = 1000
-"""New records; fewer are read again in less time than all of them are written."""
 _SETTLED_NS = 2_000_000_000
 """A history younger than this may get another record with the same time stamp: it is looked at again."""
 
@@ -41,16 +37,14 @@ class _Known(NamedTuple):
 class HeadCache:
     """The last record of each history, for as long as the history bears the same time stamp.
 
-    A cache only: where its file is missing, unreadable or cannot be written, histories are read themselves.
-
     Args:
         folder: for files of this kind.
         url: of the store whose histories they are.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
-        self._file = folder / "heads" / f"{digest(url)[:16]}.parquet"
-        self._known = self._load()
+        self._file = CacheFile(folder / "heads", url, _COLUMNS)
+        self._known = {(asset, partition): _Known(*known) for asset, partition, *known in self._file.rows()}
         self._new = 0
 
     def sequence(self, asset: str, partition: str | None, stamp: int) -> int | None:
@@ -87,29 +81,5 @@ class HeadCache:
 
     def save(self) -> None:
         """Write what is known, if much of it is new."""
-        if self._new < WORTH_WRITING:
-            return
-        rows = [(*key, *known) for key, known in self._known.items()]
-        if write_aside(pl.DataFrame(rows, schema=_COLUMNS, orient="row"), self._file):
+        if self._file.keep(((*key, *known) for key, known in self._known.items()), new=self._new):
             self._new = 0
-
-    def _load(self) -> dict[tuple[str, str | None], _Known]:
-        try:
-            frame = pl.read_parquet(self._file, schema=_COLUMNS)
-        except (OSError, pl.exceptions.PolarsError):
-            return {}
-        return {(asset, partition): _Known(*known) for asset, partition, *known in frame.iter_rows()}
-
-
-def write_aside(frame: pl.DataFrame, file: Path) -> bool:
-    """Put a table into a file of a cache, all of it at once; False where that cannot be: it is only a cache."""
-    aside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.partial")
-    with suppress(OSError):
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            frame.write_parquet(aside)
-            aside.replace(file)
-            return True
-        finally:
-            aside.unlink(missing_ok=True)
-    return False

@@ -25,7 +25,7 @@ from synth_platform.ops.rescan import rescan_job_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import DATASET_TAG, WHY_TAG
 from synth_platform.prompts.templates import Template
-from synth_platform.snapshots import Snapshot, head_cache, input_cache
+from synth_platform.snapshots import Snapshot, cache_file, head_cache
 from synth_platform.snapshots.verify import verify
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
@@ -152,8 +152,7 @@ def test_nothing_is_to_be_made_after_a_run(made: Deployment, engine: Engine) -> 
 
 def test_a_plan_reads_no_manifest_that_was_read_for_another(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of thousands of cycles each would be a request: most are known to be current by their identities."""
-    for cache in (head_cache, input_cache):
-        monkeypatch.setattr(cache, "WORTH_WRITING", 1)
+    monkeypatch.setattr(cache_file, "_WORTH_WRITING", 1)
     monkeypatch.setattr(head_cache, "_SETTLED_NS", -1)
     read: list[list[str]] = []
     for _ in range(2):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter, head_cache, input_cache
+from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter, cache_file, head_cache
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.store import open_store
@@ -27,8 +27,7 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Snapshots:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are kept, too, and young ones."""
-    for cache in (head_cache, input_cache):
-        monkeypatch.setattr(cache, "WORTH_WRITING", 1)
+    monkeypatch.setattr(cache_file, "_WORTH_WRITING", 1)
     monkeypatch.setattr(head_cache, "_SETTLED_NS", -1)
 
 
