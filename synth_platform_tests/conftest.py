@@ -12,11 +12,17 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from hypothesis import settings
 
 from synth_platform.workspace import Workspace
 
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("SYNTH_ENCODERS", str(Path.cwd() / ".synth" / "encoders"))  # fetched once for all tests
+
+# The same examples for the same code: a red run is due to a change. Others: pytest --hypothesis-profile=search
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=2000)
+settings.load_profile("repeatable")
 
 _MEMORY, _ENOUGH_BYTES = Path("/dev/shm"), 4 << 30
 

@@ -65,14 +65,14 @@ def test_a_word_counts_twice_beside_itself_only_if_it_is_there_twice() -> None:
     assert get(twice, "beside", "gender/female", "occupation/waiter") == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(TEXT, max_size=8), st.integers(0, 8))
 def test_parts_add_up(texts: list[str], cut: int) -> None:
     series = pl.Series(texts, dtype=pl.String())
     assert count(series[:cut]) + count(series[cut:]) == count(series)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(TEXT, max_size=6))
 def test_each_document_counts_for_itself(texts: list[str]) -> None:
     total = no_counts()

@@ -24,7 +24,7 @@ OUTCOMES = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.tuples(st.text("abc", min_size=1, max_size=8), OUTCOMES), min_size=1, max_size=5), max_size=5)
 )

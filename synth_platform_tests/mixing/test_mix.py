@@ -50,7 +50,7 @@ def test_invalid_weights_are_refused(weights: dict) -> None:
         MixtureSpec.model_validate({"weights": weights})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     tokens=st.lists(st.integers(1, 50), min_size=1, max_size=40), budget=st.integers(1, 3000), seed=st.integers(0, 9)
 )

@@ -168,7 +168,7 @@ def test_every_kind_has_an_entity() -> None:
     assert set(kinds().values()) == set(ENTITIES) and set(ALL) == set(ENTITIES) - {"person"}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(TEXT | st.lists(PIECES, max_size=12).map("".join), max_size=4))
 def test_spans_lie_in_their_texts_and_do_not_overlap(texts: list[str]) -> None:
     found = find_entities(pl.Series(texts, dtype=pl.String()), reserved=True)
@@ -179,7 +179,7 @@ def test_spans_lie_in_their_texts_and_do_not_overlap(texts: list[str]) -> None:
         last = (row, end)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(PIECES, max_size=12).map("".join), st.lists(TEXT, min_size=1, max_size=3))
 def test_a_text_has_the_same_findings_in_any_batch(text: str, others: list[str]) -> None:
     alone = find_entities(pl.Series([text])).drop("row")

@@ -60,7 +60,7 @@ def test_a_placeholder_is_no_secret(text: str) -> None:
     assert "[SECRET_1]" in once and clean(once) == once
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TEXT | st.lists(PIECES, max_size=14).map("".join))
 def test_redacted_texts_have_nothing_to_redact(text: str) -> None:
     once = clean(text)
@@ -68,7 +68,7 @@ def test_redacted_texts_have_nothing_to_redact(text: str) -> None:
     assert clean(once) == once
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(PIECES, max_size=10).map("".join))
 def test_what_is_not_found_stays(text: str) -> None:
     found = find_entities(pl.Series([text]))

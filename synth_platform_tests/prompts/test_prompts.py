@@ -73,7 +73,7 @@ def test_unknown_fields_are_answered_with_the_known_ones(tmp_path: Path) -> None
     assert "documnet" in str(caught.value) and "document" in str(caught.value) and "metadata" in str(caught.value)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=3000))
 def test_chunks_are_the_text_and_keep_their_length(tokenizer_folder: Path, text: str) -> None:
     tokenizer = ChatTokenizer.load(str(tokenizer_folder), None)
@@ -82,7 +82,7 @@ def test_chunks_are_the_text_and_keep_their_length(tokenizer_folder: Path, text:
     assert all(tokens <= 40 for tokens in tokenizer.count(list(chunks)))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(alphabet="abc .\n<|>é9", min_size=1, max_size=4000), min_size=1, max_size=4))
 @pytest.mark.parametrize("chunk", [None, "fit"])
 def test_prompts_fit_and_every_document_is_accounted_for(
@@ -142,7 +142,7 @@ def test_marked_documents_get_their_canary_and_the_others_stay_as_they_are(token
     assert another["canary"].to_list() == [canary.name, None], "the same in each recipe"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(alphabet="abc .\n<|>é9", min_size=1, max_size=4000), most=st.sampled_from([None, 1, 2]))
 @pytest.mark.parametrize("chunk", [None, "fit", 64])
 def test_a_canary_stands_in_one_chunk_and_prompts_still_fit(

@@ -243,7 +243,7 @@ def test_limits_decide_and_metrics_stay() -> None:
     assert strict.drop("verdict", "reasons").equals(loose.drop("verdict", "reasons"))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=6), st.text(max_size=300), st.integers(1, 3))
 def test_any_text_is_measured_alone_as_in_a_block(texts: list[str], source: str, split: int) -> None:
     rows = [{**row(HELD_OUT[0]), "generation_id": str(n), "text": text, "source_text": source, "metadata": None}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from synth_platform.quality.config import QualitySpec, SupportSpec
 from synth_platform.quality.conformance import RULES
 from synth_platform.quality.detectors.sentences import passages, statements
 from synth_platform.quality.limits import apply_limits
+from synth_platform.quality.part_labels import label_of
 from synth_platform.quality.schema import METRICS, SUPPORT
 from synth_platform.quality.screen import measure
 
@@ -96,9 +97,18 @@ def test_monotonous_texts_take_no_longer(part: str) -> None:
     assert time.monotonic() - started < 5
 
 
-@settings(deadline=None)
-@given(st.text(max_size=400))
-def test_no_word_of_a_source_gets_lost(text: str) -> None:
+def has_label(text: str) -> bool:
+    return any(label_of(cell) for line in text.splitlines() for cell in line.split("|"))
+
+
+@pytest.mark.parametrize("text", ["Solution", "SOLUTION:", "## Question 2", "**Final answer**"])
+def test_a_label_alone_says_nothing(text: str) -> None:
+    assert has_label(text)
+    assert passages(text) == []
+
+
+@given(st.text(max_size=400).filter(lambda text: not has_label(text)))
+def test_no_word_of_a_source_gets_lost_but_labels(text: str) -> None:
     plain = "".join(character for character in text if character.isalnum())
     kept = "".join(character for one in passages(plain) for character in one if character.isalnum())
     assert kept == plain

@@ -87,7 +87,7 @@ def test_few_rows_are_not_tested() -> None:
     assert result.recipes["faq"].p_values == [] and result.metrics()["smallest_p"] == 1.0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 10_000), max_size=4), st.randoms())
 def test_parts_merge_to_the_whole(places: list[int], random: object) -> None:
     rows = frame(prose(1300, words=30, vocabulary=20_000), ["math" if n % 3 else "table" for n in range(1300)])

@@ -88,14 +88,14 @@ def test_texts_that_are_gone_leave_an_estimate() -> None:
     assert result.earlier_unverified == result.earlier_near >= 18
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 10_000), max_size=6))
 def test_a_sketch_does_not_depend_on_the_batches(places: list[int]) -> None:
     rows = frame([*prose(700, words=20), "", "one", "two words", "", "# ?"])
     assert_frame_equal(pl.concat(sketch(cut(rows, places))), pl.concat(sketch([rows])))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=9), min_size=1, max_size=5), st.integers(1, 6))
 def test_shingles_are_those_of_each_text_alone(texts: list[list[str]], n: int) -> None:
     sets = shingle_sets(split_words([" ".join(words) for words in texts]), n)

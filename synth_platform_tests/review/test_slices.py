@@ -43,7 +43,7 @@ def test_yields_by_recipe_and_source() -> None:
     assert "| faq | web | 4 | 2 | 2 |" in result.describe()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=50), st.lists(st.integers(0, 100), max_size=4))
 def test_medians_are_exact_and_batches_make_no_difference(tokens: list[int], places: list[int]) -> None:
     rows = pl.DataFrame({"recipe": "faq", "source": "web", "tokens": tokens})

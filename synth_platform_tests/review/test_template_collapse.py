@@ -115,7 +115,7 @@ def merged(rows: pl.DataFrame, places: list[int]) -> OpeningsResult:
     return whole.result()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 10_000), max_size=4))
 def test_workers_and_batches_make_no_difference(places: list[int]) -> None:
     texts = collapsed(400, 60)

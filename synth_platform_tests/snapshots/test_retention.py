@@ -44,7 +44,7 @@ def make(
     return snapshot
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     plan=st.lists(
         st.tuples(st.integers(0, 3), st.lists(st.integers(0, 11), max_size=3), st.booleans()), min_size=1, max_size=12

@@ -119,7 +119,7 @@ def test_an_empty_table_keeps_its_columns(repository: Snapshots, tmp_path: Path)
     assert list(pl.concat(snapshot.batches()).columns) == ["id", "n"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, 60), max_size=6))
 def test_the_digest_does_not_depend_on_how_rows_arrive(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]

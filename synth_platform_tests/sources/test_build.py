@@ -247,7 +247,7 @@ def test_documents_of_earlier_cycles_are_left_out(tmp_path: Path) -> None:
     assert set(skipped["reason"]) == {"used_in_earlier_cycle"}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=12)), min_size=1, max_size=30))
 def test_every_row_is_a_document_or_has_a_reason(tmp_path: Path, texts: list) -> None:
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))

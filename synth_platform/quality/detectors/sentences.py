@@ -44,7 +44,7 @@ def statements(text: str) -> list[str]:
 
 
 def passages(text: str) -> list[str]:
-    """All sentences of a source, its headings, rows and code among them."""
+    """All sentences of a source, its headings, rows and code among them; labels of parts (``Answer:``) say nothing."""
     flat = _FENCE.sub(lambda found: " ".join(found[2].split()), text)
     return [sentence for unit, _ in _units(flat) for sentence in unit if _WORD.search(sentence)]
 
