@@ -31,10 +31,20 @@ def run_job(
         raise SynthError(f"{failure}:\n  " + "\n  ".join(ended.problems))
 
 
-def install_engine(workspace: Workspace, console: Console, spec: "DatasetSpec") -> None:
-    """Make the environment of vLLM where the dataset needs it and it is not there."""
+def install_engine(
+    workspace: Workspace, console: Console, spec: "DatasetSpec", base: Path, partition: str | None
+) -> None:
+    """Make the environment of vLLM where the dataset needs it and it is not there.
+
+    Raises:
+        SynthError: the run that it is made for would fail before it needs an engine; nothing is installed.
+    """
+    from synth_platform.dataset.graph import dataset_stages
     from synth_platform.generation.config import VllmEngine
     from synth_platform.generation.servers.environment import install, locate
+    from synth_platform.ops.plan import Planner
 
     if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
+        if obstacles := Planner(dataset_stages(spec, base), workspace.at_rest()).obstacles(partition):
+            raise SynthError("\n".join(obstacles))
         install(workspace.engine, console.print)

@@ -87,7 +87,7 @@ def _materialize(
 
     started = time.monotonic()
     check_cycle(spec, partition)  # before minutes go into the engine
-    install_engine(workspace, console, spec)
+    install_engine(workspace, console, spec, base, partition)
     console.print(f"[bold]{spec.name}[/bold] in {workspace.home}")
     with open_instance(workspace, teller(console)) as instance:
         with terminal.progress(console):
@@ -164,7 +164,7 @@ def _make_prompts(workspace: Workspace, console: Console, spec: Any, base: Path,
     from synth_platform.ops.cycles import check_cycle
 
     check_cycle(spec, partition)
-    install_engine(workspace, console, spec)
+    install_engine(workspace, console, spec, base, partition)
     failure = "the prompts could not be made"
     run_job(workspace, console, spec, base, prompts_job_name(spec.name), failure=failure, partition=partition)
 

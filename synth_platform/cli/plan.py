@@ -51,7 +51,7 @@ def plan(
         check_cycle(spec, partition)
     plans = list(planner.plans(wanted))
     bill = bill_of(plans, spec, base, workspace)
-    obstacles = planner.obstacles(plans[0]) if len(plans) == 1 else []
+    obstacles = planner.obstacles(partition) if len(plans) == 1 else []
     if as_json:
         changing = [one.as_json() for one in plans if not one.is_current or len(plans) == 1]
         current = sum(one.is_current for one in plans)

@@ -39,10 +39,10 @@ def judge_prompts_asset(
     def build(workspace: Workspace, partition: str | None) -> Stage:
         counter = workspace.once(("judge's tokenizer", dataset.name), tokenizer)
         labelled = workspace.once(("labels", asset), lambda: _labelled(judge, dataset))
+        workspace.once(("room", asset), Asking(judge, counter, context_length, dataset.seed).check_room)
 
         def work(run: StageRun) -> None:
             asking = Asking(judge, counter, context_length, run.seed)
-            asking.check_room()
             made = with_prompts(run.inputs[prompts.asset].batches(), run.inputs[generations.asset].batches())
             for table, rows in (*asking.of_labels(labelled), *asking.of_generations(made)):
                 run.writer.write(table, rows)

@@ -32,7 +32,8 @@ none; it cannot be told."""
 Work = Literal["none", "reuse", "check", "make"]
 """For a run: nothing; an equal version is there and taken; made if an input turns out to be another one; made."""
 
-_BEFORE_ENGINES = ("documents", "prompts")
+_BEFORE_ENGINES = ("documents", "prompts", "judge_prompts")
+"""Kinds of assets for which no engine has to be there, and whose settings show mistakes before they are made."""
 _PROMPTS_OF = {"generations": "prompts", "judgements": "judge_prompts"}
 """Kinds of assets that an engine makes, and of what."""
 
@@ -171,16 +172,16 @@ class Planner:
             yield from map(self.plan, partitions)
             snapshots.keep_found()
 
-    def obstacles(self, plan: CyclePlan) -> list[str]:
-        """Why documents or prompts that are missing could not be made, as far as that shows before a run begins."""
-        missing = {one.asset for one in plan.steps if one.state == "missing" and kind_of(one.asset) in _BEFORE_ENGINES}
+    def obstacles(self, partition: str | None) -> list[str]:
+        """Why documents or prompts of a cycle could not be made, as far as that shows before a run begins."""
         found: list[str] = []
         for stage in self._stages:
-            for asset in missing.intersection(stage.builds):
-                try:
-                    stage.builds[asset](self._workspace, stage.partition(plan.partition))
-                except SynthError as error:
-                    found.append(str(error))
+            for asset, build in stage.builds.items():
+                if kind_of(asset) in _BEFORE_ENGINES:
+                    try:
+                        build(self._workspace, stage.partition(partition))
+                    except SynthError as error:
+                        found.append(str(error))
         return list(dict.fromkeys(found))
 
     def cycles_made(self) -> list[str]:

@@ -46,6 +46,7 @@ def prompts_asset(
     def build(workspace: Workspace, partition: str | None) -> Stage:
         template = workspace.once(("template", asset), load_template)
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
+        workspace.once(("room", asset), Renderer(recipe, template, counter, context_length, dataset.seed).chunk_room)
 
         def work(run: StageRun) -> None:
             of = run.inputs[documents.asset]

@@ -451,21 +451,52 @@ def test_where_nothing_was_made_no_sensor_looks_at_sources_or_test_sets(
         assert "no release" in new.tick(rescan_job_name("small")).skip_message
 
 
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({"recipes": [{"name": "mine", "template": "gone.jinja"}]}, "the template cannot be read"),
-        ({"sources": [{"name": "book", "type": "files", "path": "gone.jsonl"}]}, "no such file"),
-        ({}, None),
-    ],
-    ids=["template", "source", "nothing"],
-)
+OBSTACLES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "template": (
+        {"recipes": [{"name": "mine", "template": "gone.jinja"}]},
+        "the template cannot be read",
+        "gone.jinja",
+    ),
+    "source": (
+        {"sources": [{"name": "book", "type": "files", "path": "gone.jsonl"}]},
+        "no such file",
+        "gone.jsonl",
+    ),
+    "context": (
+        {"recipes": [{"name": "faq", "sampling": {"max_tokens": 2000}}]},
+        "for the document: the context has 2048, the answer may take 2000",
+        "recipes.faq.sampling.max_tokens",
+    ),
+    "rubric": (
+        {"recipes": [{"name": "faq", "sampling": {"max_tokens": 64}, "judge": {"rubric": "Is it right? " * 600}}]},
+        "for document and answer together",
+        "recipes.judge",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
 def test_what_is_in_the_way_of_a_first_run_is_said_by_its_plan(
-    change: dict[str, Any], problem: str | None, tokenizer_folder: Path, tmp_path: Path
+    name: str, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    """Nor is an engine that does not run yet in the way of anything."""
+    change, problem, where = OBSTACLES[name]
     path = write_spec(tmp_path / "spec", dataset("http://127.0.0.1:9/v1", tokenizer_folder, **change))
     shown: Any = synth("plan", str(path), "--json", home=tmp_path / "home")
-    problems = json.loads(shown.out)["problems"]
-    assert shown.returncode == bool(problem) and len(problems) == bool(problem), shown.err
-    assert not problem or (problem in problems[0] and "gone.json" in problems[0].replace("jinja", "json"))
+    (said,) = json.loads(shown.out)["problems"]
+    assert shown.returncode == 1 and problem in said and where in said, said
+
+
+def test_an_engine_that_does_not_run_yet_is_in_the_way_of_nothing(tokenizer_folder: Path, tmp_path: Path) -> None:
+    path = write_spec(tmp_path / "spec", dataset("http://127.0.0.1:9/v1", tokenizer_folder))
+    shown: Any = synth("plan", str(path), "--json", home=tmp_path / "home")
+    assert shown.returncode == 0 and json.loads(shown.out)["problems"] == [], shown.err
+
+
+def test_no_engine_is_installed_for_a_run_that_would_not_come_to_it(tokenizer_folder: Path, tmp_path: Path) -> None:
+    attributes = dataset("unused", tokenizer_folder, **OBSTACLES["context"][0])
+    attributes["engine"] = {"type": "vllm", "model": "synth-tiny", "context_length": 2048}
+    home = tmp_path / "home"
+    path = write_spec(tmp_path / "spec", attributes)
+    shown: Any = synth("materialize", str(path), home=home, environment={"SYNTH_ENGINE": str(tmp_path / "engine")})
+    assert shown.returncode == 2 and "recipes.faq.sampling.max_tokens" in shown.err, shown.out + shown.err
+    assert not (tmp_path / "engine").exists()
