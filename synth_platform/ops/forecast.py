@@ -1,5 +1,6 @@
 """What a dataset's generations would take: gathered from its versions, a sample, or published runs."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,19 +105,47 @@ class _Forecast:
             if self.documents is None or documents is None:
                 self.assumptions.append(f"{recipe.name}: {rows:,} prompts as rendered, {length:,.0f} tokens each")
                 return rows, length
-            sources = recipe.sources or [one.name for one in self.spec.sources if "rewrite" in one.roles]
-            used = documents.scan().filter(pl.col("source").is_in(sources)).select(pl.len()).collect().item()
-            each = rows / max(int(used), 1)
+            each = rows / max(int(self._used(recipe, documents).select(pl.len()).collect().item()), 1)
             self.assumptions.append(
                 f"{recipe.name}: {each:.3g} prompts per document of {length:,.0f} tokens, as in {rows:,} rendered ones"
             )
             return round(self.documents * each), length
-        return self._unrendered_prompts(recipe)
+        return (documents and self._prompts_of(recipe, documents)) or self._unrendered_prompts(recipe)
+
+    def _used(self, recipe: RecipeSpec, documents: Snapshot) -> pl.LazyFrame:
+        """Documents of the recipe's sources."""
+        sources = recipe.sources or [one.name for one in self.spec.sources if "rewrite" in one.roles]
+        return documents.scan().filter(pl.col("source").is_in(sources))
+
+    def _prompts_of(self, recipe: RecipeSpec, documents: Snapshot) -> tuple[int, float] | None:
+        """Of documents that are there, by their lengths; None if the recipe uses none of them."""
+        around, tokens = self._tokens_around(recipe), pl.col("tokens")
+        room = max(self.spec.engine.context_length - recipe.sampling.max_tokens - around, 1.0)
+        longest = min(room, recipe.chunk_tokens) if isinstance(recipe.chunk_tokens, int) else room
+        high = min(recipe.max_document_tokens or math.inf, math.inf if recipe.chunk_tokens else room)
+        fitting = self._used(recipe, documents).filter(tokens.is_between(recipe.min_document_tokens or 0, high))
+        chunks = (tokens / longest).ceil().clip(1, recipe.max_chunks)
+        counted = fitting.select(chunks.sum().alias("chunks"), pl.min_horizontal(tokens, chunks * longest).sum())
+        found, shown = counted.collect().row(0)
+        if not found:
+            return None
+        length, share = shown / found + around, 1.0
+        if self.documents is not None:
+            share = self.documents / int(self._used(recipe, documents).select(pl.len()).collect().item())
+        self.assumptions.append(
+            f"{recipe.name}: {length:,.0f} tokens per prompt: the mean chunk of the documents that are there, and the"
+            " template"
+        )
+        return round(found * recipe.samples * share), length
+
+    def _tokens_around(self, recipe: RecipeSpec) -> float:
+        """Of a prompt without its document."""
+        template = Template.load(recipe.template_name, self.base)
+        return (len(template.text) + len(recipe.system or "")) / _CHARACTERS_PER_TOKEN
 
     def _unrendered_prompts(self, recipe: RecipeSpec) -> tuple[int, float]:
         documents = self.documents or self._wanted_documents()
-        template = Template.load(recipe.template_name, self.base)
-        length = PUBLISHED_DOCUMENT_TOKENS + len(template.text) / _CHARACTERS_PER_TOKEN
+        length = PUBLISHED_DOCUMENT_TOKENS + self._tokens_around(recipe)
         self.assumptions.append(
             f"{recipe.name}: {recipe.samples} prompt{'s' if recipe.samples > 1 else ''} per document of"
             f" {length:,.0f} tokens: the mean FineWeb-Edu document (published) and the template; none is skipped"

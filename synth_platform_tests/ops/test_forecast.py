@@ -52,3 +52,28 @@ def test_a_pilot_measures_and_the_run_keeps_it(tmp_path: Path, tokenizer_folder:
         lengths = [len(text.split()) for text in known.values()]
         assert after["output_tokens"] == pytest.approx(sum(lengths), rel=0.02)
         assert found["output_tokens"] == pytest.approx(sum(lengths), rel=0.25)
+
+
+@pytest.mark.parametrize("chunk_tokens", [None, 64], ids=["whole", "chunks"])
+def test_a_new_recipe_is_reckoned_from_the_documents_that_are_there(
+    chunk_tokens: int | None, tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    home = tmp_path / "home"
+    with mock_engine(tmp_path, perfect_answers(24, planted=2)) as engine:
+        attributes = dataset(engine.url, tokenizer_folder)
+        attributes["recipes"] = [{"name": "faq", "sampling": {"max_tokens": 400}}]
+        done: Any = synth("materialize", str(write_spec(tmp_path / "spec", attributes)), "--json", home=home)
+        assert done.returncode == 0, done.err
+    attributes["recipes"].append({"name": "math", "sampling": {"max_tokens": 400}, "chunk_tokens": chunk_tokens})
+    spec = write_spec(tmp_path / "spec", attributes)
+    found = {one["recipe"]: one for one in estimate(str(spec), home=home)["recipes"]}
+    assert found["faq"]["prompts"] == 24
+
+    twice = estimate(str(spec), "--documents", "48", home=home)["recipes"]
+    with mock_engine(tmp_path, {}) as engine:
+        attributes["engine"]["urls"] = [engine.url]
+        measured = estimate(str(write_spec(tmp_path / "spec", attributes)), "--pilot", "1", home=home)["recipes"]
+    real = next(one for one in measured if one["recipe"] == "math")
+    assert found["math"]["prompts"] == pytest.approx(real["prompts"], rel=0.2)  # chunks end where paragraphs do
+    assert found["math"]["prompt_tokens"] == pytest.approx(real["prompt_tokens"], rel=0.25)
+    assert [one["prompts"] for one in twice] == [48, 2 * found["math"]["prompts"]]
