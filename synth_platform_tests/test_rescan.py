@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.spec import DatasetSpec, load_spec
@@ -38,7 +39,11 @@ class Deployment:
         assert ended.success, ended.problems
 
     def tick(self) -> list[dg.RunRequest]:
-        """What the sensor asks for."""
+        """What the sensor asks for when it looks for the first time."""
+        return list(self.look(None).run_requests or [])
+
+    def look(self, cursor: str | None) -> Any:
+        """What comes of a look of the sensor, with the cursor of the one before."""
         spec = self.spec
         resources = {"workspace": WorkspaceResource(home=str(self.workspace.home))}
         definitions = dg.Definitions.merge(
@@ -47,8 +52,10 @@ class Deployment:
             dg.Definitions(resources=resources),
         )
         sensor = definitions.resolve_sensor_def(rescan_job_name(spec.name))
-        context = dg.build_sensor_context(instance=self.instance, definitions=definitions, resources=resources)
-        return list(sensor.evaluate_tick(context).run_requests or [])
+        context = dg.build_sensor_context(
+            instance=self.instance, definitions=definitions, resources=resources, cursor=cursor
+        )
+        return sensor.evaluate_tick(context)
 
     def head(self, asset: str):
         found = self.workspace.snapshots.head(f"small/{asset}", None)
@@ -131,6 +138,26 @@ def test_a_new_test_set_leads_to_a_patch_without_the_rows_that_have_its_items(de
     touched = [bool(removed & set(pl.read_parquet(file)["id"])) for file in release.files()]
     assert len(before) > 2 and not all(touched)
     assert [one in after for one in before] == [not change for change in touched]
+
+
+def test_a_release_whose_scan_failed_is_not_said_to_be_scanned(deployment: Deployment) -> None:
+    add_test_set(deployment, "a question that no row has anything to do with at all")
+    asked = deployment.look(None)
+    (request,) = asked.run_requests
+    run = create_run_for_test(
+        deployment.instance, job_name=request.job_name, tags=request.tags, status=dg.DagsterRunStatus.STARTED
+    )
+    running = deployment.look(asked.cursor)
+    deployment.instance.report_run_failed(run)
+    failed = deployment.look(running.cursor)
+    assert not running.run_requests and not failed.run_requests
+    for said in (running.skip_message, failed.skip_message):
+        assert said.startswith("Not scanned against the test sets as they are, or not patched: the release.")
+    assert "is under way" in running.skip_message
+    assert "has not done it" in failed.skip_message and "launch small_rescan" in failed.skip_message
+
+    deployment.run(request.job_name)
+    assert "Every release was scanned" in deployment.look(failed.cursor).skip_message
 
 
 def test_a_patch_stays_when_it_is_made_and_scanned_again(deployment: Deployment) -> None:

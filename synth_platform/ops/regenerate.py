@@ -92,7 +92,7 @@ class Regenerator:
         cycle = newest_cycle(self.partitions)
         if cycle is None:
             return dg.SkipReason("No cycle has ended yet.")
-        if _is_running(context.instance, job_name=self.job.name, tags={_PARTITION_TAG: cycle}):
+        if is_running(context.instance, job_name=self.job.name, tags={_PARTITION_TAG: cycle}):
             return dg.SkipReason(f"The cycle {cycle} is being made.")
         try:
             current = Planner(self.stages, workspace.open().at_rest()).plan(cycle).is_current
@@ -126,7 +126,7 @@ class Regenerator:
         cycles, others = cycles_made(at_rest.snapshots, f"{self.spec.name}/documents", self.partitions)
         if self.spec.regenerate.cycles == "newest":
             cycles = cycles[-1:]
-        tagged = _is_running(context.instance, tags={DATASET_TAG: self.spec.name})
+        tagged = is_running(context.instance, tags={DATASET_TAG: self.spec.name})
         if tagged or _is_chosen(context.instance, self.spec.name):
             return _skip("A run of the dataset is under way.", memory)
         versions = _versions(self.stages, at_rest, cycles)
@@ -203,8 +203,13 @@ class _Memory:
         return json.dumps(asdict(self))
 
 
-def _is_running(instance: dg.DagsterInstance, **which: Any) -> bool:
-    """Whether one of these runs is under way."""
+def is_running(instance: dg.DagsterInstance, **which: Any) -> bool:
+    """Whether one of these runs is under way.
+
+    Args:
+        instance: of Dagster.
+        which: as Dagster's `RunsFilter` takes it.
+    """
     return bool(instance.get_runs(dg.RunsFilter(**which, statuses=NOT_FINISHED_STATUSES), limit=1))
 
 

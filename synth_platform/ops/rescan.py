@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.naming import EVALS_GROUP, group_name
 from synth_platform.ops.cycles import cycles_made, left_out, partitions_of
+from synth_platform.ops.regenerate import is_running
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.tags import run_tags
+from synth_platform.ops.tags import DATASET_TAG, run_tags
 from synth_platform.release.patch import speaks_against
 from synth_platform.snapshots import Snapshot, Snapshots
 
@@ -43,7 +45,7 @@ def rescan_sensor(spec: "DatasetSpec", base: Path, jobs: Sequence[Any]) -> dg.Se
     """Watches the test sets of a dataset and the scans of its releases, and requests runs of the given jobs."""
 
     def watch(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult:
-        return _look(workspace.open().at_rest().snapshots, spec, base, context.cursor)
+        return _look(context.instance, workspace.open().at_rest().snapshots, spec, base, context.cursor)
 
     sensor = dg.sensor(
         name=rescan_job_name(spec.name),
@@ -72,7 +74,35 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
     return [asset for asset in newer if (asset, benchmarks[asset]) not in seen]
 
 
-def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None) -> dg.SensorResult:
+@dataclass(frozen=True)
+class _Round:
+    """One look at all releases.
+
+    Args:
+        state: digest of what there was to look at.
+        next: place of the first cycle that has not been looked at.
+        open: cycles that have a run to wait for.
+    """
+
+    state: str
+    next: int = 0
+    open: tuple[str | None, ...] = ()
+
+    @classmethod
+    def load(cls, cursor: str | None, state: str) -> "_Round":
+        """The round that a cursor tells of; a new one if something has changed since."""
+        known = json.loads(cursor) if cursor else {}
+        if known.get("state") != state or "open" not in known:
+            return cls(state)
+        return cls(state, known["next"], tuple(known["open"]))
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def _look(
+    instance: dg.DagsterInstance, snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None
+) -> dg.SensorResult:
     """Look at the releases, from where the last tick had to stop; at none, if all is as it was at the last look."""
     asset, scan = f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
     cycles, others = cycles_made(snapshots, asset, partitions_of(spec.cadence))
@@ -81,19 +111,35 @@ def _look(snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | N
         return dg.SensorResult(skip_reason=f"There is no release yet.{left_out(others)}", cursor=cursor)
     current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
     state = digest(current, spec.contamination.rescan, heads)
-    before = json.loads(cursor) if cursor else {}
-    first = before.get("next", 0) if before.get("state") == state else 0
+    looked = _Round.load(cursor, state)
     until = time.monotonic() + _SECONDS_OF_A_LOOK
     requests: list[dg.RunRequest] = []
-    for number in range(first, len(cycles)):
+    for cycle in cycles[looked.next :]:
         if time.monotonic() > until:
-            return dg.SensorResult(run_requests=requests, cursor=json.dumps({"state": state, "next": number}))
-        requests += _requests(snapshots, spec, cycles[number], current)
-    done = json.dumps({"state": state, "next": len(cycles)})
+            return dg.SensorResult(run_requests=requests, cursor=looked.dump())
+        found = list(_requests(snapshots, spec, cycle, current))
+        requests += found
+        looked = replace(looked, next=looked.next + 1, open=(*looked.open, *([cycle] if found else [])))
     if requests:
-        return dg.SensorResult(run_requests=requests, cursor=done)
-    said = "Every release was scanned against the test sets as they are."
-    return dg.SensorResult(skip_reason=said + left_out(others), cursor=done)
+        return dg.SensorResult(run_requests=requests, cursor=looked.dump())
+    said = _say(instance, spec, looked.open) + left_out(others)
+    return dg.SensorResult(skip_reason=said, cursor=looked.dump())
+
+
+def _say(instance: dg.DagsterInstance, spec: "DatasetSpec", waiting: Sequence[str | None]) -> str:
+    """How it stands with the releases, of which some wait for a run that was asked for before.
+
+    A run that failed is told of and is for people to look at, as elsewhere; it is not asked for again by itself.
+    """
+    if not waiting:
+        return "Every release was scanned against the test sets as they are."
+    named = ", ".join(cycle or "the release" for cycle in waiting[:3])
+    named += f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+    said = f"Not scanned against the test sets as they are, or not patched: {named}."
+    if is_running(instance, tags={DATASET_TAG: spec.name}):
+        return f"{said} A run of the dataset is under way."
+    jobs = f"{rescan_job_name(spec.name)} or {patch_job_name(spec.name)}"
+    return f"{said} The run that was asked for has not done it: see why, mend it, and launch {jobs}."
 
 
 def _head_id(snapshots: Snapshots, asset: str, partition: str | None) -> str | None:
