@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
@@ -54,6 +54,8 @@ def deliver(
             return Refusal(scrub(str(error)))
         except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
             problem = scrub(f"{type(error).__name__}: {error}")
+        except Exception as error:  # a setting that a library cannot use; it may hold a secret, in no form we know
+            return Refusal(f"{type(error).__name__}: the message cannot be sent with the channel's settings")
     return f"{problem} ({tries} tries)"
 
 
@@ -94,16 +96,14 @@ def _post(url: str, body: Mapping[str, object], headers: Mapping[str, str], seco
 
 def _slack_text(alert: Alert) -> str:
     """Slack's own markup; what comes from data is escaped, so that no text can mention or link."""
-    title, *lines = (line.translate(_SLACK_SPECIAL) for line in (scrub(alert.title), *alert.lines()))
+    title, *lines = (line.translate(_SLACK_SPECIAL) for line in (alert.plain_title, *alert.lines()))
     return "\n".join([f"*{title}*", *lines])
 
 
 def _mail(channel: EmailChannel, alert: Alert, address: str, seconds: float) -> None:
-    server = urlsplit(address)
-    if server.scheme not in ("smtp", "smtps") or not server.hostname:
-        raise _Refused(f"{channel.smtp_env} is no smtp:// or smtps:// address")
+    server, host, port = _mail_server(channel, address)
     try:
-        with _connection(server.scheme, seconds)(server.hostname, server.port or 0) as smtp:
+        with _connection(server.scheme, seconds)(host, port) as smtp:
             if server.password:
                 if server.scheme == "smtp":
                     smtp.starttls(context=ssl.create_default_context())
@@ -115,6 +115,21 @@ def _mail(channel: EmailChannel, alert: Alert, address: str, seconds: float) -> 
         raise _Refused(f"the mail server refused: {type(error).__name__}") from None
 
 
+def _mail_server(channel: EmailChannel, address: str) -> tuple[SplitResult, str, int]:
+    """The parts of an address, its host and its port, which is 0 where it names none."""
+    try:
+        server = urlsplit(address)
+        host, port = server.hostname, server.port or 0
+    except ValueError:  # its words hold what it took for the port, which may be a part of the password
+        raise _Refused(
+            f"{channel.smtp_env} cannot be read as an address; write #, /, ?, @, : and % in user and password as %23,"
+            " %2F, %3F, %40, %3A and %25"
+        ) from None
+    if server.scheme not in ("smtp", "smtps") or not host:
+        raise _Refused(f"{channel.smtp_env} is no smtp:// or smtps:// address")
+    return server, host, port
+
+
 def _connection(scheme: str, seconds: float) -> Callable[[str, int], smtplib.SMTP]:
     if scheme == "smtps":
         context = ssl.create_default_context()
@@ -124,7 +139,7 @@ def _connection(scheme: str, seconds: float) -> Callable[[str, int], smtplib.SMT
 
 def _message(channel: EmailChannel, alert: Alert) -> EmailMessage:
     message = EmailMessage()
-    message["Subject"] = " ".join(scrub(alert.title).split())
+    message["Subject"] = " ".join(alert.plain_title.split())
     message["From"], message["To"] = channel.sender, ", ".join(channel.to)
     message.set_content("\n".join(alert.lines()) + "\n")
     return message

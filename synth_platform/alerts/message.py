@@ -1,5 +1,6 @@
 """What an alert says: which gate, what was observed against which bounds, and where to look."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,9 +51,14 @@ class Alert:
     problems: tuple[str, ...] = field(default=())
     link: str = ""
 
+    @property
+    def plain_title(self) -> str:
+        """The title as it is sent."""
+        return _plain(self.title)
+
     def lines(self) -> list[str]:
         """The message below its title: closed gates, problems, where to look; cut, and without secrets."""
-        told = [scrub(one.describe()) for one in self.gates] + [scrub(one) for one in self.problems]
+        told = [_plain(one.describe()) for one in self.gates] + [_plain(one) for one in self.problems]
         lines = [one if len(one) <= _MOST_CHARACTERS else one[:_MOST_CHARACTERS] + " …" for one in told[:_MOST_LINES]]
         if len(told) > _MOST_LINES:
             lines.append(f"and {len(told) - _MOST_LINES} more")
@@ -65,12 +71,12 @@ class Alert:
 
     def as_json(self) -> dict[str, Any]:
         """For services: the parts, and the text for people."""
-        return {
+        parts = {
             "event": self.event,
             "dataset": self.dataset,
             "partition": self.partition,
             "run_id": self.run_id or None,
-            "title": scrub(self.title),
+            "title": self.title,
             "gates": [
                 {"asset": one.asset, "gate": one.gate, "observed": one.observed, "bounds": one.bounds}
                 for one in self.gates
@@ -78,3 +84,21 @@ class Alert:
             "text": "\n".join(self.lines()),
             "link": self.link or None,
         }
+        return {name: _as_json(part) for name, part in parts.items()}
+
+
+def _plain(text: str) -> str:
+    """Text without secrets that every channel can encode: data may hold halves of characters."""
+    return scrub(text).encode("utf-8", "replace").decode()
+
+
+def _as_json(value: Any) -> Any:
+    """A value in plain text, and as JSON has it, which knows neither infinity nor what is not a number."""
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, dict):
+        return {str(name): _as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one) for one in value]
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if value is None or is_number else str(value)

@@ -84,5 +84,8 @@ def alert_definitions(specs: Iterable[tuple[DatasetSpec, Path]], refused: Sequen
         SpecError: the channels in the environment cannot be read.
     """
     everywhere = instance_channels()
-    channels = {spec.name: [*spec.alerts, *everywhere] for spec, _ in specs}
-    return dg.Definitions(sensors=alert_sensors(channels, everywhere, {one.asset: one.error for one in refused}))
+    known = [spec for spec, _ in specs]
+    channels = {spec.name: [*spec.alerts, *everywhere] for spec in known}
+    cadences = {spec.name: spec.cadence for spec in known if spec.cadence is not None}
+    reasons = {one.asset: one.error for one in refused}
+    return dg.Definitions(sensors=alert_sensors(channels, cadences, everywhere, reasons))

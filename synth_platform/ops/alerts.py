@@ -4,12 +4,11 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.events import AssetMaterializationPlannedData as _ToBeMade
 from dagster._core.events import JobFailureData
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
@@ -20,9 +19,13 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.errors import SynthError
+from synth_platform.ops.cycles import due_cycle
 from synth_platform.ops.failures import failure_text
-from synth_platform.ops.outbox import Channels, Outbox, alerted_tag, now
+from synth_platform.ops.outbox import Channels, Outbox, is_told, now
 from synth_platform.ops.tags import DATASET_TAG
+
+if TYPE_CHECKING:
+    from synth_platform.dataset.spec import CadenceSpec
 
 FAILURE_SENSOR, GATE_SENSOR, DEADLINE_SENSOR = "alert_failed_runs", "alert_failed_gates", "alert_missed_deadlines"
 SPEC_SENSOR = "alert_refused_specs"
@@ -39,19 +42,23 @@ _Look = Callable[[dg.DagsterInstance, dg.RepositoryDefinition, Any], tuple[Mappi
 
 
 def alert_sensors(
-    channels: Channels, everywhere: Sequence[Channel] = (), refused: Mapping[str, SynthError] | None = None
+    channels: Channels,
+    cadences: "Mapping[str, CadenceSpec]",
+    everywhere: Sequence[Channel] = (),
+    refused: Mapping[str, SynthError] | None = None,
 ) -> list[dg.SensorDefinition]:
     """The sensors of a code location; none if nobody wants to hear anything.
 
     Args:
         channels: of each dataset.
+        cadences: of each dataset that has one.
         everywhere: those that hear of specs that cannot be used.
         refused: why, by the key path of what stands for such a spec.
     """
     of_specs = [_spec_sensor(everywhere, refused or {})] if everywhere else []
     if not any(channels.values()):
         return of_specs
-    return [_failure_sensor(channels), _gate_sensor(channels), _deadline_sensor(channels), *of_specs]
+    return [_failure_sensor(channels), _gate_sensor(channels), _deadline_sensor(channels, cadences), *of_specs]
 
 
 def _failure_sensor(channels: Channels) -> dg.SensorDefinition:
@@ -84,7 +91,7 @@ def _failed_since(instance: dg.DagsterInstance, after: float) -> list[dg.Dagster
 
 def _of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, channels: Channels) -> Iterator[Alert]:
     """What is to be told of a failed run to those who have not heard of it."""
-    datasets = [one for one in datasets_of(instance, run) if channels.get(one) and alerted_tag(one) not in run.tags]
+    datasets = [one for one in datasets_of(instance, run) if channels.get(one) and not is_told(run, one)]
     if not datasets:
         return
     gates: list[ClosedGate] = []
@@ -144,26 +151,35 @@ def _failures(instance: dg.DagsterInstance, key: dg.AssetCheckKey, after: int) -
     return [one for one in reversed(history(key, _MOST_FAILURES, status={_Status.FAILED})) if one.id > after]
 
 
-def _deadline_sensor(channels: Channels) -> dg.SensorDefinition:
+def _deadline_sensor(channels: Channels, cadences: "Mapping[str, CadenceSpec]") -> dg.SensorDefinition:
+    """Not by Dagster's freshness, which any new version of a release renews, such as a patch of the cycle before."""
+
     def look(
-        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, float] | None
-    ) -> tuple[Mapping[str, float], str, Sequence[Alert]]:
-        told = before or {}
-        late = {
-            asset: made
-            for asset, window, made in _deadlines(instance, repository)
-            if now() - made > window.total_seconds()
-        }
-        alerts = [_of_lateness(asset, made) for asset, made in late.items() if told.get(asset) != made]
-        return late, f"{len(late)} assets are late", alerts
+        instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, str] | None
+    ) -> tuple[Mapping[str, str], str, Sequence[Alert]]:
+        told, late = before or {}, list(_late(instance, cadences))
+        alerts = [_of_lateness(*one) for one in late if told.get(one[0]) != one[2]]
+        return {dataset: newest for dataset, _, newest in late}, f"{len(late)} releases are late", alerts
 
     return _polling_sensor(
         DEADLINE_SENSOR,
         _DEADLINE_SECONDS,
-        "Tells once of each asset that has not been made anew within the time its freshness policy gives.",
+        "Tells once when the release of a cycle is not there by the deadline of its dataset's cadence.",
         channels,
         look,
     )
+
+
+def _late(instance: dg.DagsterInstance, cadences: "Mapping[str, CadenceSpec]") -> Iterator[tuple[str, str, str]]:
+    """Datasets that are late, the cycle that is due, and the newest that is there.
+
+    One that was never released is not waited for: it may be a spec that nobody uses.
+    """
+    for dataset, cadence in cadences.items():
+        newest = max(instance.get_materialized_partitions(dg.AssetKey([dataset, "release"])), default=None)
+        due = due_cycle(cadence, now())
+        if newest is not None and due is not None and newest < due:
+            yield dataset, due, newest
 
 
 def _spec_sensor(channels: Sequence[Channel], refused: Mapping[str, SynthError]) -> dg.SensorDefinition:
@@ -286,10 +302,9 @@ def _of_gates(instance: dg.DagsterInstance, records: Iterable[AssetCheckExecutio
             yield _of_run(run, dataset, gates, ())
 
 
-def _of_lateness(asset: str, made: float) -> Alert:
-    since = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    problems, page = (f"last made at {since}",), link(f"assets/{asset}")
-    return Alert("late", _dataset(asset), f"{asset} is late", problems=problems, link=page)
+def _of_lateness(dataset: str, due: str, newest: str) -> Alert:
+    problems, page = (f"the newest release is that of {newest}",), link(f"assets/{dataset}/release")
+    return Alert("late", dataset, f"{dataset} {due}: the release is late", due, problems=problems, link=page)
 
 
 def _of_spec(asset: str, reason: str) -> Alert:
@@ -299,24 +314,6 @@ def _of_spec(asset: str, reason: str) -> Alert:
 
 def _name_of_spec(asset: str) -> str:
     return asset.split("/")[-1]
-
-
-def _deadlines(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
-) -> Iterator[tuple[str, timedelta, float]]:
-    """Assets with a freshness policy: how old they may be, and when they were last made."""
-    graph = repository.asset_graph
-    for key in graph.get_all_asset_keys():
-        policy = graph.get(key).freshness_policy
-        if isinstance(policy, TimeWindowFreshnessPolicy) and (made := _last_made(instance, key)) is not None:
-            yield "/".join(key.path), policy.fail_window.to_timedelta(), made
-
-
-def _last_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:
-    """When an asset, or the newest of its cycles, was made last: an older one made anew replaces no new one."""
-    newest = sorted(instance.get_materialized_partitions(key))[-1:]
-    which = dg.AssetRecordsFilter(key, asset_partitions=newest or None)
-    return next((record.timestamp for record in instance.fetch_materializations(which, limit=1).records), None)
 
 
 def _dataset(asset: str) -> str:

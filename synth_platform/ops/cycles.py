@@ -6,7 +6,7 @@ from itertools import islice, pairwise, takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._utils.schedules import cron_string_iterator
+from dagster._utils.schedules import cron_string_iterator, reverse_cron_string_iterator
 
 from synth_platform.errors import SpecError
 from synth_platform.snapshots import Snapshots
@@ -87,9 +87,29 @@ def check_cycle(spec: "DatasetSpec", partition: str | None) -> None:
 
 def freshness_of(cadence: "CadenceSpec") -> dg.FreshnessPolicy:
     """A new release in each period: late by the deadline is a failure, late by half of it a warning."""
-    period = longest_period(cadence)
-    deadline = period / 4 if cadence.deadline_hours is None else timedelta(hours=cadence.deadline_hours)
+    period, deadline = longest_period(cadence), deadline_of(cadence)
     return dg.FreshnessPolicy.time_window(fail_window=period + deadline, warn_window=period + deadline / 2)
+
+
+def deadline_of(cadence: "CadenceSpec") -> timedelta:
+    """How long after the schedule's time a release may take."""
+    given = cadence.deadline_hours
+    return longest_period(cadence) / 4 if given is None else timedelta(hours=given)
+
+
+def due_cycle(cadence: "CadenceSpec", at: float) -> str | None:
+    """The newest cycle whose release is late if it is not there at a time; None before the first.
+
+    Args:
+        cadence: of the dataset.
+        at: the time, in seconds since 1970.
+    """
+    until = at - deadline_of(cadence).total_seconds()
+    scheduled = next(reverse_cron_string_iterator(until, cadence.schedule_cron, cadence.timezone))
+    partitions = partitions_of(cadence)
+    assert partitions is not None
+    with dg.partition_loading_context(effective_dt=scheduled):
+        return newest_cycle(partitions)
 
 
 def longest_period(cadence: "CadenceSpec") -> timedelta:

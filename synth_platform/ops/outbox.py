@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterRunNotFoundError
 
 from synth_platform.alerts.config import Channel
 from synth_platform.alerts.deliver import Refusal, deliver
@@ -94,21 +96,24 @@ class Outbox:
     def send(self) -> None:
         """Send what there is to all channels side by side, for as long as a tick may take.
 
-        Two ticks at once would send the same twice: the later one leaves it to the next.
+        Two ticks at once would send the same twice: the later one leaves it to the next. What was sent is kept first:
+        whatever else goes wrong, it is not sent again.
         """
         if not (letters := self._load()) or not _SENDING.acquire(blocking=False):
             return
         try:
-            tried = {id: self._told(letters[id].after(found)) for id, found in self._deliver(letters).items()}
+            tried = {id: letters[id].after(found) for id, found in self._deliver(letters).items()}
             with _STORE:
                 self._save({id: tried.get(id, letter) for id, letter in self._load().items()})
+            for letter in tried.values():
+                self._note(letter)
         finally:
             _SENDING.release()
 
     def _letter(self, alert: Alert) -> _Letter | None:
         run = self._instance.get_run_by_id(alert.run_id) if alert.run_id else None
         names = [_name(one) for one in self._channels.get(alert.dataset, ()) if alert.event in one.events]
-        if not names or (run is not None and alerted_tag(alert.dataset) in run.tags):
+        if not names or (run is not None and is_told(run, alert.dataset)):
             return None
         return _Letter(alert, now(), dict.fromkeys(names, _WAITING), names)
 
@@ -125,11 +130,13 @@ class Outbox:
                 found.setdefault(id, {})[name] = problem
         return found
 
-    def _told(self, letter: _Letter) -> _Letter:
-        self._log.info(letter.describe())
-        if letter.alert.run_id:
-            self._instance.add_run_tags(letter.alert.run_id, {alerted_tag(letter.alert.dataset): letter.describe()})
-        return letter
+    def _note(self, letter: _Letter) -> None:
+        """Say in the log, and in a tag of the run, what became of a letter."""
+        said, run_id = letter.describe(), letter.alert.run_id
+        self._log.info(said)
+        if run_id:
+            with suppress(DagsterRunNotFoundError):  # somebody has deleted it meanwhile
+                self._instance.add_run_tags(run_id, {_tag(letter.alert.dataset): f"{said}{_of_run(run_id)}"})
 
     def _load(self) -> dict[str, _Letter]:
         text = self._instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY)
@@ -151,9 +158,17 @@ class Outbox:
         self._instance.daemon_cursor_storage.set_cursor_values({_KEY: text})
 
 
-def alerted_tag(dataset: str) -> str:
-    """Tag of a run that one was told of."""
+def is_told(run: dg.DagsterRun, dataset: str) -> bool:
+    """Whether one was told of this run: a run that repeats another has that one's tags, too."""
+    return run.tags.get(_tag(dataset), "").endswith(_of_run(run.run_id))
+
+
+def _tag(dataset: str) -> str:
     return f"{ALERTED_TAG}.{dataset}"
+
+
+def _of_run(run_id: str) -> str:
+    return f" (of run {run_id[:8]})"
 
 
 def now() -> float:

@@ -3,6 +3,8 @@
 import email
 import email.policy
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +89,25 @@ def test_nobody_there_is_told_and_not_raised(channel: Any, monkeypatch: pytest.M
         (SLACK, {"TEST_HOOK": "hooks.slack.com/s3cr3t"}, "no http address"),
         (SLACK, {"TEST_HOOK": "file:///etc/passwd"}, "no http address"),
         (EMAIL, {"TEST_SMTP": "mail.example.org"}, "TEST_SMTP is no smtp:// or smtps:// address"),
+        (EMAIL, {"TEST_SMTP": "smtp://ann:s3cr3t#x@mail.example.org:587"}, "TEST_SMTP cannot be read as an address"),
+        (EMAIL, {"TEST_SMTP": "smtp://ann:s3cr3t[x@mail.example.org:587"}, "TEST_SMTP cannot be read as an address"),
+        (WEBHOOK, {"TEST_HOOK": "http://127.0.0.1:9/", "TEST_TOKEN": "s3cr3t\u20ac"}, "cannot be sent"),
     ],
 )
 def test_a_wrong_address_is_not_tried_again(channel: Any, variables: dict[str, str], expected: str) -> None:
     problem = deliver(channel, ALERT, variables)
     assert problem is not None and expected in problem and "s3cr3t" not in problem
+
+
+def test_what_json_and_channels_cannot_hold_is_sent_in_other_words() -> None:
+    gate = ClosedGate("small/quality/faq", "mean", math.nan, "half of a character: \ud83d")
+    alert = replace(ALERT, title="half \ud83d", gates=(gate,))
+    with web_service() as service, mail_server() as server:
+        assert deliver(WEBHOOK, alert, {"TEST_HOOK": service.url, "TEST_TOKEN": "t0k3n-of-test"}) is None
+        assert deliver(EMAIL, alert, {"TEST_SMTP": server.url}) is None
+    (body,) = service.bodies
+    assert body["gates"][0]["observed"] == "nan" and body["title"] == "half ?"
+    assert "observed nan, half of a character: ?" in body["text"]
 
 
 def test_a_mailbox_that_refuses_is_told() -> None:

@@ -3,10 +3,11 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -15,9 +16,9 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
-from synth_platform.alerts.config import SlackChannel, WebhookChannel
+from synth_platform.alerts.config import EmailChannel, SlackChannel, WebhookChannel
 from synth_platform.dataset.definitions import alert_definitions
-from synth_platform.dataset.spec import load_spec
+from synth_platform.dataset.spec import CadenceSpec, load_spec
 from synth_platform.definitions import defs
 from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops import alerts, outbox
@@ -62,16 +63,22 @@ def tell_of_failure(instance: dg.DagsterInstance, *channels: Any) -> dg.DagsterR
     return instance.get_runs(limit=1)[0]
 
 
+def told(run: dg.DagsterRun, outcome: str) -> str:
+    """What the tag of a run says of its message."""
+    return f"{outcome} (of run {run.run_id[:8]})"
+
+
 def ticker(
     instance: dg.DagsterInstance,
     name: str,
     definitions: dg.Definitions,
     channels: Channels | None = None,
     known: Any = None,
+    cadences: Mapping[str, CadenceSpec] = {},
 ) -> Callable[[], None]:
     """Ticks of a sensor, each with the cursor of the one before; the first with what is known."""
     cursor = [json.dumps(known) if known is not None else None]
-    found = alert_sensors(channels or {"d": (WEBHOOK,), "silent": ()})
+    found = alert_sensors(channels or {"d": (WEBHOOK,), "silent": ()}, cadences)
     watch: Any = next(one for one in found if one.name == name)
     repository = definitions.get_repository_def()
 
@@ -95,7 +102,7 @@ def test_a_closed_gate_is_told_once_with_its_numbers(
     assert body["gates"] == [{"asset": "d/documents", "gate": "good", "observed": 0.25, "bounds": "must be 1"}]
     assert body["text"].splitlines()[0] == "d/documents · good: observed 0.25, must be 1"
     assert body["link"] == f"https://dagster.example/runs/{run.run_id}"
-    assert run.tags["synth/alerted.d"] == "webhook: sent"
+    assert run.tags["synth/alerted.d"] == told(run, "webhook: sent")
 
 
 def test_a_crash_is_told_with_its_cause(tmp_path: Path, instance: dg.DagsterInstance, service: Received) -> None:
@@ -219,7 +226,7 @@ def test_who_is_away_does_not_disturb_and_who_does_not_listen_hears_nothing(
     run = tell_of_failure(instance, dead, deaf, WEBHOOK)
     assert len(service.bodies) == 1
     said = run.tags["synth/alerted.d"]
-    assert said.startswith("slack: ConnectError") and said.endswith("(3 tries); webhook: sent")
+    assert said.startswith("slack: ConnectError") and said.endswith(told(run, "(3 tries); webhook: sent"))
 
 
 def test_gates_that_failed_outside_a_failed_run_are_told_once(
@@ -274,50 +281,122 @@ def report(
     instance.report_runless_asset_event(reported)
 
 
-def test_a_missed_deadline_is_told_once_until_the_asset_is_made(
-    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+MONDAYS = CadenceSpec(every="week", at="Mon 06:00", start="2026-01-05", timezone="Europe/Berlin", deadline_hours=24)
+
+
+class Clock:
+    """The time as the sensors see it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(alerts, "now", lambda: self.at.timestamp())
+
+    def set(self, at: str) -> None:
+        self.at = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo("Europe/Berlin"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def release(instance: dg.DagsterInstance, cycle: str, dataset: str = "d") -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization([dataset, "release"], partition=cycle))
+
+
+def test_a_release_that_is_not_there_by_its_deadline_is_told_once(
+    instance: dg.DagsterInstance, service: Received, clock: Clock
 ) -> None:
-    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
-    specs = [
-        dg.AssetSpec(["d", "release"], freshness_policy=window),
-        dg.AssetSpec(["d", "never_made"], freshness_policy=window),
-        dg.AssetSpec(["d", "without"]),
-    ]
-    tick = ticker(instance, DEADLINE_SENSOR, dg.Definitions(assets=specs))
-    for name in ("release", "without"):
-        instance.report_runless_asset_event(dg.AssetMaterialization(["d", name]))
+    tick = ticker(instance, DEADLINE_SENSOR, dg.Definitions(), cadences={"d": MONDAYS})
+    clock.set("2026-01-14 12:00")
     tick()
-    assert service.bodies == []
-    real = alerts.now
-    monkeypatch.setattr(alerts, "now", lambda: real() + 3 * 3600)
+    assert service.bodies == [], "what was never released is not waited for"
+    release(instance, "2026-01-04")
+    clock.set("2026-01-20 05:59")
     tick()
-    tick()
+    assert service.bodies == [], "the deadline of the second cycle ends at six"
+    for at in ("2026-01-20 06:00", "2026-01-20 06:05", "2026-01-29 12:00"):
+        clock.set(at)
+        tick()
     (body,) = service.bodies
-    assert body["event"] == "late" and body["title"] == "d/release is late"
-    assert body["text"].startswith("last made at 20") and body["link"] == "https://dagster.example/assets/d/release"
-    monkeypatch.setattr(alerts, "now", real)
-    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"]))
+    assert (body["event"], body["dataset"], body["partition"]) == ("late", "d", "2026-01-11")
+    assert body["title"] == "d 2026-01-11: the release is late"
+    assert body["text"].startswith("the newest release is that of 2026-01-04")
+    assert body["link"] == "https://dagster.example/assets/d/release"
+    release(instance, "2026-01-18")
     tick()
-    monkeypatch.setattr(alerts, "now", lambda: real() + 6 * 3600)
+    assert len(service.bodies) == 1
+    clock.set("2026-02-03 06:00")
     tick()
-    assert len(service.bodies) == 2
+    assert [body["partition"] for body in service.bodies] == ["2026-01-11", "2026-01-25"]
 
 
-def test_an_older_cycle_that_is_made_anew_does_not_hide_that_the_newest_is_late(
+@pytest.mark.parametrize("again", ["2026-01-04", "2025-12-28"], ids=["the newest", "an older one"])
+def test_a_cycle_that_is_made_anew_does_not_hide_that_the_next_is_late(
+    again: str, instance: dg.DagsterInstance, service: Received, clock: Clock
+) -> None:
+    """Such as a patch, a day before."""
+    tick = ticker(instance, DEADLINE_SENSOR, dg.Definitions(), cadences={"d": MONDAYS})
+    release(instance, "2026-01-04")
+    release(instance, again)
+    clock.set("2026-01-20 06:00")
+    tick()
+    assert [body["title"] for body in service.bodies] == ["d 2026-01-11: the release is late"]
+
+
+def test_a_run_that_repeats_a_told_one_and_fails_is_told_again(instance: dg.DagsterInstance, service: Received) -> None:
+    """Dagster gives it the tags of the first."""
+    tick = ticker(instance, FAILURE_SENSOR, dg.Definitions(), known={"first": 0, "last": 0})
+    tags = {DATASET_TAG: "d"}
+    for _ in range(2):
+        run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        instance.report_run_failed(run, PROCESS_IS_GONE)
+        tick()
+        tick()
+        heard = instance.get_run_by_id(run.run_id)
+        assert heard is not None and heard.tags["synth/alerted.d"] == told(run, "webhook: sent")
+        tags = dict(heard.tags)
+    assert len({body["run_id"] for body in service.bodies}) == len(service.bodies) == 2
+
+
+def test_a_run_that_is_deleted_while_its_message_waits_holds_up_no_other(
     instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
-    tick = ticker(
-        instance,
-        DEADLINE_SENSOR,
-        dg.Definitions(assets=[dg.AssetSpec(["d", "release"], freshness_policy=window, partitions_def=DAYS)]),
-    )
-    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"], partition="2026-01-02"))
-    real = alerts.now()
-    instance.report_runless_asset_event(dg.AssetMaterialization(["d", "release"], partition="2026-01-01"))
-    monkeypatch.setattr(alerts, "now", lambda: real + 2 * 3600)
+    monkeypatch.setattr("synth_platform.alerts.deliver._PAUSE_SECONDS", 0.01)
+    monkeypatch.setenv("TEST_AWAY", "http://127.0.0.1:9/x")
+    away = WebhookChannel(type="webhook", url_env="TEST_AWAY")
+    channels = {"d": (WEBHOOK, away)}
+    tick = ticker(instance, FAILURE_SENSOR, dg.Definitions(), channels, known={"first": 0, "last": 0})
+
+    def fail() -> dg.DagsterRun:
+        run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags={DATASET_TAG: "d"})
+        instance.report_run_failed(run, PROCESS_IS_GONE)
+        tick()
+        return run
+
+    first = fail()
+    instance.delete_run(first.run_id)
+    second = fail()
     tick()
-    assert [body["title"] for body in service.bodies] == ["d/release is late"]
+    assert [body["run_id"] for body in service.bodies] == [first.run_id, second.run_id]
+    monkeypatch.setenv("TEST_AWAY", service.url)
+    tick()
+    tick()
+    assert sorted(body["run_id"] for body in service.bodies[2:]) == sorted([first.run_id, second.run_id])
+
+
+def test_a_channel_whose_setting_cannot_be_used_disturbs_no_other(
+    instance: dg.DagsterInstance, service: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_SMTP_URL", "smtp://user:S3cret#pw@mail.example:587")
+    mail = EmailChannel(type="email", to=["ann@example.org"])
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags={DATASET_TAG: "d"})
+    instance.report_run_failed(run, PROCESS_IS_GONE)
+    for _ in range(3):
+        tell_of_failure(instance, mail, WEBHOOK)
+    heard = instance.get_run_by_id(run.run_id)
+    assert heard is not None and len(service.bodies) == 1
+    said = heard.tags["synth/alerted.d"]
+    assert "SYNTH_SMTP_URL cannot be read as an address" in said and "S3cret" not in said
 
 
 def test_sensors_are_there_where_somebody_wants_to_hear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +421,7 @@ def test_a_spec_that_cannot_be_used_is_told_once_until_it_is_mended(
     def load(refused: dict[str, SynthError]) -> None:
         """A code location that is loaded and looks twice."""
         nonlocal cursor
-        (watch,) = alert_sensors({}, [WEBHOOK], refused)
+        (watch,) = alert_sensors({}, {}, [WEBHOOK], refused)
         repository = dg.Definitions(sensors=[watch]).get_repository_def()
         for _ in range(2):
             context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
@@ -387,47 +466,52 @@ def hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookChannel]:
         yield WebhookChannel(type="webhook", url_env="TEST_HOLE")
 
 
-def late_datasets(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, *names: str) -> dg.Definitions:
-    window = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2))
+def late(instance: dg.DagsterInstance, clock: Clock, *names: str) -> dict[str, CadenceSpec]:
+    """Datasets whose releases are late."""
     for name in names:
-        instance.report_runless_asset_event(dg.AssetMaterialization([name, "release"]))
-    real = alerts.now
-    monkeypatch.setattr(alerts, "now", lambda: real() + 3 * 3600)
-    return dg.Definitions(assets=[dg.AssetSpec([name, "release"], freshness_policy=window) for name in names])
+        release(instance, "2026-01-04", name)
+    clock.set("2026-01-20 06:00")
+    return dict.fromkeys(names, MONDAYS)
 
 
 def test_a_channel_that_hangs_holds_up_no_other_and_is_told_later(
-    instance: dg.DagsterInstance, service: Received, hole: WebhookChannel, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance,
+    service: Received,
+    hole: WebhookChannel,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    definitions = late_datasets(instance, monkeypatch, "a", "b")
+    cadences = late(instance, clock, "a", "b")
     channels = {"a": (hole, WEBHOOK), "b": (hole, WEBHOOK)}
-    tick = ticker(instance, DEADLINE_SENSOR, definitions, channels)
+    tick = ticker(instance, DEADLINE_SENSOR, dg.Definitions(), channels, cadences=cadences)
     began = time.monotonic()
     tick()
     assert time.monotonic() - began < 8, "Dagster ends a tick after a minute, and forgets what it did"
-    told = ["a/release is late", "b/release is late"]
-    assert sorted(body["title"] for body in service.bodies) == told
+    said = [f"{name} 2026-01-11: the release is late" for name in ("a", "b")]
+    assert sorted(body["title"] for body in service.bodies) == said
     tick()
     assert len(service.bodies) == 2, "who has heard it hears it no second time"
     monkeypatch.setenv("TEST_HOLE", service.url)
     tick()
     tick()
-    assert sorted(body["title"] for body in service.bodies[2:]) == told
+    assert sorted(body["title"] for body in service.bodies[2:]) == said
 
 
 def test_what_no_tick_could_send_for_hours_is_given_up(
     instance: dg.DagsterInstance,
     service: Received,
     hole: WebhookChannel,
+    clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tick = ticker(instance, DEADLINE_SENSOR, late_datasets(instance, monkeypatch, "a"), {"a": (hole,)})
+    cadences = late(instance, clock, "a")
+    tick = ticker(instance, DEADLINE_SENSOR, dg.Definitions(), {"a": (hole,)}, cadences=cadences)
     tick()
     real = outbox.now
     monkeypatch.setattr(outbox, "now", lambda: real() + 7 * 3600)
     tick()
-    assert "WARNING - given up: a/release is late (webhook: ReadTimeout" in capsys.readouterr().err
+    assert "WARNING - given up: a 2026-01-11: the release is late (webhook: ReadTimeout" in capsys.readouterr().err
     monkeypatch.setenv("TEST_HOLE", service.url)
     tick()
     assert service.bodies == []
@@ -449,4 +533,4 @@ def test_a_failed_run_is_told_by_another_sensor_where_a_channel_was_away(
     ticker(instance, GATE_SENSOR, pair.definitions, {"d": (WEBHOOK, hole)})()
     assert [body["run_id"] for body in service.bodies] == [run.run_id] * 2
     again = instance.get_run_by_id(run.run_id)
-    assert again is not None and again.tags["synth/alerted.d"] == "webhook: sent; webhook: sent"
+    assert again is not None and again.tags["synth/alerted.d"] == told(run, "webhook: sent; webhook: sent")
