@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.ops.sweep import refuse_while_running
 from synth_platform.release.destinations import open_destination
 from synth_platform.snapshots import Snapshots
+from synth_platform.snapshots.local_copies import PARTIAL, copies_in, digest_of
 from synth_platform.snapshots.retention import Key, Waste, clear, find_waste
 from synth_platform.workspace import Workspace
 
@@ -62,7 +64,7 @@ def find_garbage(
     retention = {spec.name: spec.retention for spec, _ in specs}
     pinned = {key for spec, base in specs for key in _published(snapshots, spec, base)}
     stored = find_waste(snapshots, retention, now=now, pinned=pinned, dataset=dataset)
-    local = [] if dataset else [*_old_scratch(workspace.scratch, now), *_unused_copies(workspace, stored)]
+    local = [] if dataset else [*_old_scratch(workspace.scratch, now), *_unused_copies(workspace, stored, now)]
     return Garbage(stored, local)
 
 
@@ -98,14 +100,14 @@ def _old_scratch(folder: Path, now: datetime) -> Iterator[LocalWaste]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
         touched = max(one.stat().st_mtime for one in [path, *files])
-        if now - datetime.fromtimestamp(touched, UTC) > _SCRATCH_GRACE:
+        if _is_old(touched, now):
             yield LocalWaste(path, "scratch of a process that is gone", sum(one.stat().st_size for one in files))
 
 
-def _unused_copies(workspace: Workspace, going: Collection[Waste]) -> Iterator[LocalWaste]:
-    """Local copies of remote parts that no version has, once the garbage is gone."""
-    folder = workspace.home / "cache"
-    if not folder.is_dir():
+def _unused_copies(workspace: Workspace, going: Collection[Waste], now: datetime) -> Iterator[LocalWaste]:
+    """Local copies of remote parts that no version has, once the garbage is gone, and those that were broken off."""
+    copies = list(copies_in(workspace.home / "cache"))
+    if not copies:
         return
     gone = {waste.key for waste in going if waste.kind == "version"}
     used: set[str] = set()
@@ -113,6 +115,14 @@ def _unused_copies(workspace: Workspace, going: Collection[Waste]) -> Iterator[L
         m = one.manifest
         if (m.asset, m.partition, m.snapshot_id) not in gone:
             used |= {entry.digest for entry in m.entries}
-    for path in sorted(folder.glob("*.parquet")):
-        if path.stem not in used:
-            yield LocalWaste(path, "copy of a part that no version has", path.stat().st_size)
+    for path in copies:
+        with suppress(FileNotFoundError):  # it was on its way, and has arrived
+            facts = path.stat()
+            if digest_of(path) not in used:
+                yield LocalWaste(path, "copy of a part that no version has", facts.st_size)
+            elif path.name.endswith(PARTIAL) and _is_old(facts.st_mtime, now):
+                yield LocalWaste(path, "copy of a part that was broken off", facts.st_size)
+
+
+def _is_old(touched: float, now: datetime) -> bool:
+    return now - datetime.fromtimestamp(touched, UTC) > _SCRATCH_GRACE

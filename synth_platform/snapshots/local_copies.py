@@ -2,12 +2,16 @@
 
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from synth_platform.digest import digest_file
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import FileEntry, Manifest, PartEntry
 from synth_platform.snapshots.store import Store
+
+PARTIAL = ".partial"
+"""How the names of copies end that are on their way, or were when their process was killed."""
 
 
 class LocalCopies:
@@ -49,10 +53,15 @@ class LocalCopies:
         return local
 
     def forget(self, folder: str, manifest: Manifest) -> None:
-        """Delete the local copies of a remote snapshot's parts and files."""
-        if self.store.local is None:
-            for one in manifest.entries:
-                self._local(f"{folder}/{one.path}", one.digest).unlink(missing_ok=True)
+        """Delete the local copies of a remote snapshot's parts and files, and what killed processes had of them."""
+        if self.store.local is not None:
+            return
+        digests = {one.digest for one in manifest.entries}
+        for digest in digests:
+            self._local(folder, digest).unlink(missing_ok=True)
+        for path in self._cache.glob(f"*{PARTIAL}"):
+            if digest_of(path) in digests:
+                path.unlink(missing_ok=True)
 
     def _local(self, path: str, part_digest: str) -> Path:
         if self.store.local is not None:
@@ -68,7 +77,7 @@ class LocalCopies:
         if self.store.local is not None:
             raise missing
         self._cache.mkdir(parents=True, exist_ok=True)
-        aside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}.partial")
+        aside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
         try:
             self.store.fetch(path, aside)
             aside.replace(local)
@@ -76,3 +85,14 @@ class LocalCopies:
             raise missing from None
         finally:
             aside.unlink(missing_ok=True)
+
+
+def copies_in(cache: Path) -> Iterator[Path]:
+    """All local copies, also those that are on their way."""
+    for pattern in ("*.parquet", f"*.parquet.*{PARTIAL}"):
+        yield from sorted(cache.glob(pattern))
+
+
+def digest_of(copy: Path) -> str:
+    """Digest of what a local copy holds, or is to hold."""
+    return copy.name.split(".", 1)[0]

@@ -1,18 +1,19 @@
 """A second copy of all versions: a backup, or a move from a folder to a bucket."""
 
 import tempfile
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from synth_platform.errors import StorageError
-from synth_platform.snapshots.listing import version_of
-from synth_platform.snapshots.manifest import Manifest, Removal
-from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, parse_record
-from synth_platform.snapshots.store import AlreadyExists, Store
+from synth_platform.errors import SnapshotError
+from synth_platform.snapshots.carrier import Carrier
+from synth_platform.snapshots.listing import VersionFolder, version_folders, version_of
+from synth_platform.snapshots.repository import MANIFEST_FILE
+from synth_platform.snapshots.store import Store
+from synth_platform.snapshots.version_copy import VersionCopier, gone
 
-_LAST = (f"/{MANIFEST_FILE}", "/refs/")
-"""What makes a version visible, and then current."""
+_REFS = "/refs/"
 
 
 @dataclass(frozen=True)
@@ -26,100 +27,72 @@ class Mirrored:
 
 
 def mirror(source: Store, target: Store) -> Mirrored:
-    """Copy the files that the target does not have; runs may go on meanwhile.
+    """Copy what the target does not have, or has otherwise; runs may go on meanwhile.
 
-    Files never change once they have their name, so a name that is there is a file that is there. Manifests come after
-    the parts they name, and what says which version is current comes last: a copy that is broken off shows nothing
-    half. They are listed the other way round, so that what a listed file needs was there before it was looked for.
-    Of a version that was taken down, on either side, only the record of that is copied.
+    Every file of a version is checked against its manifest, which comes last. What says which version is current comes
+    after all versions: a copy that is broken off shows nothing half. It is listed before them, so that what it names
+    was there when it was looked for. Of a version that was taken down, on either side, only the record of that is
+    copied.
 
     Raises:
-        StorageError: either side refused, or a version was removed while it was copied.
-        SnapshotError: a record of a removal is damaged.
+        StorageError: either side refused.
+        SnapshotError: a version cannot be copied whole; all the others are.
     """
-    names = [
-        name
-        for turn in (2, 1, 0)
-        for name in source.files("")
-        if _turn(name) == turn and not name.endswith(".partial")  # still being written
-    ]
-    there = set(target.files(""))
-    missing = sorted((name for name in names if name not in there), key=_turn)
+    refs = [name for name in source.files("") if _REFS in name and not _is_on_its_way(name)]
+    ours = [entry for entry in source.entries("") if _REFS not in entry.path and not _is_on_its_way(entry.path)]
+    theirs = target.entries("")
+    there = {entry.path for entry in theirs}
     with tempfile.TemporaryDirectory(prefix="synth-mirror-") as folder:
-        copier = _Copier(source, target, {*names, *there}, Path(folder) / "file")
-        sizes = [size for name in missing if (size := copier.copy(name)) is not None]
-    return Mirrored(len(sizes), sum(sizes), len(names) - len(missing))
+        carrier = Carrier(source, target, Path(folder))
+        loose = [entry.path for entry in ours if version_of(entry.path) is None]
+        _copy_loose(carrier, [name for name in loose if name not in there])
+        problems = _copy_versions(carrier, version_folders(ours), version_folders(theirs))
+        _copy_refs(carrier, [name for name in refs if name not in there], problems)
+    if problems:
+        raise _summary(list(problems.values()))
+    present = there.intersection([*refs, *(entry.path for entry in ours)]).difference(carrier.carried)
+    return Mirrored(len(carrier.carried), sum(carrier.carried.values()), len(present))
 
 
-def _turn(name: str) -> int:
-    """Parts first, then manifests, then what points to them."""
-    return next((turn for turn, mark in enumerate(_LAST, 1) if mark in name), 0)
+def _copy_loose(carrier: Carrier, names: Iterable[str]) -> None:
+    """Copy files of no version, such as records of takedowns."""
+    for name in sorted(names, key=lambda one: one.endswith(f"/{MANIFEST_FILE}")):
+        with suppress(FileNotFoundError):
+            carrier.carry(name)
 
 
-class _Copier:
-    """Copies one file after the other.
-
-    Args:
-        source: from where.
-        target: to where.
-        known: names of all files on either side.
-        aside: local file for what is on its way.
-    """
-
-    def __init__(self, source: Store, target: Store, known: set[str], aside: Path) -> None:
-        self._source, self._target, self._known, self._aside = source, target, known, aside
-        self._vanished: set[str] = set()
-        self._is_erased = lru_cache(maxsize=1)(self._look_for_takedown)  # the files of a version come one by one
-
-    def copy(self, name: str) -> int | None:
-        """Copy a file; its bytes. None: it must not come back, or has gone since it was listed.
-
-        What a writer leaves beside its version goes when that is committed.
-
-        Raises:
-            StorageError: what has gone is needed.
-        """
-        version = version_of(name)
-        if version is not None and not name.endswith(f"/{REMOVAL_FILE}") and self._is_erased(version):
-            return None
+def _copy_versions(
+    carrier: Carrier, ours: dict[str, VersionFolder], theirs: dict[str, VersionFolder]
+) -> dict[str, SnapshotError]:
+    """Copy the versions; why some could not be, by folder."""
+    copier = VersionCopier(carrier)
+    problems: dict[str, SnapshotError] = {}
+    for path, folder in ours.items():
         try:
-            self._source.fetch(name, self._aside)
-        except FileNotFoundError:
-            self._vanished.add(name)
-            if _turn(name):
-                raise self._removed(name) from None
-            return None
-        if version is not None and name.endswith(_LAST[0]):
-            self._check_parts(version)
-        size = self._aside.stat().st_size
-        try:
-            self._target.move_in(name, self._aside)
-        except AlreadyExists:
-            self._aside.unlink()  # another copy was faster
-        return size
+            copier.copy(folder, theirs.get(path) or replace(folder, files={}))
+        except SnapshotError as error:
+            problems[path] = error
+    return problems
 
-    def _check_parts(self, version: str) -> None:
-        """Look whether all that a manifest names was copied before it."""
-        vanished = [name for name in self._vanished if name.startswith(f"{version}/")]
-        if vanished:
-            manifest = parse_record(Manifest, self._aside.read_bytes(), f"{self._source.url}/{version}{_LAST[0]}")
-            for name in {f"{version}/{entry.path}" for entry in manifest.entries}.intersection(vanished):
-                raise self._removed(name)
 
-    def _look_for_takedown(self, version: str) -> bool:
-        record = f"{version}/{REMOVAL_FILE}"
-        for store in (self._target, self._source) if record in self._known else ():
+def _copy_refs(carrier: Carrier, names: Iterable[str], folders: Iterable[str]) -> None:
+    """Copy what says which versions are current, but not of assets that lack a version: these are the folders."""
+    lacking = {path.rsplit("/", 1)[0] for path in folders}
+    for name in names:
+        if name.split(_REFS)[0] not in lacking:
             try:
-                text = store.read(record)
+                carrier.carry(name)
             except FileNotFoundError:
-                continue
-            if parse_record(Removal, text, f"{store.url}/{record}").why == "taken_down":
-                return True
-        return False
+                raise gone(carrier.source, name) from None
 
-    def _removed(self, name: str) -> StorageError:
-        return StorageError(
-            "a version was removed while it was copied",
-            where=f"{self._source.url}/{name}",
-            fix="run it again: what was copied is not copied again",
-        )
+
+def _summary(problems: Sequence[SnapshotError]) -> SnapshotError:
+    first, more = problems[0], len(problems) - 1
+    if not more:
+        return first
+    return SnapshotError(f"{first.what}; {more} more could not be copied", where=first.where, fix=first.fix)
+
+
+def _is_on_its_way(name: str) -> bool:
+    """Whether a file is still being written, or was when its writer died."""
+    return name.endswith(".partial")

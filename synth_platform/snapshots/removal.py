@@ -29,17 +29,23 @@ def remove(
     Returns:
         Bytes that its manifest counted.
     """
-    store, path = snapshots.store, f"{snapshot.folder}/{REMOVAL_FILE}"
-    removal = Removal(at=datetime.now(UTC), why=why, takedown=takedown, manifest=_without_quotes(snapshot.manifest))
-    files = store.files(snapshot.folder)
-    store.delete(path)  # of the same version, made again since: the manifest still says that it is there
-    store.create(path, removal.model_dump_json(indent=1).encode())
-    store.delete(f"{snapshot.folder}/{MANIFEST_FILE}")
+    store, files = snapshots.store, snapshots.store.files(snapshot.folder)
+    path = hide(snapshots, snapshot, why, takedown)
     for file in files:  # and nothing that comes meanwhile: somebody may make the version anew
         if file != path:
             store.delete(file)
     snapshots.forget(snapshot)
     return snapshot.manifest.bytes
+
+
+def hide(snapshots: Snapshots, snapshot: Snapshot, why: Literal["taken_down", "collected"], takedown: str = "") -> str:
+    """Put the record of a removal in the place of a version's manifest, and leave its files; path of the record."""
+    store, path = snapshots.store, f"{snapshot.folder}/{REMOVAL_FILE}"
+    removal = Removal(at=datetime.now(UTC), why=why, takedown=takedown, manifest=_without_quotes(snapshot.manifest))
+    store.delete(path)  # of the same version, made again since: the manifest still says that it is there
+    store.create(path, removal.model_dump_json(indent=1).encode())
+    store.delete(f"{snapshot.folder}/{MANIFEST_FILE}")
+    return path
 
 
 def _without_quotes(manifest: Manifest) -> Manifest:
