@@ -9,6 +9,8 @@ from urllib.parse import unquote
 _NAME = re.compile(
     r"(?i)(?:^|_)(?:[a-z]*keys?|[a-z]*token|secrets?|[a-z]*pass(?:word|wd|phrase)?|pw|pwd|credentials?|webhook|dsn)(?:_|$)"
 )
+_NO_SECRETS = frozenset({"PWD", "OLDPWD"})
+"""Where a shell is and was; as secrets they would take the paths out of all messages."""
 _PASSWORD = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^\s:/@]*:(?P<password>[^\s/@]+)@")
 _SHORTEST = 6
 """Shorter values are no secrets, and taking them out would spoil messages."""
@@ -17,7 +19,7 @@ _declared: set[str] = set()
 
 def is_secret_name(name: str) -> bool:
     """Whether an environment variable holds a secret, by its name (HF_TOKEN, AWS_SECRET_ACCESS_KEY) or declared."""
-    return name in _declared or _NAME.search(name) is not None
+    return name in _declared or (_NAME.search(name) is not None and name not in _NO_SECRETS)
 
 
 def declare_secret(name: str) -> None:

@@ -132,7 +132,12 @@ def test_the_values_of_secrets_are_known_by_the_names_of_their_variables(monkeyp
     assert told(shown) == []
     assert "postgresql+psycopg2://dagster:[DAGSTER_POSTGRES_URL]@db.internal" in shown, "only the password goes"
     assert all(map(is_secret_name, ("OPENAI_API_KEY", "HF_TOKEN", "PGPASSWORD", "SENTRY_DSN", "AWS_SECRET_ACCESS_KEY")))
-    assert not any(map(is_secret_name, ("HOME", "TOKENIZERS_PARALLELISM", "KEYBOARD", "VLLM_MAX_TOKENS_PER_EXPERT")))
+    assert not any(
+        map(
+            is_secret_name,
+            ("HOME", "PWD", "OLDPWD", "TOKENIZERS_PARALLELISM", "KEYBOARD", "VLLM_MAX_TOKENS_PER_EXPERT"),
+        )
+    )
     monkeypatch.setenv("SHORT_KEY", "row")
     assert scrub("the first row of the table") == "the first row of the table"
 

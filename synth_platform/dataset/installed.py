@@ -112,7 +112,7 @@ def agreed_benchmarks(specs: Iterable[Known]) -> dict[str, tuple[BenchmarkSpec, 
                 raise SpecError(
                     f"the datasets {owner!r} and {spec.name!r} mean different test sets by {benchmark.name!r}",
                     where=str(base / SPEC_FILE),
-                    fix="give one of them another name",
+                    fix=f"give it another name here, such as {benchmark.name}-{spec.name}: they are shared by name",
                 )
     if alike := names_alike(known):
         raise SpecError(f"the test sets {alike}", fix="rename one of them")

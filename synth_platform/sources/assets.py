@@ -41,6 +41,7 @@ def documents_asset(
         return {source.name: source_fingerprint(source, dataset.base) for source in sources}
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
+        contents = workspace.once(("sources", dataset.name), content)
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
         tombstones = workspace.once(("tombstones",), lambda: read_tombstones(workspace.snapshots))
         concerned = [one.id for one in concerning(tombstones, asset, partition)]
@@ -68,7 +69,7 @@ def documents_asset(
             code_version=CODE_VERSION,
             settings={
                 "sources": described,
-                "content": workspace.once(("sources", dataset.name), content),
+                "content": contents,
                 "tokenizer": counter.digest,
                 "privacy": protection,
                 "earlier_cycles": earlier.digest,

@@ -1,7 +1,11 @@
 """Build the documents of a dataset from all of its sources."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import polars as pl
 
 from synth_platform.digest import digest_int
 from synth_platform.errors import SourceError
@@ -55,16 +59,43 @@ def build_documents(
             privacy=privacy,
             scratch=scratch,
         )
-        selected = skipped = 0
+        selected, skipped = 0, _Reasons()
         with track(f"documents · {source.name}") as task:
             for table, rows in selection.select(read_rows(source, base=base, seed=own_seed)):
                 selected += rows.height if table == "documents" else 0
-                skipped += rows.height if table == "skipped" else 0
+                if table == "skipped":
+                    skipped.add(rows)
                 task.advance(rows.height, tokens=int(rows["tokens"].sum()) if table == "documents" else 0)
                 yield table, rows
         if not selected and not source.allow_empty:
             raise SourceError(
-                f"the source {source.name!r} gives no document ({skipped:,} rows read, all skipped)",
+                f"the source {source.name!r} gives no document: {skipped.describe()}",
                 where=source.name,
                 fix="loosen its selection, check its files, or set allow_empty: true",
             )
+
+
+@dataclass
+class _Reasons:
+    """Why rows of a source were skipped, and an example of each reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, skipped: pl.DataFrame) -> None:
+        """Count some more."""
+        for reason, detail, count in skipped.group_by("reason", maintain_order=True).agg(
+            pl.col("detail").first(), pl.len()
+        ).iter_rows():  # fmt: skip
+            self.counts[reason] += count
+            self.examples.setdefault(reason, detail or "")
+
+    def describe(self) -> str:
+        """How many, and for what reasons, the most frequent first."""
+        if not self.counts:
+            return "it has no rows"
+        reasons = (
+            f"{reason} {count:,}" + (f" ({self.examples[reason]})" if self.examples[reason] else "")
+            for reason, count in self.counts.most_common(3)
+        )
+        return f"{self.counts.total():,} rows read, all skipped: {', '.join(reasons)}"

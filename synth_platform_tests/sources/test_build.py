@@ -149,7 +149,11 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
         ({"path": "a.csv", "columns": {"text": "body"}}, "there is no column 'body'"),
         ({"path": "a.parquet", "columns": {"text": "body"}}, "there is no column 'body'"),
         ({"path": "a.jsonl", "columns": {"id": "same"}}, "not unique"),
-        ({"path": "empty.jsonl"}, "gives no document"),
+        ({"path": "empty.jsonl"}, "gives no document: it has no rows"),
+        (
+            {"path": "a.jsonl", "columns": {"text": "body"}},
+            f"{len(ROWS)} rows read, all skipped: missing_text {len(ROWS)} (column 'body' is not there; the row has: ",
+        ),
         ({"path": "ftp://x/a.jsonl"}, "unknown kind of address"),
     ],
 )
