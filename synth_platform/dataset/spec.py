@@ -18,7 +18,7 @@ from synth_platform.config import KeyMistake, Name, StrictModel
 from synth_platform.contamination.config import BenchmarkSpec, ContaminationSpec
 from synth_platform.dataset.mistakes import explain
 from synth_platform.dataset.stage_gates import stage_gates
-from synth_platform.dataset.times import Period, cycle_cron, schedule_cron
+from synth_platform.dataset.times import Period, cycle_cron, schedule_cron, times_alike
 from synth_platform.errors import SpecError
 from synth_platform.generation.config import BudgetSpec, EngineSpec, TuningSpec
 from synth_platform.judging.config import JudgeSpec
@@ -28,6 +28,7 @@ from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.secrets import spelled_secret
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import GateSpec, QualitySpec
+from synth_platform.quality.conformance import rule_for
 from synth_platform.release.config import ReleaseSpec
 from synth_platform.review.config import ReviewSpec
 from synth_platform.snapshots.retention import RetentionSpec
@@ -76,13 +77,16 @@ class CadenceSpec(StrictModel):
             raise ValueError("cron says when already; leave at out")
         if self.cron is not None and not (len(self.cron.split()) == 5 and is_valid_cron_string(self.cron)):
             raise ValueError(f"{self.cron!r} is no cron expression of five parts, such as '0 6 * * 1'")
-        if self.timezone != "UTC" and "*" in self.cycle_cron.split()[1]:
-            raise ValueError("cycles of an hour are in UTC, where no hour comes twice; leave timezone out")
-        date.fromisoformat(self.start)
+        start = date.fromisoformat(self.start)
         try:
             next(cron_string_iterator(_ANY_TIME, self.schedule_cron, "UTC"))
         except ValueError:
             raise ValueError(f"{self.schedule_cron!r} names a day that never comes") from None
+        if alike := times_alike(self.cycle_cron, self.timezone, start):
+            raise ValueError(
+                f"{len(alike)} cycles begin around {alike[0]:%Y-%m-%d %H:%M}, when clocks in {self.timezone} go back,"
+                " and cannot be told apart; leave timezone out (in UTC no hour comes twice), or choose other hours"
+            )
         return self
 
     @property
@@ -234,7 +238,7 @@ class DatasetSpec(StrictModel):
                 raise KeyMistake(["mixture", "weights", name], what)
 
     def _check_recipes(self, rewritten: set[str], mixed_in: set[str]) -> None:
-        """A recipe is called as no source in the mixture is, and reads sources that are rewritten."""
+        """A recipe is called as no source in the mixture is, reads sources that are rewritten, and has a rule."""
         for at, recipe in enumerate(self.recipes):
             if recipe.name in mixed_in:
                 what = f"{recipe.name!r} is both a recipe and a mix-in source; rename one"
@@ -246,6 +250,10 @@ class DatasetSpec(StrictModel):
                         f"recipe {recipe.name!r} names the source {name!r}, which is not among the sources with role"
                         f" rewrite: {_words(rewritten)}",
                     )
+            try:
+                rule_for(recipe.conformance_rule)
+            except SpecError as error:  # else it would show when all answers are there
+                raise KeyMistake(["recipes", at, "conformance"], error.what) from None
 
     def _check_judges(self) -> None:
         """A judge that rejects must grade all answers, and have been compared with people's verdicts."""

@@ -1,7 +1,13 @@
-"""Times of a cadence, as people write them, as cron expressions."""
+"""Times of a cadence: as people write them, as cron expressions, and where clocks go back."""
 
 import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise, takewhile
 from typing import Literal
+from zoneinfo import ZoneInfo
+
+from dagster._utils.schedules import cron_string_iterator
 
 Period = Literal["hour", "day", "week", "month"]
 
@@ -14,6 +20,11 @@ _FORMS: dict[Period, tuple[str, str]] = {
     "month": (r"((?P<day>\d\d?) )?(?P<hour>\d\d?):(?P<minute>\d\d)", "'1 06:00'"),
 }
 _LAST_DAY_OF_EVERY_MONTH = 28
+_FIRST_YEAR, _LAST_YEAR = 1970, 2038
+"""What time zones were like before is not certain; their rules stay the same afterwards."""
+_DAYS_LOOKED_AT = 40 * 366
+"""Dates fall on the same days of the week again after 28 years, and a time zone may have changed its rules before."""
+_LONGEST_CHANGE = timedelta(hours=3)
 
 
 def cycle_cron(every: Period) -> str:
@@ -37,3 +48,34 @@ def schedule_cron(every: Period, at: str) -> str:
         return f"{minute} * * * *"
     weekday = _DAYS.index(parts.get("weekday") or "sun") if every == "week" else "*"
     return f"{minute} {hour} {day if every == 'month' else '*'} * {weekday}"
+
+
+def times_alike(cron: str, timezone: str, start: date) -> list[datetime]:
+    """Times of a cron expression in an hour that comes twice, if there are several: clocks do not tell which is which.
+
+    A single one is no trouble: it is taken to be in the second of the two hours.
+    """
+    for day in _days_of_going_back(timezone, min(max(start.year, _FIRST_YEAR), _LAST_YEAR)):
+        until = day + timedelta(days=1) + _LONGEST_CHANGE
+        times = cron_string_iterator((day - _LONGEST_CHANGE).timestamp(), cron, timezone)
+        twice = [*filter(_is_double, takewhile(lambda time, until=until: time < until, times))]
+        if len(twice) > 1:
+            return twice
+    return []
+
+
+@lru_cache
+def _days_of_going_back(timezone: str, year: int) -> list[datetime]:
+    """When the days of UTC begin in which clocks go back, from a year on."""
+    zone, first = ZoneInfo(timezone), datetime(year, 1, 1, tzinfo=UTC)
+    days = (first + timedelta(days=number) for number in range(_DAYS_LOOKED_AT))
+    return [day for day, after in pairwise(days) if _offset(after.astimezone(zone)) < _offset(day.astimezone(zone))]
+
+
+def _is_double(time: datetime) -> bool:
+    """Whether clocks show a time twice."""
+    return _offset(time.replace(fold=1)) < _offset(time.replace(fold=0))
+
+
+def _offset(time: datetime) -> timedelta:
+    return time.utcoffset() or timedelta()

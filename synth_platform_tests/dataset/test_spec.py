@@ -200,6 +200,11 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
             "    - name: table\n      conformance:\n        requird: {}",
             ["defs.yaml:12  recipes.0.conformance.requird: unknown key; did you mean 'required'?"],
         ),
+        (
+            "    - name: table",
+            "    - name: table\n      conformance: nowhere.rules:check",
+            ["defs.yaml:11  recipes.0.conformance: ", "'nowhere.rules:check' cannot be imported"],
+        ),
         ("    type: vllm", "    type: vllm\n    contextlength: 9", ["did you mean 'context_length'?"]),
         ("    model: synth-tiny", "    model: synth-tiny\n  contextlength: 9", ["unknown key; check its spelling"]),
         (

@@ -119,6 +119,23 @@ def test_secrets_are_named_and_never_written() -> None:
             assert container["ReadonlyRootFilesystem"], name
 
 
+def test_whoever_has_no_token_may_write_none() -> None:
+    """In the secret that people make; the database's password is made by the stack."""
+    resources = [one for one in read_template()["Resources"].values() if one["Type"] == "AWS::ECS::TaskDefinition"]
+    tasks = [container for one in resources for container in one["Properties"]["ContainerDefinitions"]]
+    secrets = [secret for task in tasks if task["Image"] != {"Ref": "ProxyImage"} for secret in task["Secrets"]]
+    tokens = {secret["Name"] for secret in secrets if "TokensSecretArn" in json.dumps(secret["ValueFrom"])}
+    assert {"HF_TOKEN", "VLLM_API_KEY", "SYNTH_ALERT_URL", "SYNTH_SMTP_URL"} <= tokens
+    said = subprocess.run(
+        [DOCKER / "entrypoint", "env"],
+        env={"PATH": "/usr/bin:/bin", **dict.fromkeys(tokens, "none")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {f"{name}=" for name in tokens} <= set(said.stdout.splitlines())
+
+
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The template's cluster, roles and task definitions for runs in an AWS of this process; outputs of the stack."""

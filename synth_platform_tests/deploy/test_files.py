@@ -201,6 +201,19 @@ def test_the_entrypoint_reads_secrets_from_files(tmp_path: Path) -> None:
     assert missing.returncode != 0
 
 
+def test_a_secret_that_says_none_is_empty_for_the_command() -> None:
+    said = {"HF_TOKEN": "none", "VLLM_API_KEY": "none of it", "SYNTH_ALERT_URL": "", "SYNTH_MODEL": "none"}
+    done = subprocess.run(
+        [DOCKER / "entrypoint", "env"],
+        env={"PATH": "/usr/bin:/bin", **said},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {f"{name}={value}" for name, value in (said | {"HF_TOKEN": ""}).items()} <= set(done.stdout.splitlines())
+    assert "SYNTH_SMTP_URL" not in done.stdout, "what was not there is not made"
+
+
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     shutil.copy(DOCKER / "new-secrets", tmp_path)
     subprocess.run([tmp_path / "new-secrets"], check=True)
@@ -253,4 +266,26 @@ def test_a_password_that_was_mistyped_changes_nothing(
     for typed in ("one\ntwo\n", "one\n", "\n\n", ""):
         done = subprocess.run(command, env=variables, input=typed, capture_output=True, text=True, check=False)
         assert done.returncode == 1 and "not the same twice" in done.stderr, typed
+    assert (tmp_path / "secrets" / "users").read_text() == "alice $2a$old\nbob $2a$his\n"
+
+
+def test_a_name_is_taken_literally(tmp_path: Path, add_user: tuple[list[str], dict[str, str]]) -> None:
+    (script, kind, _), variables = add_user
+    users = tmp_path / "secrets" / "users"
+    others = ["alice-b $2a$hers", "1 $2a$one", "alice.b@example.org $2a$other"]
+    for name in ("alice.b", "1.0"):
+        users.write_text("\n".join([*others, f"{name} $2a$old"]) + "\n")
+        subprocess.run([script, kind, name], env=variables, input="sesame\n" * 2, text=True, check=True)
+        *left, added = users.read_text().splitlines()
+        assert left == others and re.fullmatch(rf"{re.escape(name)} \$2a\$14\$\S{{53}}", added)
+
+
+@pytest.mark.parametrize("name", ["", ".*", "al ice", "alice\nmallory $2a$x", "al\\ice", "älice", "alice/b"])
+def test_a_name_that_is_none_is_refused(tmp_path: Path, add_user: tuple[list[str], dict[str, str]], name: str) -> None:
+    (script, kind, _), variables = add_user
+    done = subprocess.run(
+        [script, kind, name], env=variables, input="sesame\n" * 2, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "letters from A to Z, digits and . _ @ -" in done.stderr
+    assert "password" not in done.stderr
     assert (tmp_path / "secrets" / "users").read_text() == "alice $2a$old\nbob $2a$his\n"

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import launch_scheduled_runs
 from pydantic import ValidationError
 
+from synth_platform.config import check_name
 from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.spec import CadenceSpec, load_spec
@@ -72,6 +74,11 @@ def test_times_as_people_write_them(given: dict[str, str], cron: str) -> None:
         ({"every": "month", "at": "31 06:00"}, "no time of a cycle of a month"),
         ({"every": "day", "timezone": "Mars/Olympus"}, "no time zone"),
         ({"every": "hour", "timezone": "Europe/Berlin"}, "no hour comes twice"),
+        ({"cron": "0 0-23 * * *", "timezone": "Europe/Berlin"}, "2 cycles begin around 2026-10-25 02:00"),
+        ({"cron": "0 */1 * * *", "timezone": "Europe/London"}, "2 cycles begin around 2026-10-25 01:00"),
+        ({"cron": "*/30 2 * * *", "timezone": "Europe/Berlin"}, "2 cycles begin around 2026-10-25 02:00"),
+        ({"cron": "0 0-23 31 10 *", "timezone": "Europe/Berlin"}, "2 cycles begin around 2027-10-31 02:00"),
+        ({"every": "hour", "timezone": "Europe/Moscow", "start": "2010-01-01"}, "around 2010-10-31 02:00"),
         ({"every": "day", "start": "2026-02-30"}, "day"),
     ],
 )
@@ -97,6 +104,27 @@ def test_the_newest_cycle_is_the_last_that_has_ended(given: dict[str, str], now:
     with freeze_time(now):
         assert newest_cycle(partitions) == newest
         assert newest is None or partitions.has_partition_key(newest)
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Berlin", "America/Havana", "America/Santiago"])
+@pytest.mark.parametrize("cron", ["0 0 * * *", "30 2 * * *", "0 2,3 * * *", "0 1-4/2 * * *", "0 2 * * 0"])
+def test_every_cycle_has_a_name_that_leads_to_it_also_when_clocks_change(cron: str, timezone: str) -> None:
+    """2:30 comes twice in autumn, and not at all in spring."""
+    partitions = partitions_of(cadence(cron=cron, timezone=timezone))
+    assert partitions is not None
+    with freeze_time(datetime(2027, 1, 6, tzinfo=UTC)):
+        cycles = partitions.get_partition_keys()
+        begins = [partitions.time_window_for_partition_key(check_name(cycle)).start for cycle in cycles]
+        assert all(map(partitions.has_partition_key, cycles))
+    assert len(set(cycles)) == len(cycles) > 50 and all(one < after for one, after in pairwise(begins))
+    days = sorted({date.fromisoformat(cycle[:10]) for cycle in cycles})
+    between = timedelta(days=7 if cron.endswith("0") else 1)
+    assert all(after - day == between for day, after in pairwise(days)), "no day is left out"
+
+
+def test_cycles_of_an_hour_may_be_in_a_time_zone_whose_clocks_do_not_change() -> None:
+    for timezone in ("UTC", "Asia/Tokyo", "Europe/Moscow"):
+        assert cadence(every="hour", timezone=timezone).several_a_day
 
 
 def test_a_release_is_late_a_while_after_its_period() -> None:

@@ -475,6 +475,14 @@ OBSTACLES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+def test_a_source_that_is_not_there_is_said_though_the_tokenizer_is_not_there_either(tmp_path: Path) -> None:
+    source = {"name": "book", "type": "files", "path": "gone.jsonl"}
+    path = write_spec(tmp_path / "spec", dataset("http://127.0.0.1:9/v1", tmp_path / "nowhere", sources=[source]))
+    shown: Any = synth("plan", str(path), "--json", home=tmp_path / "home")
+    said = json.loads(shown.out)["problems"]
+    assert any("gone.jsonl" in one for one in said) and any("nowhere" in one for one in said), said
+
+
 @pytest.mark.parametrize("name", OBSTACLES)
 def test_what_is_in_the_way_of_a_first_run_is_said_by_its_plan(
     name: str, tokenizer_folder: Path, tmp_path: Path
