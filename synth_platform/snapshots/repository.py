@@ -1,6 +1,7 @@
 """All versions of all assets: find them, tell which is current, and make another one so."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -139,8 +140,12 @@ class Snapshots:
         )
 
     def history(self, asset: str, partition: str | None) -> list[RefRecord]:
-        """Which version was current from when on, oldest first."""
-        return [self._ref(asset, partition, n) for n in range(1, self._last_sequence(asset, partition) + 1)]
+        """Which version was current from when on, oldest first; without damaged records that somebody has removed."""
+        found: list[RefRecord] = []
+        for sequence in range(1, self._last_sequence(asset, partition) + 1):
+            with suppress(FileNotFoundError):
+                found.append(self._ref(asset, partition, sequence))
+        return found
 
     def set_head(self, snapshot: Snapshot, run_id: str) -> RefRecord:
         """Make a snapshot the current one. Appends; of two at once, both get a place."""

@@ -91,6 +91,16 @@ def test_a_history_that_was_removed_and_begun_anew_is_read_again(tmp_path: Path)
     assert again is not None and again.snapshot_id == made
 
 
+def test_after_a_last_record_that_was_removed_the_one_before_is_current(repository: Snapshots, tmp_path: Path) -> None:
+    before = Looked(repository, tmp_path).found
+    make(repository, tmp_path, DAYS[0], 2)
+    assert Looked(repository, tmp_path).found != before
+    repository.store.delete(f"{ASSET}/{DAYS[0]}/refs/00000002.json")
+    after = Looked(repository, tmp_path)
+    assert after.found == before and after.reads["refs"] == 1
+    assert [one.sequence for one in after.snapshots.history(ASSET, DAYS[0])] == [1]
+
+
 def test_a_young_history_is_read_again(repository: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head_cache, "_SETTLED_NS", 3600 * 10**9)
     Looked(repository, tmp_path)

@@ -21,6 +21,8 @@ from synth_platform.snapshots import Identity, Snapshots, SnapshotWriter
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
 from synth_platform.snapshots.changes import changes_since
 from synth_platform.snapshots.frames import in_step, rebatch
+from synth_platform.snapshots.health import Survey
+from synth_platform.snapshots.identity import asset_folder
 from synth_platform.snapshots.store import AlreadyExists, LocalStore, open_store
 
 SCHEMA = pl.Schema({"id": pl.String(), "n": pl.Int64()})
@@ -78,6 +80,32 @@ def test_head_follows_the_last_materialization_and_history_keeps_all(repository:
     ]
     assert repository.head("ds/documents", None).manifest.rows == 1  # type: ignore[union-attr]
     assert repository.assets() == [("ds/documents", None)]
+
+
+@pytest.mark.parametrize("removed", [2, 4])
+def test_a_damaged_record_of_a_history_may_be_removed_as_its_error_says(
+    repository: Snapshots, tmp_path: Path, removed: int
+) -> None:
+    made = []
+    for seed in range(1, 5):
+        w = writer(repository, tmp_path, identity(settings={"seed": seed}))
+        w.write("documents", rows(0, seed))
+        made.append(w.commit())
+        repository.set_head(made[-1], f"run-{seed}")
+    record = f"{asset_folder('ds/documents', None)}/refs/{removed:08d}.json"
+    repository.store.replace(record, b"{")
+    with pytest.raises(SnapshotError, match="or remove it: the one before is current then"):
+        repository.history("ds/documents", None)
+    repository.store.delete(record)
+    left = [one for one in range(1, 5) if one != removed]
+    at_rest = SnapshotsAtRest(repository.store, tmp_path / "cache")
+    for snapshots in (repository, at_rest):
+        assert [one.run_id for one in snapshots.history("ds/documents", None)] == [f"run-{one}" for one in left]
+        assert snapshots.current_ref("ds/documents", None) == made[left[-1] - 1].ref
+        assert snapshots.head("ds/documents", None).manifest == made[left[-1] - 1].manifest  # type: ignore[union-attr]
+    assert list(Survey(repository).broken_heads()) == []
+    assert repository.set_head(made[0], "run-5").sequence == left[-1] + 1
+    assert [one.run_id for one in repository.history("ds/documents", None)] == [*(f"run-{n}" for n in left), "run-5"]
 
 
 def test_a_version_made_anew_under_the_same_id_becomes_current(repository: Snapshots, tmp_path: Path) -> None:
