@@ -3,10 +3,14 @@
 `versions/<version>/...` holds the files of a release and `version.json`, written when all of them are there and
 verified; `current.json` names the version that readers should take, and is replaced in one step. With cycles it is
 one of the newest cycle, and `cycles/<cycle>.json` names the one of each.
+
+Two publishers at once may replace `current.json` in any order. Which version is the current one is therefore told by
+the names of the files in `moves`, which are only ever added to, and `current.json` is brought after them.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +24,8 @@ from synth_platform.snapshots.store import Store, open_store
 
 POINTER = "current.json"
 INDEX = "version.json"
-_VERSIONS, _CYCLES = "versions", "cycles"
+_VERSIONS, _CYCLES, _MOVES = "versions", "cycles", "moves"
+_MOVE = re.compile(rf"{_MOVES}/(?P<number>\d+)-(?P<way>on|back)-(?P<version>[^-/]+)(?:-(?P<cycle>[^/]+))?")
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Destination(Protocol):
             back: make it the current one even where that is of a later cycle.
 
         Raises:
-            SynthError: it could not be brought there whole; the version before stays the current one.
+            SynthError: the place belongs to another dataset, or it could not be brought there whole; the version
+                before stays the current one.
         """
         ...
 
@@ -74,9 +80,69 @@ class Destination(Protocol):
         ...
 
 
+def refuse_others(place: str, owner: str | None, dataset: str) -> None:
+    """Keep a dataset from taking the readers of another one.
+
+    Args:
+        place: what people call it.
+        owner: the dataset that readers have there; None: nobody knows of any.
+        dataset: the one that is to be published.
+
+    Raises:
+        StorageError: the place belongs to another dataset.
+    """
+    if owner not in (None, dataset):
+        raise StorageError(
+            f"it belongs to the dataset {owner!r}, whose readers would get {dataset!r} instead",
+            where=place,
+            fix=f"choose a place of its own for {dataset!r} in release.publish",
+        )
+
+
 def follows(cycle: str | None, current: str | None) -> bool:
     """Whether a version of a cycle may take the place of the current one: it is not of an earlier cycle."""
     return cycle is None or current is None or cycle >= current
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A publisher's wish that a version be the current one.
+
+    All of it is the name of an empty file: one listing reads all of them, and no two publishers write different bytes
+    to the same file.
+
+    Args:
+        number: greater than those of all moves that its publisher knew.
+        version: the version.
+        cycle: the version's cycle.
+        back: whether it takes the place of one of a later cycle too.
+    """
+
+    number: int
+    version: str
+    cycle: str | None
+    back: bool = False
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+        way, cycle = "back" if self.back else "on", f"-{self.cycle}" if self.cycle else ""
+        return f"{_MOVES}/{self.number:08d}-{way}-{self.version}{cycle}"
+
+    @classmethod
+    def of(cls, path: str) -> "_Move | None":
+        """The move of a file; None: it is none, but one that is being written aside."""
+        named = _MOVE.fullmatch(path)
+        return named and cls(int(named["number"]), named["version"], named["cycle"], named["way"] == "back")
+
+
+def _outcome(moves: Iterable[_Move]) -> _Move | None:
+    """The move that made the current version so; all who know the same moves agree on it."""
+    last = None
+    for move in moves:
+        if last is None or move.back or follows(move.cycle, last.cycle):
+            last = move
+    return last
 
 
 def open_destination(spec: DestinationSpec, base: Path) -> Destination:
@@ -102,6 +168,7 @@ class Shelf:
 
     def publish(self, version: Snapshot, *, back: bool = False) -> Sent:
         m = version.manifest
+        self._refuse_others(m.asset)
         index = self._index(version)
         present = self._read(f"{_folder(m.snapshot_id)}/{INDEX}")
         if present is not None and present["digest"] != m.digest:
@@ -131,7 +198,8 @@ class Shelf:
                 yield local
 
     def withdraw(self, version_id: str) -> bool:
-        if (self._read(POINTER) or {}).get("version") == version_id:
+        decided = _outcome(self._moves())
+        if version_id in ((self._read(POINTER) or {}).get("version"), decided and decided.version):
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         files = self._store.files(_folder(version_id))
         for path in self._store.files(_CYCLES):
@@ -144,14 +212,48 @@ class Shelf:
 
     def _point(self, index: dict[str, Any], *, back: bool) -> bool:
         """Move the pointers to a version; whether it is the current one now."""
-        pointer = _encode({**index, "path": _folder(index["version"])})
+        self._refuse_others(index["asset"])  # again: to bring the files may have taken hours
         if index["partition"] is not None:
-            self._store.replace(f"{_CYCLES}/{index['partition']}.json", pointer)
-        before = self._read(POINTER) or {}
-        moves = back or follows(index["partition"], before.get("partition"))
-        if moves:
-            self._store.replace(POINTER, pointer)
-        return moves
+            self._store.replace(f"{_CYCLES}/{index['partition']}.json", _encode(_pointer(index)))
+        self._note_move(index["version"], index["partition"], back=back)
+        return self._follow_moves() == index["version"]
+
+    def _refuse_others(self, asset: str) -> None:
+        shown = self._read(POINTER)
+        refuse_others(self.name, _dataset(shown["asset"]) if shown else None, _dataset(asset))
+
+    def _note_move(self, version: str, cycle: str | None, *, back: bool) -> None:
+        """Wish that a version be the current one, unless it is so already, or of an earlier cycle."""
+        moves = self._moves() or self._begin_moves()
+        current = _outcome(moves)
+        if current is None or (current.version != version and (back or follows(cycle, current.cycle))):
+            number = moves[-1].number + 1 if moves else 1
+            self._store.replace(_Move(number, version, cycle, back).path, b"")
+
+    def _begin_moves(self) -> list[_Move]:
+        """Note what readers have as the first move: earlier versions of this platform noted none."""
+        if not (shown := self._read(POINTER)):
+            return []
+        first = _Move(1, shown["version"], shown["partition"])
+        self._store.replace(first.path, b"")
+        return [first]
+
+    def _follow_moves(self) -> str | None:
+        """Have readers take what the moves say; id of the version.
+
+        Whoever wrote the pointer looks again: another publisher may have noted a move since. And whoever noted a move
+        looks at the pointer after it. So the one who does either last leaves readers what all moves say.
+        """
+        while True:
+            move = _outcome(self._moves())
+            index = self._read(f"{_folder(move.version)}/{INDEX}") if move else None
+            if move is None or index is None or self._read(POINTER) == _pointer(index):
+                return move and move.version
+            self._store.replace(POINTER, _encode(_pointer(index)))
+
+    def _moves(self) -> list[_Move]:
+        """In their order."""
+        return [move for path in self._store.files(_MOVES) if (move := _Move.of(path))]
 
     def _bring(self, version: Snapshot) -> int:
         """Have every file of a version there and verified; bytes that were sent for it."""
@@ -209,8 +311,17 @@ class Shelf:
             return None
 
 
+def _dataset(asset: str) -> str:
+    return asset.split("/")[0]
+
+
 def _folder(version_id: str) -> str:
     return f"{_VERSIONS}/{version_id}"
+
+
+def _pointer(index: dict[str, Any]) -> dict[str, Any]:
+    """What names a version to readers."""
+    return {**index, "path": _folder(index["version"])}
 
 
 def _encode(value: Any) -> bytes:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha1, sha256
 from pathlib import Path
 from typing import TypeVar
@@ -21,24 +22,44 @@ from huggingface_hub.utils import disable_progress_bars
 
 from synth_platform.errors import StorageError
 from synth_platform.release.config import HubDestination
-from synth_platform.release.destinations import Sent, follows
+from synth_platform.release.destinations import Sent, follows, refuse_others
 from synth_platform.snapshots import Snapshot
 
 _TRIES = 4
 _FIRST_PAUSE = 1.0
 _BRANCH = "main"
-_TITLE = re.compile(r"Version (?P<version>\S+?)(?: of (?P<cycle>\S+))?")
-"""Of the commit that brings a version."""
+_TITLE = re.compile(r"(?:(?P<dataset>\S+): v|V)ersion (?P<version>\S+?)(?: of (?P<cycle>\S+))?")
+"""Of the commit that brings a version; earlier versions of this platform named no dataset."""
 _TAG, _CYCLE, _CUT = "v-", "cycle-", "cut-"
 _BLOCK_BYTES = 1 << 20
 _OWN_FILES = frozenset({".gitattributes"})
 """Files that the hub itself puts into a repository."""
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_PASSING = frozenset({408, 409, 412, 425, 429, 500, 502, 503, 504})
+"""Of requests that may succeed later; 409 and 412: another commit is being made, or has been since we looked."""
 
 _ERRORS = (httpx2.TransportError, HfHubHTTPError, ConnectionError, RuntimeError)
 """What the client raises: of requests, of the hub's answers, of its faster transfer, and of uploads in threads."""
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The newest commit of a branch.
+
+    Args:
+        branch: the branch.
+        commit: its id; None: there is none.
+        version: the version that it brought, if it is one of ours.
+        cycle: the version's cycle.
+        dataset: the version's dataset.
+    """
+
+    branch: str
+    commit: str | None = None
+    version: str | None = None
+    cycle: str | None = None
+    dataset: str | None = None
 
 
 class Hub:
@@ -80,16 +101,16 @@ class Hub:
 
     def withdraw(self, version_id: str) -> bool:
         """Remove a version's tag, and what only earlier commits of the branches hold."""
-        if self._patiently(self._current)[0] == version_id:
+        if self._patiently(self._current).version == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         return self._patiently(lambda: self._withdraw(version_id))
 
     def _pointers(self) -> Iterator[tuple[str | None, str]]:
         for branch in self._branches():
             if branch == _BRANCH or branch.startswith(_CYCLE):
-                version, cycle = self._head(branch)
-                if version is not None:
-                    yield (None if branch == _BRANCH else cycle), version
+                head = self._head(branch)
+                if head.version is not None:
+                    yield (None if branch == _BRANCH else head.cycle), head.version
 
     def _branches(self) -> list[str]:
         try:
@@ -97,33 +118,33 @@ class Hub:
         except RepositoryNotFoundError:
             return []
 
-    def _current(self) -> tuple[str | None, str | None]:
-        """Version and cycle of what readers take."""
-        return self._head(_BRANCH) if _BRANCH in self._branches() else (None, None)
+    def _current(self) -> _Head:
+        """What readers take."""
+        return self._head(_BRANCH) if _BRANCH in self._branches() else _Head(_BRANCH)
 
-    def _head(self, branch: str) -> tuple[str | None, str | None]:
-        """Version and cycle of what is on a branch."""
+    def _head(self, branch: str) -> _Head:
         commits = self._commits(branch)
-        return _version_in(commits[0].title) if commits else (None, None)
+        return _Head(branch, commits[0].commit_id, *_version_in(commits[0].title)) if commits else _Head(branch)
 
     def _publish(self, version: Snapshot, files: dict[str, Path], size: int, *, back: bool) -> Sent:
-        m, branches = version.manifest, self._branches()
-        self._api.create_repo(self._spec.repo, repo_type="dataset", private=self._spec.private, exist_ok=True)
-        moves = back or follows(m.partition, self._head(_BRANCH)[1] if _BRANCH in branches else None)
-        of_cycle = f"{_CYCLE}{m.partition}"
+        m, repo = version.manifest, self._spec.repo
+        dataset = m.asset.split("/")[0]
+        self._api.create_repo(repo, repo_type="dataset", private=self._spec.private, exist_ok=True)
+        main, branches, of_cycle = self._current(), self._branches(), f"{_CYCLE}{m.partition}"
+        refuse_others(self.name, main.dataset, dataset)
+        moves = back or follows(m.partition, main.cycle)
         if not moves:
-            self._api.create_branch(
-                self._spec.repo, branch=of_cycle, revision=_BRANCH, repo_type="dataset", exist_ok=True
-            )
-        taking = [*([] if moves and of_cycle not in branches else [of_cycle]), *([_BRANCH] if moves else [])]
-        sent = [self._commit(m.snapshot_id, _title(m.snapshot_id, m.partition), files, one) for one in taking]
+            self._api.create_branch(repo, branch=of_cycle, revision=_BRANCH, repo_type="dataset", exist_ok=True)
+        taking = [] if moves and of_cycle not in branches else [self._head(of_cycle)]
+        taking += [main] if moves else []
+        title = _title(dataset, m.snapshot_id, m.partition)
+        sent = [self._commit(m.snapshot_id, title, files, head) for head in taking]
         return Sent(len(files), size, sent[0], moves)
 
-    def _commit(self, version_id: str, title: str, files: dict[str, Path], branch: str) -> int:
-        """Make the files the branch's, all at once; bytes that were not there before."""
-        api, repo = self._api, self._spec.repo
-        head = api.repo_info(repo, repo_type="dataset", revision=branch).sha
-        before = {one.path: one for one in self._tree(branch)}
+    def _commit(self, version_id: str, title: str, files: dict[str, Path], head: _Head) -> int:
+        """Make the files the branch's, all at once, if its head is still this one; bytes that were not there before."""
+        api, repo, commit = self._api, self._spec.repo, head.commit
+        before = {one.path: one for one in self._tree(commit or head.branch)}
         adds = [CommitOperationAdd(path, local) for path, local in files.items()]
         stale = [CommitOperationDelete(path) for path in before if path not in files and path not in _OWN_FILES]
         changed = [path for path, local in files.items() if path not in before or not _same(before[path], local)]
@@ -133,12 +154,11 @@ class Hub:
                 [*adds, *stale],
                 commit_message=title,
                 repo_type="dataset",
-                revision=branch,
-                parent_commit=head,
-            )
-            head = commit.oid
-        self._check(head or branch, files)
-        api.create_tag(repo, tag=_tag(version_id), revision=head, repo_type="dataset", exist_ok=True)
+                revision=head.branch,
+                parent_commit=commit,
+            ).oid
+        self._check(commit or head.branch, files)
+        api.create_tag(repo, tag=_tag(version_id), revision=commit, repo_type="dataset", exist_ok=True)
         return sum(files[path].stat().st_size for path in changed)
 
     def _check(self, revision: str, files: dict[str, Path]) -> None:
@@ -261,14 +281,14 @@ def _sha256(path: Path) -> str:
     return state.hexdigest()
 
 
-def _title(version_id: str, cycle: str | None) -> str:
-    return f"Version {version_id} of {cycle}" if cycle else f"Version {version_id}"
+def _title(dataset: str, version_id: str, cycle: str | None) -> str:
+    return f"{dataset}: version {version_id}" + (f" of {cycle}" if cycle else "")
 
 
-def _version_in(title: str) -> tuple[str | None, str | None]:
-    """Version and cycle that a commit's title names."""
+def _version_in(title: str) -> tuple[str | None, str | None, str | None]:
+    """Version, cycle and dataset that a commit's title names."""
     named = _TITLE.fullmatch(title)
-    return (named["version"], named["cycle"]) if named else (None, None)
+    return (named["version"], named["cycle"], named["dataset"]) if named else (None, None, None)
 
 
 def _tag(version_id: str) -> str:

@@ -143,13 +143,14 @@ def _answer(state: HubState, method: str, path: str, body: bytes) -> tuple[int, 
     if path.endswith("/objects/batch"):
         return 200, _batch(state, json.loads(body))
     what, _, rest = path.removeprefix("/api/datasets/owner/name").strip("/").partition("/")
+    if (method, what) == ("POST", "commit"):
+        return _commit(state, rest, body)
     answer = {
         ("GET", "revision"): lambda: {"id": "owner/name", "sha": state.revision(rest).oid},
         ("GET", "tree"): lambda: _tree(state, rest),
         ("GET", "commits"): lambda: [_described(one) for one in state.history(rest)],
         ("GET", "refs"): lambda: _refs(state),
         ("POST", "preupload"): lambda: _preupload(json.loads(body)),
-        ("POST", "commit"): lambda: _commit(state, rest, body),
         ("POST", "tag"): lambda: state.tags.setdefault(json.loads(body)["tag"], state.revision(rest).oid),
         ("DELETE", "tag"): lambda: state.tags.pop(rest),
         ("POST", "branch"): lambda: state.branches.setdefault(
@@ -199,13 +200,15 @@ def _preupload(asked: dict[str, Any]) -> dict[str, Any]:
     return {"files": [one(file) for file in asked["files"]]}
 
 
-def _commit(state: HubState, branch: str, body: bytes) -> dict[str, Any]:
+def _commit(state: HubState, branch: str, body: bytes) -> tuple[int, Any]:
     files, title = dict(state.revision(branch).files), ""
     for line in body.splitlines():
         entry = json.loads(line)
         value = entry["value"]
         if entry["key"] == "header":
             title = value["summary"]
+            if value.get("parentCommit") not in (None, state.branches[branch]):
+                return 412, {"error": "A commit has happened since. Please refresh and try again."}
         elif entry["key"] == "file":
             files[value["path"]] = _keep(state, base64.b64decode(value["content"]))
         elif entry["key"] == "lfsFile":
@@ -214,7 +217,7 @@ def _commit(state: HubState, branch: str, body: bytes) -> dict[str, Any]:
         elif entry["key"] == "deletedFile":
             del files[value["path"]]
     oid = state.add(branch, title, files, state.branches[branch]).oid
-    return {"commitUrl": f"{state.url}/datasets/owner/name/commit/{oid}", "commitOid": oid}
+    return 200, {"commitUrl": f"{state.url}/datasets/owner/name/commit/{oid}", "commitOid": oid}
 
 
 def _tree(state: HubState, revision: str) -> list[dict[str, Any]]:

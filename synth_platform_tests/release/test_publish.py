@@ -1,33 +1,40 @@
 """Releases arrive whole or not at all, are sent once, and readers can be pointed back to an earlier one."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from huggingface_hub import HfApi
 from pydantic import TypeAdapter, ValidationError
 
 from synth_platform.errors import StorageError, SynthError
 from synth_platform.release.build import TRAIN
 from synth_platform.release.config import BucketDestination, DestinationSpec, FolderDestination, HubDestination
-from synth_platform.release.destinations import Destination, open_destination
+from synth_platform.release.destinations import Destination, Shelf, open_destination
 from synth_platform.release.hub import Hub
 from synth_platform.release.publish import publish
 from synth_platform.snapshots import Identity, Snapshot, Snapshots, SnapshotWriter
 from synth_platform.snapshots.store import LocalStore, S3Store, open_store
 from synth_platform_tests.release.hub_server import TOKEN, HubState, hub_server
-from synth_platform_tests.snapshots.deaths import dying_after
+from synth_platform_tests.snapshots.deaths import dying_after, overtaken_before
 
 ROWS = 6000
+STORE_CALLS = ("read", "replace", "files")
+HUB_CALLS = ("list_repo_refs", "list_repo_commits", "repo_info", "create_branch", "create_commit")
 
 
-def release(root: Path, *parts: str, cycle: str | None = None) -> Snapshot:
+def release(root: Path, *parts: str, cycle: str | None = None, dataset: str = "small") -> Snapshot:
     """A release with one file per word; the same word gives the same file in every release."""
     snapshots = Snapshots(open_store(str(root / "data")), root / "cache")
-    identity = Identity("small/release", cycle, "1", {"parts": parts})
+    identity = Identity(f"{dataset}/release", cycle, "1", {"parts": parts})
     writer = SnapshotWriter(snapshots, identity, {"train": TRAIN}, scratch=root / "scratch", folder="data")
     for word in parts:
         rows = {"id": [f"{word}-{n}" for n in range(ROWS)], "text": [f"{word} {n * 7919}" for n in range(ROWS)]}
@@ -149,7 +156,7 @@ def test_a_version_is_withdrawn_but_never_the_current_one(place: Place, tmp_path
     if place.hub is not None:
         kept = [one.manifest.snapshot_id for one in (zeroth, second)]
         assert set(place.hub.tags) == {f"v-{one}" for one in kept} and set(place.hub.branches) == {"main"}
-        assert place.hub.reachable() == {f"Version {one}" for one in kept}
+        assert place.hub.reachable() == {f"small: version {one}" for one in kept}
         assert _without_own(place.hub.content(f"v-{kept[0]}")) == content(zeroth)
     else:
         left = {path.split("/")[1] for path in open_store(place.spec.name).files("versions")}
@@ -186,10 +193,154 @@ def test_a_version_of_an_earlier_cycle_is_withdrawn_wherever_it_is_named(place: 
         assert place.open().withdraw(version.manifest.snapshot_id)
     assert place.look() == content(february) and place.open().versions() == [february.manifest.snapshot_id]
     if place.hub is not None:
-        assert place.hub.reachable() == {f"Version {february.manifest.snapshot_id} of 2026-02-01"}
+        assert place.hub.reachable() == {f"small: version {february.manifest.snapshot_id} of 2026-02-01"}
         assert set(place.hub.branches) == {"main"}
     else:
         assert open_store(place.spec.name).files("cycles") == ["cycles/2026-02-01.json"]
+
+
+def test_a_place_belongs_to_one_dataset(place: Place, tmp_path: Path) -> None:
+    ours, later = release(tmp_path, "red", cycle="2026-01-01"), release(tmp_path, "blue", cycle="2026-02-01")
+    for cycle, back in (("2026-03-01", False), ("2025-12-01", False), ("2025-12-01", True), (None, False)):
+        others = release(tmp_path, "green", cycle=cycle, dataset="other")
+        place.open().publish(ours, back=True)
+        with pytest.raises(StorageError, match=r"belongs to the dataset 'small'.*place of its own for 'other'"):
+            place.open().publish(others, back=back)
+        assert place.look() == content(ours) and place.open().versions() == [ours.manifest.snapshot_id]
+    assert place.open().publish(later).current
+
+
+def test_of_two_datasets_that_begin_at_a_place_at_once_one_gets_it(place: Place, tmp_path: Path) -> None:
+    """The other one came while the files of the first were being sent."""
+    ours, others = release(tmp_path, "red"), release(tmp_path, "green", dataset="other")
+    kind = {"folder": LocalStore, "s3": S3Store, "huggingface": HfApi}[place.spec.type]
+    sending = "copy_in" if place.hub is None else "create_commit"
+    with (
+        overtaken_before(0, kind, [sending], lambda: place.open().publish(others)),
+        pytest.raises(StorageError, match="belongs to the dataset 'other'"),
+    ):
+        place.open().publish(ours)
+    assert place.look() == content(others)
+
+
+def test_a_repository_whose_commits_name_no_dataset_is_published_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions of the platform named none."""
+    january, february = (release(tmp_path, word, cycle=f"2026-0{n}-01") for n, word in enumerate(("red", "blue"), 1))
+    spec = HubDestination(type="huggingface", repo="owner/name")
+    with hub_server() as state:
+        use_hub(state, monkeypatch)
+        Hub(spec).publish(february)
+        title = f"Version {february.manifest.snapshot_id} of 2026-02-01"
+        state.add("main", title, state.revision("main").files, None)
+        assert Hub(spec).pointers() == {None: february.manifest.snapshot_id}
+        assert not Hub(spec).publish(january).current
+
+
+def overtakings(
+    place: Place, work: Callable[[], object], before: Callable[[], object], overtaking: Callable[[], object]
+) -> Iterator[None]:
+    """Let a publication be overtaken by another one, before each of its calls of the store or the hub in turn.
+
+    Args:
+        place: the destination.
+        work: the publication.
+        before: what happens before it.
+        overtaking: what overtakes it.
+    """
+    kinds = {"folder": LocalStore, "s3": S3Store, "huggingface": HfApi}
+    kind, methods = kinds[place.spec.type], HUB_CALLS if place.hub is not None else STORE_CALLS
+    for call in count():
+        before()
+        with overtaken_before(call, kind, methods, overtaking) as calls:
+            work()
+        if call >= len(calls):
+            return
+        yield
+
+
+def test_of_two_publications_at_once_readers_keep_the_later_cycle(place: Place, tmp_path: Path) -> None:
+    last, now, next_one = (
+        release(tmp_path, word, cycle=f"2026-0{month}-01") for month, word in enumerate(("red", "green", "blue"), 1)
+    )
+    for _ in overtakings(
+        place,
+        lambda: place.open().publish(now),
+        lambda: place.open().publish(last, back=True),
+        lambda: place.open().publish(next_one),
+    ):
+        assert place.open().pointers()[None] == next_one.manifest.snapshot_id
+        assert place.look() == content(next_one)
+        assert place.of_cycle("2026-02-01") == content(now)
+
+
+def test_readers_who_are_pointed_back_stay_there_whatever_is_published_at_once(place: Place, tmp_path: Path) -> None:
+    last, now, next_one = (
+        release(tmp_path, word, cycle=f"2026-0{month}-01") for month, word in enumerate(("red", "green", "blue"), 1)
+    )
+    patched = release(tmp_path, "white", cycle="2026-01-01")
+
+    def publish_next() -> None:
+        for version in (last, now, next_one):
+            place.open().publish(version)
+
+    for _ in overtakings(
+        place,
+        lambda: place.open().publish(now, back=True),
+        publish_next,
+        lambda: place.open().publish(patched),
+    ):
+        assert place.look() == content(now)
+    assert not place.open().publish(last).current and place.look() == content(now)
+    assert place.open().publish(next_one).current and place.look() == content(next_one)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_many_publish_at_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue("s3_root") if kind == "s3" else str(tmp_path / "published")
+    versions = [release(tmp_path, str(month), cycle=f"2026-0{month}-01") for month in range(1, 6)]
+    for turn in range(4):
+        shelf = Shelf("shelf", open_store(f"{url}/{turn}"))
+        for threads in range(2):  # in the second round all files are there, and only the pointers are written
+            with ThreadPoolExecutor(len(versions)) as pool:
+                list(pool.map(lambda one, shelf=shelf: shelf.publish(one), versions))
+            assert _current_files(f"{url}/{turn}") == content(versions[-1]), threads
+            shelf.publish(versions[0], back=True)
+
+
+def test_a_place_that_an_earlier_version_of_the_platform_made_is_published_to(tmp_path: Path) -> None:
+    january, february = (release(tmp_path, word, cycle=f"2026-0{n}-01") for n, word in enumerate(("red", "blue"), 1))
+    patched = release(tmp_path, "white", cycle="2026-01-01")
+    spec = FolderDestination(type="folder", path="published")
+    for version in (january, february):
+        open_destination(spec, tmp_path).publish(version)
+    shutil.rmtree(tmp_path / "published" / "moves")
+    assert not open_destination(spec, tmp_path).publish(patched).current
+    assert _current_files(str(tmp_path / "published")) == content(february)
+    shutil.rmtree(tmp_path / "published" / "moves", ignore_errors=True)
+    assert open_destination(spec, tmp_path).publish(january, back=True).current
+    assert not open_destination(spec, tmp_path).publish(release(tmp_path, "grey", cycle="2025-12-01")).current
+    assert _current_files(str(tmp_path / "published")) == content(january)
+
+
+def test_what_a_publisher_that_died_had_decided_is_done_by_the_next(tmp_path: Path) -> None:
+    january, february = (release(tmp_path, word, cycle=f"2026-0{n}-01") for n, word in enumerate(("red", "blue"), 1))
+    shelf = Shelf("shelf", open_store(str(tmp_path / "published")))
+    shelf.publish(january)
+    with suppress(KeyboardInterrupt), overtaken_before(3, LocalStore, ["replace"], _die) as calls:
+        shelf.publish(february)
+    assert len(calls) == 4, "the index of the files, the cycle's pointer, the move, and the pointer"
+    assert _current_files(str(tmp_path / "published")) == content(january)
+    for version in (january, february):
+        with pytest.raises(StorageError, match="is the current version"):
+            shelf.withdraw(version.manifest.snapshot_id)
+    assert not shelf.publish(january).current
+    assert _current_files(str(tmp_path / "published")) == content(february)
+
+
+def _die() -> None:
+    raise KeyboardInterrupt
 
 
 def test_nothing_is_published_yet(place: Place, tmp_path: Path) -> None:
@@ -229,7 +380,7 @@ def test_a_version_without_its_tag_is_withdrawn_too(tmp_path: Path, monkeypatch:
         state.tags.clear()
         Hub(spec).publish(second)
         assert Hub(spec).withdraw(first.manifest.snapshot_id) is True
-        assert state.reachable() == {f"Version {second.manifest.snapshot_id}"}
+        assert state.reachable() == {f"small: version {second.manifest.snapshot_id}"}
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
