@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from synth_platform.mixing.config import MixtureSpec
-from synth_platform.mixing.mix import ComponentPlan, draw, mix, plan_mixture
+from synth_platform.mixing.mix import ComponentPlan, draw_all, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS, EXCLUDED, MIXTURE
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
@@ -18,7 +18,7 @@ from synth_platform.release.build import component_shares
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def mixture_asset(
@@ -49,8 +49,7 @@ def mixture_asset(
             name: int(rows["tokens"].sum()) for name, rows in at_hand.items()
         }
         plans = plan_mixture(available, mixture)
-        empty = pl.DataFrame(schema={"row_id": pl.String, "tokens": pl.Int64})
-        drawn = {plan.name: draw(plan, at_hand.get(plan.name, empty), run.seed) for plan in plans}
+        drawn = draw_all(plans, at_hand, mixture, run.seed)
         for rows in mix(pl.concat(drawn.values()), read_all):
             run.writer.write("mixture", rows)
         _write_excluded(run, at_hand, drawn, hits, documents, mix_in)
@@ -143,7 +142,7 @@ def _plan_row(plan: ComponentPlan) -> dict[str, object]:
 
 
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
-    shares = component_shares(snapshot.scan("mixture"))
+    shares = component_shares(snapshot.scan("mixture"), snapshot.manifest)
     plan = snapshot.manifest.details.get("plan", [])
     tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     excluded = snapshot.scan("excluded").group_by("reason").len().sort("reason").collect()

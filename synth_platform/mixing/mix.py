@@ -86,8 +86,39 @@ def plan_mixture(available: Mapping[str, int], spec: MixtureSpec) -> list[Compon
     ]
 
 
+def draw_all(
+    plans: Iterable[ComponentPlan], at_hand: Mapping[str, pl.DataFrame], spec: MixtureSpec, seed: int
+) -> dict[str, pl.DataFrame]:
+    """What `draw` chooses of every component.
+
+    Args:
+        plans: what to take.
+        at_hand: rows by component (columns row_id, tokens); components without rows may be left out.
+        spec: names the components that must not be missing.
+        seed: order within each epoch.
+
+    Raises:
+        SpecError: a component that the spec gives a weight has rows, and none is short enough for its share.
+    """
+    nothing = pl.DataFrame(schema={"row_id": pl.String, "tokens": pl.Int64})
+    drawn: dict[str, pl.DataFrame] = {}
+    for plan in plans:
+        rows = at_hand.get(plan.name, nothing)
+        drawn[plan.name] = draw(plan, rows, seed)
+        if spec.weights.get(plan.name) and drawn[plan.name].is_empty():
+            raise SpecError(
+                f"the mixture gives {plan.name!r} a weight, but its share of {plan.target_tokens:,} tokens is less"
+                f" than its shortest row has ({rows['tokens'].min():,})",
+                where="mixture.weights",
+                fix="raise mixture.tokens or mixture.max_epochs, or change the weight: 0 leaves the component out",
+            )
+    return drawn
+
+
 def draw(plan: ComponentPlan, rows: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Choose a component's rows, whole epochs first, never more tokens than planned.
+
+    Of the last epoch rows are taken in their order; one that is too long for what is left is passed over.
 
     Args:
         plan: what to take.
@@ -101,8 +132,7 @@ def draw(plan: ComponentPlan, rows: pl.DataFrame, seed: int) -> pl.DataFrame:
     left = plan.target_tokens
     epoch = 0
     while left > 0 and rows.height:
-        keyed = _keyed(rows, seed, epoch).sort("key")
-        taken = keyed.filter(pl.col("tokens").cum_sum() <= left)
+        taken = _fitting(_keyed(rows, seed, epoch).sort("key"), left)
         drawn.append(taken)
         left -= int(taken["tokens"].sum())
         if taken.height < rows.height:
@@ -110,6 +140,20 @@ def draw(plan: ComponentPlan, rows: pl.DataFrame, seed: int) -> pl.DataFrame:
         epoch += 1
     empty = _keyed(rows.clear(), seed, 0)
     return pl.concat([empty, *drawn])
+
+
+def _fitting(rows: pl.DataFrame, tokens: int) -> pl.DataFrame:
+    """The rows that fit, one after another.
+
+    A step takes all rows up to the first that does not fit any more. As every step drops the rows that are longer
+    than what is left, a few steps do, however many rows there are.
+    """
+    taken = [rows.clear()]
+    while not (rows := rows.filter(pl.col("tokens") <= tokens)).is_empty():
+        taken.append(rows.filter(pl.col("tokens").cum_sum() <= tokens))
+        tokens -= int(taken[-1]["tokens"].sum())
+        rows = rows.slice(taken[-1].height)
+    return pl.concat(taken)
 
 
 def _keyed(rows: pl.DataFrame, seed: int, epoch: int) -> pl.DataFrame:

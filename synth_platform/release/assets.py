@@ -179,12 +179,14 @@ def _result(judged: Judgement, blocking: set[tuple[str, str]]) -> GateResult:
 
 
 def _describe(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:
-    shares = component_shares(snapshot.scan(TABLE))
-    tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     card = snapshot.read_file(CARD).decode()
     lineage = ancestors(workspace.snapshots, [snapshot])
     steps = funnel(one_release(lineage))
-    review = next(one for one in lineage if kind_of(one.manifest.asset) == "review")
+    mixture, review = (
+        next(one for one in lineage if kind_of(one.manifest.asset) == kind) for kind in ("mixture", "review")
+    )
+    shares = component_shares(snapshot.scan(TABLE), mixture.manifest)
+    tokens = {str(share["component"]): int(str(share["tokens"])) for share in shares}
     return {
         "overview": dg.MetadataValue.md(overview(steps, lineage, snapshot.manifest.details.get("gates", {}))),
         "funnel": dg.MetadataValue.md(funnel_picture(steps)),

@@ -39,7 +39,7 @@ def gather_facts(
     """
     mixture = _of(lineage, "mixture")[0]
     released = mixture.scan("mixture") if patch is None else patch.rows()
-    shares = component_shares(released)
+    shares = component_shares(released, mixture.manifest)
     return CardFacts(
         dataset=dataset,
         description=description,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from synth_platform.errors import SpecError
 from synth_platform.mixing.config import MixtureSpec
-from synth_platform.mixing.mix import ComponentPlan, draw, mix, plan_mixture
+from synth_platform.mixing.mix import ComponentPlan, draw, draw_all, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS
 
 
@@ -65,6 +65,43 @@ def test_a_draw_never_exceeds_its_budget_and_takes_whole_epochs_first(
     if drawn.height:
         *whole, _ = drawn.group_by("epoch").len().sort("epoch").iter_rows()
         assert whole == [(epoch, len(tokens)) for epoch in range(len(whole))]
+
+
+@settings(max_examples=40)
+@given(
+    tokens=st.lists(st.integers(1, 50), min_size=1, max_size=40), budget=st.integers(1, 1000), seed=st.integers(0, 9)
+)
+def test_a_row_that_does_not_fit_is_passed_over_and_the_next_is_tried(
+    tokens: list[int], budget: int, seed: int
+) -> None:
+    frame = pl.DataFrame({"row_id": [str(n) for n in range(len(tokens))], "tokens": tokens})
+    epoch = draw(ComponentPlan("a", 1.0, sum(tokens), sum(tokens)), frame, seed)
+    left, expected = budget, []
+    for row, size in epoch.select("row_id", "tokens").iter_rows():
+        if size <= left:
+            expected.append(row)
+            left -= size
+    drawn = draw(ComponentPlan("a", 1.0, sum(tokens), budget), frame, seed)
+    assert drawn.filter(pl.col("epoch") == 0)["row_id"].to_list() == expected
+
+
+def test_long_rows_do_not_keep_short_ones_out() -> None:
+    sizes = [5_700] * 107 + [17_791, 730, 1_292]
+    frame = pl.DataFrame({"row_id": [f"d{n}" for n in range(len(sizes))], "tokens": sizes})
+    for seed in range(20):
+        drawn = draw(ComponentPlan("docs", 1.0, sum(sizes), 9_800), frame, seed)
+        assert sorted(drawn["tokens"]) == [730, 1_292, 5_700]
+
+
+def test_a_component_with_a_weight_is_never_left_out_in_silence() -> None:
+    available = {"faq": 300, "docs": 10_000}
+    at_hand = {"faq": rows("f", 30), "docs": rows("d", 2, 5_000)}
+    weighted = MixtureSpec(weights={"faq": 1, "docs": 1})
+    with pytest.raises(SpecError, match=r"'docs' a weight, but its share of 300 tokens .* \(5,000\)"):
+        draw_all(plan_mixture(available, weighted), at_hand, weighted, seed=1)
+    for spec in (MixtureSpec(weights={"faq": 1}), MixtureSpec(weights={"faq": 1, "docs": 0}), MixtureSpec(tokens=999)):
+        drawn = draw_all(plan_mixture(available, spec), at_hand, spec, seed=1)
+        assert drawn["docs"].is_empty() and drawn["faq"].height, "nobody asked for a share of it"
 
 
 def test_order_and_bytes_do_not_depend_on_how_the_input_is_cut() -> None:
