@@ -50,8 +50,8 @@ class Shop:
             settings = {"destinations": [destination.model_dump(mode="json")]}
             version(self.workspace, "ds/published", {"published": pl.DataFrame(schema=PUBLISHED)}, settings=settings)
 
-    def take_down(self, **options: Any) -> Report:
-        return take_down(Request((SECRET,)), self.workspace, self.instance, **options)
+    def take_down(self, *documents: str, **options: Any) -> Report:
+        return take_down(Request(documents or (SECRET,)), self.workspace, self.instance, **options)
 
     def pointer(self, place: str = "shelf", cycle: str | None = None) -> str:
         name = f"cycles/{cycle}.json" if cycle else "current.json"
@@ -149,6 +149,26 @@ def test_what_only_a_destination_still_has_is_withdrawn(shop: Shop, open_gates: 
     assert shop.pointer() == id_of(second) and shop.texts() == {"text of s/1", "text of s/2"}
     report = shop.take_down(erase=True)
     assert report.problems == [] and report.withdrawn == [f"{id_of(first)} at shelf"]
+    assert shop.texts() == {"text of s/2"}
+
+
+def test_versions_without_what_is_erased_stay_published_whatever_else_was_taken_down(
+    shop: Shop, open_gates: None
+) -> None:
+    """An earlier takedown was about both documents; of the third version only its published files are left."""
+    first, second, third = shop.release(SECRET, HARMLESS), shop.release("s/3", HARMLESS), shop.release("s/3", "s/4")
+    for release in (first, second, third, shop.release(HARMLESS)):
+        shop.publish(release)
+    remove(shop.snapshots, third, "collected")
+    shop.take_down("s/3", SECRET)
+    assert shop.texts() == {"text of s/1", "text of s/2", "text of s/3", "text of s/4"}
+    seen = shop.take_down(dry_run=True, erase=True)
+    assert seen.problems == [] and seen.withdrawn == [f"{id_of(first)} at shelf"]
+    report = shop.take_down(erase=True)
+    assert report.problems == [] and report.withdrawn == seen.withdrawn
+    assert shop.texts() == {"text of s/2", "text of s/3", "text of s/4"}
+    report = shop.take_down("s/3", erase=True)
+    assert report.withdrawn == sorted(f"{id_of(one)} at shelf" for one in (second, third))
     assert shop.texts() == {"text of s/2"}
 
 

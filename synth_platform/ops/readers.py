@@ -119,6 +119,7 @@ class Published:
         instance: of Dagster; it knows which gates passed.
         specs: datasets that are not among the workspace's own.
         tombstones: all takedowns.
+        erased: takedowns whose documents are erased now.
         concerned: datasets that have, or had, any of the documents.
         tell: hears what is being done.
     """
@@ -129,12 +130,13 @@ class Published:
         instance: dg.DagsterInstance,
         specs: Specs,
         tombstones: Sequence[Tombstone],
+        erased: Sequence[Tombstone],
         concerned: frozenset[str],
         tell: Callable[[str], None],
     ) -> None:
         self._workspace, self._snapshots, self._instance = workspace, workspace.snapshots, instance
-        self._given, self._tombstones, self._concerned, self._tell = specs, list(tombstones), concerned, tell
-        self._wanted = TakenDown.of(tombstones)
+        self._given, self._concerned, self._tell = specs, concerned, tell
+        self._tombstones, self._erased = list(tombstones), list(erased)
         self._clean: dict[str, bool] = {}
         self._places: dict[str, dict[str, tuple[str, str | None]]] = {}
         self.outcome = Outcome()
@@ -173,8 +175,8 @@ class Published:
                 continue
             self._say(one, version.manifest.snapshot_id)
 
-    def withdraw(self) -> None:
-        """Remove all versions with such rows from where they were published."""
+    def withdraw(self, *, dry_run: bool = False) -> None:
+        """Remove all versions with rows of what is erased from where they were published, or only name them."""
         for outlet in self._outlets:
             try:
                 destination = outlet.open()
@@ -185,7 +187,8 @@ class Published:
             for version in versions:
                 where = f"{version} at {outlet.spec.name}"
                 try:
-                    if not self._is_clean(outlet.dataset, version, destination) and destination.withdraw(version):
+                    is_to_go = self._has(self._erased, outlet.dataset, version, destination)
+                    if is_to_go and (dry_run or destination.withdraw(version)):
                         self.outcome.withdrawn.append(where)
                 except _ERRORS as error:
                     self._complain(f"{where}: {error}")
@@ -239,21 +242,22 @@ class Published:
 
     def _is_clean(self, dataset: str, version: str, destination: Destination) -> bool:
         if version not in self._clean:
-            self._clean[version] = self._look_into(dataset, version, destination)
+            self._clean[version] = not self._has(self._tombstones, dataset, version, destination)
         return self._clean[version]
 
-    def _look_into(self, dataset: str, version: str, destination: Destination) -> bool:
-        """Whether a version has no such row: by its files here, or by those at the destination."""
+    def _has(self, tombstones: list[Tombstone], dataset: str, version: str, destination: Destination) -> bool:
+        """Whether a version has rows that are taken down: by its files here, or by those at the destination."""
         here = self._release(dataset, version)
         if here is not None and here.removal is None:
             with suppress(*_ERRORS):  # damaged: what was published may not be
-                return not taken_down_rows(here, self._tombstones).height
-        if here is not None and here.removal is not None and here.removal.why == "taken_down":
-            return False
+                return bool(taken_down_rows(here, tombstones).height)
+        if here is not None and here.removal is not None and here.removal.takedown in {one.id for one in tombstones}:
+            return True
         self._workspace.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="published-", dir=self._workspace.scratch) as folder:
             files = destination.tables(version, Path(folder))
-            return not any(has_rows(pl.scan_parquet(file, glob=False), self._wanted) for file in files)
+            wanted = TakenDown.of(tombstones)
+            return any(has_rows(pl.scan_parquet(file, glob=False), wanted) for file in files)
 
     def _release(self, dataset: str, version: str) -> Snapshot | None:
         """A release, even if only its manifest is left."""

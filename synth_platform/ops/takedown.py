@@ -94,7 +94,7 @@ class Report:
     """Versions that still hold them, or held them until they were erased."""
     erased_bytes: int = 0
     withdrawn: list[str] = field(default_factory=list)
-    """Published versions that were removed, and where."""
+    """Published versions that were removed, or would be, and where."""
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -158,6 +158,7 @@ class _Takedown:
         self._asked_before = bool(same)
         self._descent = _find(self._snapshots, request, same)
         self._tombstone = _tombstone(request, self._descent, same)
+        self._asked = [*same, self._tombstone]  # an earlier one that covers it may be about others too
         self._report = _report(self._descent, problems)
         unknown = set(request.documents) - self._descent.documents
         if unknown and not self._descent.left_out:
@@ -190,7 +191,9 @@ class _Takedown:
             for patched, release in to_patch:
                 self._patch(patched, release)
             published.settle(readings)
-        if erase and not dry_run and self._may_erase():
+        if erase and dry_run:
+            published.withdraw(dry_run=True)
+        elif erase and self._may_erase():
             self._erase()
             self._erase_leftovers()
             published.withdraw()
@@ -202,7 +205,9 @@ class _Takedown:
         return self._report
 
     def _published(self) -> Published:
-        return Published(self._workspace, self._instance, self._given, self._in_force, self._datasets, self._tell)
+        return Published(
+            self._workspace, self._instance, self._given, self._in_force, self._asked, self._datasets, self._tell
+        )
 
     @property
     def _in_force(self) -> list[Tombstone]:

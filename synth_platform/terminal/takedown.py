@@ -35,8 +35,9 @@ def show_takedown(console: Console, report: "Takedown") -> None:
     if erased:
         console.print(f"  {erased:,} versions erased, {report.erased_bytes / 1e6:,.1f} MB; their manifests are kept")
         console.print("  Dagster's event log may still show the first rows of them: see the README")
+    said = "would be withdrawn" if report.takedown is None else "withdrawn"
     for withdrawn in report.withdrawn:
-        console.print(f"  withdrawn: {escape(withdrawn)}")
+        console.print(f"  {said}: {escape(withdrawn)}")
     for problem in report.problems:
         console.print(f"  [red]✗[/red] {escape(problem)}")
     if report.takedown is None:
