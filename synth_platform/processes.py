@@ -1,5 +1,6 @@
 """Tell processes apart for good (a pid alone may be given away again), and let none outlive the one it works for."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -7,6 +8,9 @@ import socket
 import threading
 from functools import cache
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 def start_time(pid: int) -> str | None:
@@ -42,3 +46,8 @@ def end_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
         threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
+
+
+def die_with_parent() -> None:
+    """In a child before it becomes another program: have the kernel end it when its parent dies, however that is."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

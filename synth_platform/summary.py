@@ -11,7 +11,7 @@ from synth_platform.generation.budget import engine_cost, per_accepted_million
 from synth_platform.ops.guard import Judgement
 from synth_platform.quality.accept import contaminated
 from synth_platform.snapshots import Snapshot
-from synth_platform.snapshots.catalog import kind_of
+from synth_platform.snapshots.catalog import input_of, kind_of
 
 
 @dataclass
@@ -87,6 +87,7 @@ def summarise(
     for kind, members in by_kind.items():
         _add_stage(summary, kind, members)
     summary.stages = {kind: summary.stages[kind] for kind in STAGES if kind in summary.stages}
+    _add_rejected(summary, by_kind.get("accepted", ()), by_kind.get("quality", ()))
     _add_cost(summary, by_kind)
     _add_contamination(summary, by_kind)
     _add_gates(summary, judged, set(blocking))
@@ -111,15 +112,27 @@ def _add_stage(summary: Summary, kind: str, members: Sequence[Snapshot]) -> None
         summary.stages[kind] = StageCounts(rows, step_of(kind, members).tokens or 0)
     if kind == "documents":
         summary.skipped = _count(member.scan("skipped").select("reason") for member in members)
-    if kind == "accepted":
-        summary.rejected = _count(
-            member.scan("rejected").select(pl.col("reasons").explode(empty_as_null=True).alias("reason"))
-            for member in members
-        )
-        summary.rejected_rows = sum(member.manifest.tables["rejected"].rows for member in members)
     if kind == "quality":
         for member in members:
             _add_quality(summary, member)
+
+
+def _add_rejected(summary: Summary, accepted: Sequence[Snapshot], quality: Sequence[Snapshot]) -> None:
+    """Reasons from what was rejected; from the verdicts of recipes whose gate let nothing be accepted by them."""
+    used = {input_of(one, "quality").snapshot_id for one in accepted}
+    stopped = {_recipe(one): one for one in quality if one.manifest.snapshot_id not in used}
+    split = [one for one in accepted if _recipe(one) not in stopped]
+    rejected = [one.scan("rejected") for one in split]
+    rejected += [one.scan().filter(pl.col("verdict") != "accepted") for one in stopped.values()]
+    summary.rejected = _count(
+        rows.select(pl.col("reasons").explode(empty_as_null=True).alias("reason")) for rows in rejected
+    )
+    summary.rejected_rows = sum(one.manifest.tables["rejected"].rows for one in split)
+    summary.rejected_rows += sum(one.manifest.counts.get("rejected", 0) for one in stopped.values())
+
+
+def _recipe(snapshot: Snapshot) -> str:
+    return snapshot.manifest.asset.split("/")[-1]
 
 
 def _add_cost(summary: Summary, by_kind: Mapping[str, Sequence[Snapshot]]) -> None:
@@ -134,7 +147,7 @@ def _add_cost(summary: Summary, by_kind: Mapping[str, Sequence[Snapshot]]) -> No
 
 
 def _add_quality(summary: Summary, quality: Snapshot) -> None:
-    counts, recipe = quality.manifest.counts, quality.manifest.asset.split("/")[-1]
+    counts, recipe = quality.manifest.counts, _recipe(quality)
     summary.acceptance[recipe] = round(counts.get("accepted", 0) / max(quality.manifest.rows, 1), 4)
     stated = counts.get("facts_correct", 0) + counts.get("facts_wrong", 0)
     if stated:
@@ -142,8 +155,11 @@ def _add_quality(summary: Summary, quality: Snapshot) -> None:
 
 
 def _count(frames: Iterable[pl.LazyFrame]) -> dict[str, int]:
+    some = list(frames)
+    if not some:
+        return {}
     counted = (
-        pl.concat(list(frames))
+        pl.concat(some)
         .drop_nulls()
         .group_by("reason")
         .len()

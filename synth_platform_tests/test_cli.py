@@ -4,10 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import free_port, write_jsonl
 from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.snapshots.handmade import version
 
 
 def refused(*arguments: str, home: Path) -> str:
@@ -129,3 +132,37 @@ def test_bad_rows_are_kept_with_their_reason_and_good_ones_used(tokenizer_folder
     summary = json.loads(made.out)
     assert summary["documents"] == 5 == summary["release"]["rows"]
     assert summary["skipped"] == {"missing_text": 2, "invalid_json": 1, "text_not_string": 1}
+
+
+def test_a_spec_that_cannot_be_read_keeps_its_versions_and_holds_up_no_other(
+    tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / "home")
+    attributes = dataset("http://127.0.0.1:9/v1", tokenizer_folder, retention={"keep_versions": 1})
+    write_spec(workspace.datasets / "small", attributes)
+    broken = write_spec(
+        workspace.datasets / "other", attributes | {"name": "other", "retention": {"keep_versions": "x"}}
+    )
+    for asset in ("small/documents", "other/documents"):
+        for number in (1, 2):
+            version(workspace, asset, {"rows": pl.DataFrame({"id": [number]})}, settings={"number": number})
+
+    def kept(dataset: str) -> int:
+        return sum(one.removal is None for one in workspace.snapshots.all() if one.manifest.asset.startswith(dataset))
+
+    collected = synth("gc", "--apply", home=workspace.home)
+    assert collected.returncode == 1 and "MB freed" in collected.out
+    assert f"nothing of its dataset was collected: {broken}" in collected.out
+    assert (kept("small"), kept("other")) == (1, 2)
+    assert json.loads(synth("gc", "--json", home=workspace.home).out)["refused"][0]["path"] == str(broken)
+    broken.unlink()
+    assert synth("gc", home=workspace.home).returncode == 0
+
+
+def test_a_mirror_of_nothing_is_no_backup(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "home")
+    version(workspace, "small/documents", {"rows": pl.DataFrame({"id": [1]})})
+    source, target = workspace.snapshots.store.url, str(tmp_path / "copy")
+    assert "there are no versions to copy" in refused("mirror", f"{source}x", target, home=workspace.home)
+    assert not Path(f"{source}x").exists() and not Path(target).exists()
+    assert synth("mirror", source, target, home=workspace.home).returncode == 0

@@ -21,9 +21,10 @@ from synth_platform.ops.launch import Launched, run_dataset
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.prompts.templates import Template
 from synth_platform.quality.config import QualitySpec
-from synth_platform.quality.replay import replay
+from synth_platform.quality.replay import Replay, replay
 from synth_platform.review.page import REPORT
 from synth_platform.snapshots import Snapshot
+from synth_platform.summary import Summary, summarise
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
 from synth_platform_tests.pipeline import copied, dataset, mock_engine, opened, perfect_answers, synth, write_spec
@@ -174,6 +175,36 @@ def test_what_was_never_made_cannot_be_tried(workspace: Workspace, tmp_path: Pat
     spec = load_spec(write_spec(tmp_path, dataset("http://127.0.0.1:9/v1", tokenizer_folder)))
     with pytest.raises(SynthError, match="has not been materialized yet"):
         replay(workspace.snapshots, "small", None, spec.recipes[0], QualitySpec(), spec.privacy, workspace.encoders)
+
+
+def test_where_a_gate_let_nothing_be_accepted_the_verdicts_are_told_and_compared_with(made: Made) -> None:
+    (recipe,) = (one for one in load_spec(made.folder / "defs.yaml").recipes if one.name == "faq")
+
+    def tried(**limits: Any) -> Replay:
+        workspace, spec = made.workspace, load_spec(made.folder / "defs.yaml")
+        quality = QualitySpec(**limits)
+        return replay(workspace.snapshots, "small", None, recipe, quality, spec.privacy, workspace.encoders)
+
+    def told() -> Summary:
+        heads = [made.head(asset) for asset in made.digests()]
+        return summarise("small", None, heads, [], [], seconds=0, success=False)
+
+    before, rejected = tried(min_words=90), told().rejected
+    assert before.reasons["too_short"][1] > 0 and before.reasons["contaminated_prompt:playground"] == [2, 2]
+    shutil.rmtree(made.workspace.home / "data" / "small" / "accepted" / "faq")
+    assert tried(min_words=90) == before, "as if the rows had been split by the verdicts"
+    assert rejected == {f"contaminated_{what}:playground": 8 for what in ("prompt", "source")}
+    assert set(told().rejected.values()) == {6}, "the verdicts do not know of test questions"
+
+    closed = {"quality": {"acceptance": {"min": 1, "severity": "critical"}}}
+    assert not made.run(quality={name: {"min_words": 90} for name in RECIPES}, gates=closed).success
+    short = made.head("quality/faq").manifest.counts["rejected"]
+    assert told().rejected["too_short"] > short > 0 and told().rejected_rows == told().rejected["too_short"]
+    assert tried().reasons["too_short"] == [short, 0] and tried().accepted == [before.accepted[1], 22]
+    shown = synth(
+        "screen", str(made.folder / "defs.yaml"), "--what-if", "quality.*.min_words=1", home=made.workspace.home
+    )
+    assert shown.returncode == 0 and "too_short" in shown.out and "not scanned" not in shown.out
 
 
 def test_expectations_beside_the_spec_are_checks_that_stop(made: Made) -> None:

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from synth_platform.config import check_name
 from synth_platform.errors import SynthError
@@ -23,7 +24,19 @@ from synth_platform.workspace import Workspace
 LOOK, KEEP = "Look and prove", "Keep it going"
 """Headings of the commands in the help; those that make something stand first."""
 
+
+class _Commands(TyperGroup):
+    """All commands; Typer itself would end with Ctrl+C without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _stop()
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -80,8 +93,7 @@ def errors_for_people() -> Iterator[None]:
         _show_error(str(error))
         sys.exit(_INVALID)
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on where it was")
-        sys.exit(_INTERRUPTED)
+        _stop()
     except OSError as error:
         _show_error(scrub(str(error)))
         sys.exit(_INVALID)
@@ -90,6 +102,11 @@ def errors_for_people() -> Iterator[None]:
             raise
         sys.stderr.write(scrub("".join(traceback.format_exception(error))))
         sys.exit(FAILED)
+
+
+def _stop() -> NoReturn:
+    Console(stderr=True).print("stopped; the same command goes on where it was")
+    sys.exit(_INTERRUPTED)
 
 
 def _show_error(text: str) -> None:

@@ -1,10 +1,15 @@
 """Give space back: versions past the retention, and what dead processes left."""
 
-from typing import Annotated, Any
+from collections.abc import Container
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth_platform.cli.base import KEEP, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import FAILED, KEEP, Home, Json, app, open_console, open_workspace, print_json, teller
+
+if TYPE_CHECKING:
+    from synth_platform.ops.garbage import Garbage
 
 
 @app.command("gc", rich_help_panel=KEEP)
@@ -23,13 +28,14 @@ def collect_garbage(
     from synth_platform.ops.launch import find_dataset
 
     installed = find_installed(workspace)
-    if installed.refused and not dataset:
-        raise installed.refused[0].error  # what it wants to keep is not known
+    refused = () if dataset else installed.refused
     specs = installed.datasets
     if dataset:
         chosen = find_dataset(dataset, workspace)
         dataset, specs = chosen[0].name, {**specs, chosen[0].name: chosen}
     garbage = find_garbage(workspace, list(specs.values()), dataset=dataset)
+    if refused:
+        garbage = _of_known(garbage, specs)
     rows: list[dict[str, Any]] = [
         {"what": one.kind, "where": one.folder, "bytes": one.bytes, "why": one.why} for one in garbage.stored
     ]
@@ -39,9 +45,19 @@ def collect_garbage(
         with open_instance(workspace) as instance:
             freed = collect(workspace, instance, garbage)
     if as_json:
-        print_json({"garbage": rows, "bytes": garbage.bytes, "freed": freed})
-        return
-    terminal.show_rows(console, rows, "there is nothing to collect")
-    if rows:
-        said = f"{freed / 1e6:,.1f} MB freed" if apply else f"{garbage.bytes / 1e6:,.1f} MB; --apply deletes them"
-        console.print(said)
+        kept = [{"path": str(one.path), "error": one.error.what} for one in refused]
+        print_json({"garbage": rows, "bytes": garbage.bytes, "freed": freed, "refused": kept})
+    else:
+        terminal.show_rows(console, rows, "there is nothing to collect")
+        if rows:
+            said = f"{freed / 1e6:,.1f} MB freed" if apply else f"{garbage.bytes / 1e6:,.1f} MB; --apply deletes them"
+            console.print(said)
+        for one in refused:
+            teller(console)(f"nothing of its dataset was collected: {one.path}: {one.error.what}")
+    if refused:
+        raise typer.Exit(FAILED)
+
+
+def _of_known(garbage: "Garbage", datasets: Container[str]) -> "Garbage":
+    """Without what may belong to a spec that cannot be read: what that wants to keep is not known."""
+    return replace(garbage, stored=[one for one in garbage.stored if one.key[0].split("/")[0] in datasets])

@@ -1,7 +1,5 @@
 """Make datasets, and say beforehand what that takes."""
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -229,18 +227,19 @@ def status(
 @app.command()
 def ui(
     home: Home = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000,
 ) -> None:
     """Start Dagster's web interface and daemon on the same home."""
     workspace = open_workspace(home)
-    from synth_platform.ops.instance import WORKSPACE_FILE, open_instance
+    from synth_platform.ops.instance import open_instance
+    from synth_platform.ops.interface import address_of, only_interface, serve
 
     console = open_console(False)
-    with open_instance(workspace, teller(console)):
-        pass  # one process makes the database before several open it
-    console.print(f"Dagster on http://127.0.0.1:{port} for {workspace.home} (stop with Ctrl+C)")
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace.dagster_home / WORKSPACE_FILE)]
-    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])
+    with only_interface(workspace, port):
+        with open_instance(workspace, teller(console)):
+            pass  # one process makes the database before several open it
+        console.print(f"Dagster on {address_of(port)} for {workspace.home} (stop with Ctrl+C)")
+        serve(workspace, port)
 
 
 @engine_app.command("install")

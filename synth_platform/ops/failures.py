@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
 
 from synth_platform.errors import SynthError
 from synth_platform.secrecy import reveals, scrub
@@ -39,3 +40,9 @@ def failure_text(event: dg.DagsterEvent) -> str | None:
     if not text and data.error is not None:
         text = (data.error.cause or data.error).message.strip()
     return None if text and "check" in text and "blocking" in text.lower() else text
+
+
+def was_stopped(event: dg.DagsterEvent) -> bool:
+    """Whether an event says that a run failed because it was told to stop, by Ctrl+C or SIGTERM."""
+    data = event.event_specific_data
+    return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION

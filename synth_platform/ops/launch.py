@@ -1,10 +1,13 @@
 """Run a dataset's job in this process, and say in a few words why it failed if it did."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.utils import make_new_run_id
 
 from synth_platform.config import check_name
@@ -15,7 +18,7 @@ from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.errors import SpecError
 from synth_platform.ops.cycles import check_cycle
 from synth_platform.ops.doctor.runs import worker_tag
-from synth_platform.ops.failures import failure_text
+from synth_platform.ops.failures import failure_text, was_stopped
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
 from synth_platform.ops.tags import run_tags
@@ -101,6 +104,7 @@ def run_dataset(
 
     Raises:
         SpecError: the partition does not exist, or is needed and missing.
+        KeyboardInterrupt: the run was stopped, by Ctrl+C or SIGTERM.
     """
     definitions = dg.Definitions.merge(
         dataset_definitions(spec, base),
@@ -111,19 +115,55 @@ def run_dataset(
     if chosen.partitions_def is not None or partition is not None:
         check_cycle(spec, partition)
     run_id = make_new_run_id()
-    result = chosen.execute_in_process(
-        run_id=run_id,
-        run_config=_QUIET,
-        instance=instance,
-        partition_key=partition,
-        raise_on_error=False,
-        tags={
-            **run_tags(spec, partition, why),
-            **worker_tag(run_id),
-            **({FRESH_TAG: "true"} if fresh else {}),
-        },
-    )
+    with _log_helpers_shielded(instance):
+        result = chosen.execute_in_process(
+            run_id=run_id,
+            run_config=_QUIET,
+            instance=instance,
+            partition_key=partition,
+            raise_on_error=False,
+            tags={
+                **run_tags(spec, partition, why),
+                **worker_tag(run_id),
+                **({FRESH_TAG: "true"} if fresh else {}),
+            },
+        )
+    if any(was_stopped(event) for event in result.all_events):
+        raise KeyboardInterrupt  # which Dagster has taken for a failure like any other
     return Launched(result.run_id, result.success, list(_problems(result)))
+
+
+@contextmanager
+def _log_helpers_shielded(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Have the helpers that Dagster starts for a run's logs not hear Ctrl+C, which they answer with a traceback each.
+
+    What a thread blocks stays blocked in the processes that it starts; Dagster ends these by another signal.
+    """
+    manager = instance.compute_log_manager
+    capture = manager.capture_logs
+
+    @contextmanager
+    def capture_unheard(log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        with ExitStack() as stack:
+            with _interrupts_blocked():
+                context = stack.enter_context(capture(log_key))
+            yield context
+
+    manager.capture_logs = capture_unheard
+    try:
+        yield
+    finally:
+        manager.capture_logs = capture
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """An interrupt that comes meanwhile is heard afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:

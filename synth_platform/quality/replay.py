@@ -1,6 +1,6 @@
 """What other limits would change: stored generations judged anew, row by row beside the verdicts that stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import polars as pl
 from synth_platform.errors import SynthError
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.prompts.config import RecipeSpec
+from synth_platform.quality.accept import accept, contaminated
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.limits import apply_limits
 from synth_platform.quality.remeasure import (
@@ -24,6 +25,7 @@ from synth_platform.snapshots.catalog import input_of, kind_of
 from synth_platform.snapshots.frames import in_step
 
 _EXAMPLES = 5
+_VERDICT = ["generation_id", "reasons"]
 _NOT_QUALITY = ("contaminated", "contaminated_prompt", "contaminated_source")
 
 
@@ -40,6 +42,7 @@ class Replay:
         gained: ids of some rows that would be accepted.
         lost: ids of some rows that would no longer be.
         measured: whether the metrics were read (False: every row had to be measured again).
+        scanned: whether it is known which rows have test questions (False: none is counted as rejected for one).
     """
 
     recipe: str
@@ -50,6 +53,7 @@ class Replay:
     gained: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     measured: bool = True
+    scanned: bool = True
 
     def changed_reasons(self) -> dict[str, tuple[int, int]]:
         """Reasons whose number of rows would change, the largest change first."""
@@ -80,11 +84,11 @@ def replay(
     Raises:
         SynthError: the recipe's rows have not been judged yet, or the encoder that the limits ask for cannot be had.
     """
-    current = _judged(snapshots, f"{dataset}/accepted/{recipe.name}", partition)
-    judged_before = snapshots.require(input_of(current, "quality"))
+    asset = f"{dataset}/quality/{recipe.name}"
+    accepted = snapshots.current(f"{dataset}/accepted/{recipe.name}", partition)
+    judged_before = _judged(snapshots, asset, partition, accepted)
     asked = {kind_of(ref.asset): snapshots.require(ref) for ref in judged_before.manifest.inputs}
     made = Material(asked["prompts"], asked["generations"], asked.get("judge_prompts"), asked.get("judgements"))
-    asset = f"{dataset}/quality/{recipe.name}"
     limits = limits_of(recipe, quality)
     encoder = encoder_of(recipe, limits, encoders)
     measured = measured_digest(recipe, privacy, made, encoder)
@@ -95,25 +99,68 @@ def replay(
     tokens = (
         batch.rename({"id": "generation_id"}) for batch in made.generations.batches(columns=["id", "completion_tokens"])
     )
-    verdicts = _Verdicts(current)
+    if accepted is not None and input_of(accepted, "quality").snapshot_id == judged_before.manifest.snapshot_id:
+        rejected = accepted.batches("rejected", columns=_VERDICT)
+    else:
+        scans = _Scans(snapshots, dataset, partition, recipe.name, made)
+        found.scanned = scans.whole
+        rejected = scans.rejected(judged_before, made)
+    verdicts = _Verdicts(rejected)
     for batch in in_step(tokens, judged, left_on="generation_id", right_on="generation_id"):
         _count(found, batch, verdicts)
     return found
 
 
-def _judged(snapshots: Snapshots, asset: str, partition: str | None) -> Snapshot:
-    head = snapshots.head(asset, partition)
-    if head is None:
+def _judged(snapshots: Snapshots, asset: str, partition: str | None, accepted: Snapshot | None) -> Snapshot:
+    """The verdicts that stand: the newest, also where nothing was accepted after them since a gate closed."""
+    if (judged := snapshots.current(asset, partition)) is not None:
+        return judged
+    if accepted is None:
         raise SynthError(f"{asset} has not been materialized yet: there are no verdicts to compare with")
-    return head
+    return snapshots.require(input_of(accepted, "quality"))
+
+
+class _Scans:
+    """What the scans for test questions say of a recipe's material, as far as they were made of it."""
+
+    def __init__(self, snapshots: Snapshots, dataset: str, partition: str | None, recipe: str, made: Material) -> None:
+        documents = input_of(made.prompts, "documents").snapshot_id
+        answers = made.generations.manifest.snapshot_id
+        self._documents = _scan_of(documents, snapshots.current(f"{dataset}/contamination/documents", partition))
+        self._answers = _scan_of(answers, snapshots.current(f"{dataset}/contamination/{recipe}", partition))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was scanned."""
+        return self._answers is not None and self._documents is not None
+
+    def rejected(self, judged: Snapshot, made: Material) -> Iterator[pl.DataFrame]:
+        """What is rejected by these scans and by verdicts."""
+        rows = accept(
+            made.prompts.batches("prompts"),
+            made.generations.batches(),
+            judged.batches(),
+            contaminated_generations=_contaminated(self._answers, "contamination"),
+            contaminated_prompts=_contaminated(self._answers, "prompts"),
+            contaminated_documents=_contaminated(self._documents, "contamination"),
+        )
+        return (batch.select(_VERDICT) for table, batch in rows if table == "rejected")
+
+
+def _scan_of(version: str, scan: Snapshot | None) -> Snapshot | None:
+    """A scan, if it was made of a version."""
+    return scan if scan is not None and any(ref.snapshot_id == version for ref in scan.manifest.inputs) else None
+
+
+def _contaminated(scan: Snapshot | None, table: str) -> dict[str, str]:
+    return contaminated(scan.batches(table)) if scan is not None else {}
 
 
 class _Verdicts:
     """Reasons against each row, as they stand; asked for in the rows' order, so that none is held."""
 
-    def __init__(self, accepted: Snapshot) -> None:
-        batches = accepted.batches("rejected", columns=["generation_id", "reasons"])
-        self._rejected = (row for batch in batches for row in batch.iter_rows())
+    def __init__(self, rejected: Iterable[pl.DataFrame]) -> None:
+        self._rejected = (row for batch in rejected for row in batch.iter_rows())
         self._next = next(self._rejected, None)
 
     def of(self, row_id: str) -> list[str]:

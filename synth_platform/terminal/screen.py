@@ -28,6 +28,9 @@ def show_replays(console: Console, replays: "Sequence[Replay]") -> None:
         for what, ids in (("accepted", one.gained), ("rejected", one.lost)):
             if ids:
                 console.print(f"{one.recipe}: would be {what}, for example {', '.join(ids)}")
+    unscanned = [one.recipe for one in replays if not one.scanned]
+    if unscanned:
+        console.print(f"not scanned for test questions yet, which may cost some rows more: {', '.join(unscanned)}")
     again = [one.recipe for one in replays if not one.measured]
     if again:
         console.print(f"measured again, since the detectors, the form or the encoder changed: {', '.join(again)}")

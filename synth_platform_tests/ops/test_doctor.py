@@ -402,6 +402,9 @@ def test_failed_datasets_and_stale_gates_are_named(home: Path, tokenizer_folder:
     assert synth("materialize", "small", home=home).returncode == 1
     failed = only(look(home), "failed_partition")  # gates after it are only noted
     assert "the engine cannot be reached" in failed.finding.what and "synth materialize small" in failed.finding.fix
+    shutil.move(home / "datasets" / "small", tmp_path / "elsewhere")
+    noted = only(look(home), "failed_partition").finding
+    assert noted.note and "synth materialize PATH" in noted.fix and "no spec here names it" in noted.fix
     remake(home, tokenizer_folder, tmp_path)
     assert look(home) == []
 

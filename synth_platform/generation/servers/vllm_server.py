@@ -1,7 +1,6 @@
 """One vLLM server of our own: started on a free port, watched until ready, stopped for certain."""
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from synth_platform.errors import EngineError
 from synth_platform.generation.config import HUB_TOKENS, UNSAFE_WEIGHTS, VllmEngine
 from synth_platform.generation.servers.client import Endpoint, free_port
 from synth_platform.generation.servers.environment import SERVER_MODULE, EngineEnvironment, clean_variables
-from synth_platform.processes import is_alive, start_time, this_host
+from synth_platform.processes import die_with_parent, is_alive, start_time, this_host
 from synth_platform.prompts.tokenizer import hub_revision, model_folder
 
 _POLL_SECONDS = 0.5
@@ -28,8 +27,6 @@ _TAIL_LINES = 25
 _TELL_SECONDS = 5.0
 _MEMORY_LINES = 200
 _OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|MemoryError|Cannot allocate memory|No available memory", re.I)
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 _SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -91,7 +88,7 @@ class VllmServer:
                 stdin=subprocess.DEVNULL,
                 env=_variables(spec, self._environment) | self._variables,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self._write_record(self._process.pid)
 
@@ -275,11 +272,6 @@ def _variables(spec: VllmEngine, environment: EngineEnvironment) -> dict[str, st
         variables.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     path = f"{environment.python.parent}:{variables.get('PATH', '')}"
     return variables | {"PATH": path} | spec.environment
-
-
-def _die_with_parent() -> None:
-    """In the child: have the kernel end it when the process that started it dies, however that happens."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end_group(pid: int) -> None:

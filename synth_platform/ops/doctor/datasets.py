@@ -11,6 +11,7 @@ from synth_platform.definitions import load_datasets
 from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
+from synth_platform.ops.failures import was_stopped
 from synth_platform.ops.guard import why_closed
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.workspace import Workspace
@@ -32,11 +33,12 @@ def spec_findings(workspace: Workspace) -> Iterator[Finding]:
 
 def dataset_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
     """What went wrong with the datasets that are shipped or lie in the home."""
-    last_runs = _last_runs(instance)
+    last_runs, loaded = _last_runs(instance), load_datasets(workspace)
+    named = {spec.name for spec, _ in loaded.datasets} | {one.name or one.path.parent.name for one in loaded.refused}
     for (dataset, partition), run in last_runs.items():
         if run.status == dg.DagsterRunStatus.FAILURE:
-            yield _failed_partition(dataset, partition, run, _reason(instance, run))
-    for one in load_datasets(workspace).datasets:
+            yield _failed_partition(dataset, partition, run, _failures(instance, run), named=dataset in named)
+    for one in loaded.datasets:
         yield from _stale_checks(workspace.snapshots, instance, one, last_runs)
 
 
@@ -59,25 +61,37 @@ def _last_runs(instance: dg.DagsterInstance) -> dict[_Cycle, dg.DagsterRun]:
     return found
 
 
-def _failed_partition(dataset: str, partition: str | None, run: dg.DagsterRun, reason: str) -> Finding:
-    """A run that was only killed has no cause to mend, so nothing is wrong any more."""
-    killed = PROCESS_IS_GONE in reason
-    again = f"synth materialize {dataset}{f' --partition {partition}' if partition else ''}"
+def _failed_partition(
+    dataset: str, partition: str | None, run: dg.DagsterRun, failures: Sequence[dg.DagsterEvent], *, named: bool
+) -> Finding:
+    """A run that was only stopped has no cause to mend; what no spec here names, nobody need make again."""
+    reason = _reason(failures)
+    interrupted = any(was_stopped(one) for one in failures)
+    stopped = interrupted or PROCESS_IS_GONE in reason
+    what = dataset if named else "PATH"
+    again = f"synth materialize {what}{f' --partition {partition}' if partition else ''}"
+    fix = f"{again} goes on where it was" if stopped else f"mend the cause, then run: {again}"
     return Finding(
         "failed_partition",
-        f"the last run of {dataset}{f' [{partition}]' if partition else ''} failed: {reason}",
+        f"the last run of {dataset}{f' [{partition}]' if partition else ''}"
+        f" {'was stopped' if interrupted else f'failed: {reason}'}",
         f"run {run.run_id}",
         "what it was to make is not there, or older than its inputs",
-        f"{again} goes on where it was" if killed else f"mend the cause, then run: {again}",
-        note=killed,
+        fix if named else f"no spec here names it; if it is still wanted, PATH is that of its defs.yaml: {fix}",
+        note=stopped or not named,
     )
 
 
-def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The first line of the first failure; the run's own where no step failed."""
+def _failures(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:
+    """The failures of a run, those of its steps first."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=kinds) if entry.dagster_event]
-    for event in sorted(events, key=lambda one: not one.is_step_failure):
+    return sorted(events, key=lambda one: not one.is_step_failure)
+
+
+def _reason(failures: Sequence[dg.DagsterEvent]) -> str:
+    """The first line of the first failure; the run's own where no step failed."""
+    for event in failures:
         if event.is_step_failure:
             data = event.step_failure_data
             text = data.user_failure_data.description if data.user_failure_data else None
