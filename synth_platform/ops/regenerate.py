@@ -141,8 +141,10 @@ class Regenerator:
         made = digest(versions)
         if memory.seen == seen and memory.made == made:
             return _skip(memory.said, memory)
-        plans = [plan for plan in planner.plans(cycles) if not plan.is_new and not plan.is_current]
-        now = _Memory(seen, made, _say(plans, self.spec.name) + left_out(others))
+        found = [plan for plan in planner.plans(cycles) if not plan.is_current]
+        plans = [plan for plan in found if not plan.is_new]
+        said = _say(plans, self.spec.name) + _say_begun([plan for plan in found if plan.is_new], self.spec.name)
+        now = _Memory(seen, made, said + left_out(others))
         if any(step.state == "unknown" for plan in plans for step in plan.steps):
             return _skip(now.said, memory)  # so that the next tick looks again
         changing = [plan for plan in plans if plan.makes_something]
@@ -245,9 +247,16 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return ", ".join(name for name in sorted(before) if before[name] != now.get(name))
 
 
+def _say_begun(plans: Sequence[CyclePlan], dataset: str) -> str:
+    """What is not gone on with, since it was never made as far as its release: it was stopped, or a gate closed."""
+    named = ", ".join(plan.partition or dataset for plan in plans[:3])
+    more = f" and {len(plans) - 3} more" if len(plans) > 3 else ""
+    return f" Begun and never released, which is for people to go on with: {named}{more}." if plans else ""
+
+
 def _say(plans: Sequence[CyclePlan], dataset: str) -> str:
     if not plans:
-        return "Everything that was made is current."
+        return "Everything that was released is current."
     said = "; ".join(f"{plan.partition or dataset}: {plan.describe()}" for plan in plans[:3])
     more = f"; and {len(plans) - 3} more cycles" if len(plans) > 3 else ""
     return f"Would be made anew: {said}{more}. `synth plan {dataset}` shows all of it."

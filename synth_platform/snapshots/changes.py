@@ -34,7 +34,7 @@ class Change:
             return f"{name} is new"
         if self.after is None and self.path[0] == INPUTS:
             return f"{name} is no longer read"
-        if _is_digest(self.before) and _is_digest(self.after):
+        if all(value is None or _is_digest(value) for value in (self.before, self.after)):
             return f"{name} has changed"
         return f"{name} {_short(self.before)} -> {_short(self.after)}"
 

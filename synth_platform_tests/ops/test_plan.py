@@ -293,6 +293,8 @@ def test_of_work_that_was_begun_only_the_rest_is_asked(
             left = sum(one.prompts or 0 for one in begun.plan().asked)
             assert 2 * DOCUMENTS - 30 <= left < 2 * DOCUMENTS
             assert {step.state for step in begun.plan().steps} == {"current", "missing"}
+            said = begun.tick().skip_message
+            assert said.endswith("Begun and never released, which is for people to go on with: small."), said
 
 
 def test_a_version_made_afresh_stays_the_current_one(made: Deployment, engine: Engine) -> None:

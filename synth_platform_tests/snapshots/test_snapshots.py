@@ -388,9 +388,11 @@ def test_versions_at_rest_are_those_of_the_moment_when_they_were_first_asked_for
 def test_changes_are_said_in_words(tmp_path: Path) -> None:
     made = writer(local(tmp_path), tmp_path, identity(settings={"files": [{"name": "a", "n": 1}], "t": "0" * 32}))
     manifest = made.commit().manifest
-    now = identity(settings={"files": [{"name": "b", "n": 1}, {"name": "a", "n": 2}], "t": "1" * 32}, code_version="2")
+    files = [{"name": "b", "n": 1}, {"name": "a", "n": 2}]
+    now = identity(settings={"files": files, "t": "1" * 32, "earlier": "2" * 32}, code_version="2")
     assert [change.describe() for change in changes_since(manifest, now)] == [
         'code version "1" -> "2"',
+        "earlier has changed",
         "files.a.n 1 -> 2",
         'files.b null -> {"name": "b", "n": 1}',
         "t has changed",
