@@ -149,8 +149,9 @@ class Catalog:
         for snapshot in self.members:
             if kind_of(snapshot.manifest.asset) != kind or not _has_view(snapshot):
                 continue
-            files = ", ".join(_quote(path) for path in snapshot.files())
-            selects.append(f"SELECT *, {_quote(snapshot.manifest.asset)} AS asset FROM read_parquet([{files}])")
+            files, m = ", ".join(_quote(path) for path in snapshot.files()), snapshot.manifest
+            place = f"{_quote(m.asset)} AS asset, {_quote(m.snapshot_id)} AS version"
+            selects.append(f"SELECT *, {place} FROM read_parquet([{files}])")
         if selects:
             self._db.execute(f"CREATE VIEW {kind} AS {' UNION ALL BY NAME '.join(selects)}")
             self._columns[kind] = [row[0] for row in self._db.execute(f"DESCRIBE {kind}").fetchall()]
@@ -185,15 +186,19 @@ class Catalog:
         if prompt_id:
             prompt = self._one("prompts", prompt_id)
             document_id = (prompt or {}).get("document_id", document_id)
+        document = self._one("documents", document_id) if document_id else None
+        verdicts = self._verdicts([one for one in (generation_id, document_id) if one])
+        made = self._descendants(kind, row_id)
+        on_the_way = [row, document, prompt, generation, *verdicts, *(one for some in made.values() for one in some)]
         return Trace(
             row_id=row_id,
             kind=kind,
-            document=self._one("documents", document_id) if document_id else None,
+            document=document,
             prompt=prompt,
             generation=generation,
-            verdicts=self._verdicts([one for one in (generation_id, document_id) if one]),
-            descendants=self._descendants(kind, row_id),
-            snapshots={s.manifest.asset: s.manifest.snapshot_id for s in self.members},
+            verdicts=verdicts,
+            descendants={kind: [one["id"] for one in some] for kind, some in made.items()},
+            snapshots={one["asset"]: one["version"] for one in on_the_way if one is not None},
         )
 
     def _one(self, kind: str, row_id: str) -> dict[str, Any] | None:
@@ -208,26 +213,29 @@ class Catalog:
                 found += self.query(f"SELECT * FROM {kind} WHERE list_contains(?, {column})", row_ids)
         return found
 
-    def _descendants(self, kind: str, row_id: str) -> dict[str, list[str]]:
-        """Ids of what was made from a document, prompt or generation, stage by stage."""
+    def _descendants(self, kind: str, row_id: str) -> dict[str, list[dict[str, Any]]]:
+        """What was made from a document, prompt or generation, stage by stage: id, asset and version of each row."""
         if kind not in ("documents", "prompts", "generations"):
             return {}
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[dict[str, Any]]] = {}
         ids = [row_id]
         if kind == "documents":
-            found["prompts"] = ids = self._ids("prompts", "document_id", ids)
+            found["prompts"] = self._made_of("prompts", "document_id", ids)
+            ids = [one["id"] for one in found["prompts"]]
         if kind in ("documents", "prompts"):
-            found["generations"] = ids = self._ids("generations", "prompt_id", ids)
+            found["generations"] = self._made_of("generations", "prompt_id", ids)
+            ids = [one["id"] for one in found["generations"]]
         for later in ("mixture", "release"):
             column = "document_id" if kind == "documents" else "generation_id"
-            found[later] = self._ids(later, column, [row_id] if kind == "documents" else ids)
+            found[later] = self._made_of(later, column, [row_id] if kind == "documents" else ids)
         return found
 
-    def _ids(self, kind: str, column: str, parents: list[str]) -> list[str]:
+    def _made_of(self, kind: str, column: str, parents: list[str]) -> list[dict[str, Any]]:
         if not self.has(kind) or not parents:
             return []
-        rows = self.query(f"SELECT id FROM {kind} WHERE list_contains(?, {column}) ORDER BY id", parents)
-        return [row["id"] for row in rows]
+        return self.query(
+            f"SELECT id, asset, version FROM {kind} WHERE list_contains(?, {column}) ORDER BY id", parents
+        )
 
 
 def diff(before: Snapshot, after: Snapshot) -> Diff:

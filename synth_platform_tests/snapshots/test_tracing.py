@@ -46,6 +46,13 @@ def test_a_row_of_an_earlier_release_is_found_and_said_to_be_of_it(workspace: Wo
     assert as_json["earlier_release"]["snapshot"] == oldest.manifest.snapshot_id
 
 
+def test_only_versions_on_the_way_of_a_row_are_named(workspace: Workspace) -> None:
+    documents, release = released(workspace, ["a"])
+    version(workspace, "other/documents", {"documents": pl.DataFrame({"id": ["b"], "text": ["b"]})})
+    expected = {one.manifest.asset: one.manifest.snapshot_id for one in (documents, release)}
+    assert trace(workspace.snapshots, "row-a").snapshots == trace(workspace.snapshots, "a").snapshots == expected
+
+
 def test_releases_that_are_current_in_their_cycle_or_again_are_no_earlier_ones(workspace: Workspace) -> None:
     _, first = released(workspace, ["a"], partition="2026-01")
     released(workspace, ["b"], partition="2026-02")
