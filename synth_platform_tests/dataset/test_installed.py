@@ -211,9 +211,10 @@ def test_a_folder_whose_file_has_another_name_is_named(home: Path) -> None:
     assert find_dataset("other", Workspace(home))[1] == path.parent
 
 
-def test_nothing_is_collected_while_it_is_not_known_what_a_spec_keeps(home: Path) -> None:
-    add(home, "bad", seed="many")
-    assert "seed" in str(CliRunner().invoke(app, ["gc", "--home", str(home)]).exception)
+def test_a_collection_names_the_spec_of_which_nothing_goes(home: Path) -> None:
+    path = add(home, "bad", seed="many")
+    collected = CliRunner().invoke(app, ["gc", "--json", "--home", str(home)])
+    assert collected.exit_code == 1 and f'"path": "{path}"' in collected.stdout and "seed" in collected.stdout
     assert CliRunner().invoke(app, ["gc", "good", "--home", str(home)]).exit_code == 0
 
 
