@@ -117,14 +117,17 @@ class SnapshotsAtRest(Snapshots):
         if self.store.local is None:
             self._list(asset, partition)
             return self._sequences.get((asset, partition), 0)
+        # By text, as the store reads: a path object for each of ten thousand cycles would cost as much as looking.
+        folder = f"{self.store.url}/{asset_folder(asset, partition)}/refs"
         try:
-            # By text, as the store reads: a path object for each of ten thousand cycles would cost as much as looking.
-            stamp = os.stat(f"{self.store.url}/{asset_folder(asset, partition)}/refs").st_mtime_ns  # noqa: PTH116
+            stamp = os.stat(folder).st_mtime_ns  # noqa: PTH116
+            found = self._heads.sequence(asset, partition, stamp)
+            if found is None:
+                found = max(map(sequence_of, os.listdir(folder)), default=0)  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             return 0
         self._stamps[asset, partition] = stamp
-        found = self._heads.sequence(asset, partition, stamp)
-        return super()._last_sequence(asset, partition) if found is None else found
+        return found
 
     def _ref(self, asset: str, partition: str | None, sequence: int) -> RefRecord:
         key = (asset, partition, sequence)
