@@ -85,6 +85,8 @@ class Dispatcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._failed is not None:
+            self._failed.cancel()  # answers still come while all is being stopped: nothing more is sent for them
         await self.pool.stop()
         attempts = list(self._attempts)
         for attempt in attempts:
