@@ -1,15 +1,10 @@
 """Give space back: versions past the retention, and what dead processes left."""
 
-from collections.abc import Container
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from synth_platform.cli.base import FAILED, KEEP, Home, Json, app, open_console, open_workspace, print_json, teller
-
-if TYPE_CHECKING:
-    from synth_platform.ops.garbage import Garbage
 
 
 @app.command("gc", rich_help_panel=KEEP)
@@ -35,7 +30,7 @@ def collect_garbage(
         dataset, specs = chosen[0].name, {**specs, chosen[0].name: chosen}
     garbage = find_garbage(workspace, list(specs.values()), dataset=dataset)
     if refused:
-        garbage = _of_known(garbage, specs)
+        garbage = garbage.of(specs)  # how long the others want to keep unfinished work is not known
     rows: list[dict[str, Any]] = [
         {"what": one.kind, "where": one.folder, "bytes": one.bytes, "why": one.why} for one in garbage.stored
     ]
@@ -56,8 +51,3 @@ def collect_garbage(
             teller(console)(f"nothing of its dataset was collected: {one.path}: {one.error.what}")
     if refused:
         raise typer.Exit(FAILED)
-
-
-def _of_known(garbage: "Garbage", datasets: Container[str]) -> "Garbage":
-    """Without what may belong to a spec that cannot be read: what that wants to keep is not known."""
-    return replace(garbage, stored=[one for one in garbage.stored if one.key[0].split("/")[0] in datasets])

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from synth_platform.cli.base import KEEP, Home, app, open_console, open_workspace
-from synth_platform.errors import SynthError
 
 
 @app.command(rich_help_panel=KEEP)
@@ -31,12 +30,8 @@ def mirror_command(
     target: Annotated[str, typer.Argument(help="Root of the copy.")],
 ) -> None:
     """Copy all versions that the target does not have: a backup, its return, or a move."""
-    from synth_platform.snapshots.listing import version_folders
     from synth_platform.snapshots.mirror import mirror
     from synth_platform.snapshots.store import open_store
 
-    origin = open_store(source)
-    if not version_folders(origin.entries("")):
-        raise SynthError("there are no versions to copy", where=source, fix="name the root that the versions lie in")
-    done = mirror(origin, open_store(target))
+    done = mirror(open_store(source), open_store(target))
     open_console(False).print(f"copied {done.copied} files, {done.bytes:,} bytes; {done.present} were there already")

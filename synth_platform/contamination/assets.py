@@ -23,6 +23,7 @@ from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.workspace import Workspace
 
 CODE_VERSION = "2"
@@ -230,7 +231,7 @@ def _describe_release_scan(workspace: Workspace, snapshot: Snapshot) -> Mapping[
     against = snapshot.manifest.details["scanned_against"]
     release = snapshot.manifest.inputs[0].snapshot_id
     rows = worst_verdicts(snapshot.scan("contamination"))["contaminated"]
-    dataset = snapshot.manifest.asset.split("/")[0]
+    dataset = dataset_of(snapshot.manifest.asset)
     proposal = f"Release `{release}` has no item of the newer test sets."
     if rows:
         named = ", ".join(f"`{one}`" for one in against)

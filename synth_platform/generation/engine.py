@@ -14,6 +14,7 @@ from synth_platform.generation.run.generate import Plan, Sampled, generate, samp
 from synth_platform.generation.servers.environment import require
 from synth_platform.generation.servers.fleet import run_fleet, units
 from synth_platform.generation.servers.hosts import Host, external_hosts
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.workspace import Workspace
 
 
@@ -117,7 +118,7 @@ def known_engine(spec: EngineSpec, workspace: Workspace, stage: str) -> Engine |
         EngineError: it cannot be looked at, and has made nothing yet.
     """
     try:
-        return find_engine(spec, workspace, stage.split("/")[0], variables=os.environ, tell=lambda line: None)
+        return find_engine(spec, workspace, dataset_of(stage), variables=os.environ, tell=lambda line: None)
     except EngineError as error:
         for asset in workspace.snapshots.below(stage):
             made = workspace.snapshots.newest(asset)

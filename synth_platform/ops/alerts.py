@@ -23,6 +23,7 @@ from synth_platform.ops.cycles import due_cycle
 from synth_platform.ops.failures import failure_text
 from synth_platform.ops.outbox import Channels, Outbox, is_told, now
 from synth_platform.ops.tags import DATASET_TAG
+from synth_platform.snapshots.identity import dataset_of
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import CadenceSpec
@@ -101,7 +102,7 @@ def _of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, channels: Chan
     except Exception as error:  # that it failed is told in any case, and one such run holds up no other
         problems = [f"why could not be read: {type(error).__name__}: {error}"]
     for dataset in datasets:
-        yield _of_run(run, dataset, [one for one in gates if _dataset(one.asset) == dataset], problems)
+        yield _of_run(run, dataset, [one for one in gates if dataset_of(one.asset) == dataset], problems)
 
 
 def _polling_sensor(name: str, seconds: int, description: str, channels: Channels, look: _Look) -> dg.SensorDefinition:
@@ -290,7 +291,7 @@ def _of_gates(instance: dg.DagsterInstance, records: Iterable[AssetCheckExecutio
         if found is None or found.severity != dg.AssetCheckSeverity.ERROR:
             continue
         gate = _gate(found)
-        dataset = _dataset(gate.asset)
+        dataset = dataset_of(gate.asset)
         if instance.get_run_by_id(record.run_id) is None:
             yield Alert("gate", dataset, f"{dataset}: a gate closed", found.partition, gates=(gate,))
         else:
@@ -314,7 +315,3 @@ def _of_spec(asset: str, reason: str) -> Alert:
 
 def _name_of_spec(asset: str) -> str:
     return asset.split("/")[-1]
-
-
-def _dataset(asset: str) -> str:
-    return asset.split("/")[0]

@@ -19,6 +19,7 @@ _KEY_WITH_TIME = "%Y-%m-%d-%H.%M"
 _LOOKED_AT = timedelta(weeks=6)
 """Holds each week as it comes in a month; a cadence with fewer times in it is looked at for years."""
 _LEAST_TIMES = 24
+_NAMED = 3
 
 
 def partitions_of(cadence: "CadenceSpec | None") -> dg.TimeWindowPartitionsDefinition | None:
@@ -53,9 +54,12 @@ def cycles_made(
 
 def left_out(cycles: Sequence[str]) -> str:
     """Words for cycles that the cadence has no more; none, if there are none."""
-    more = f" and {len(cycles) - 3} more" if len(cycles) > 3 else ""
-    named = ", ".join(cycles[:3]) + more
-    return f" Left out, since the cadence no longer has such cycles: {named}." if cycles else ""
+    return f" Left out, since the cadence no longer has such cycles: {some_of(cycles)}." if cycles else ""
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def check_cycle(spec: "DatasetSpec", partition: str | None) -> None:

@@ -105,17 +105,22 @@ class _Forecast:
             if self.documents is None or documents is None:
                 self.assumptions.append(f"{recipe.name}: {rows:,} prompts as rendered, {length:,.0f} tokens each")
                 return rows, length
-            each = rows / max(int(self._used(recipe, documents).select(pl.len()).collect().item()), 1)
+            each = rows / max(self._count_used(recipe, documents), 1)
             self.assumptions.append(
                 f"{recipe.name}: {each:.3g} prompts per document of {length:,.0f} tokens, as in {rows:,} rendered ones"
             )
             return round(self.documents * each), length
-        return (documents and self._prompts_of(recipe, documents)) or self._unrendered_prompts(recipe)
+        if documents is not None and (found := self._prompts_of(recipe, documents)) is not None:
+            return found
+        return self._unrendered_prompts(recipe)
 
     def _used(self, recipe: RecipeSpec, documents: Snapshot) -> pl.LazyFrame:
         """Documents of the recipe's sources."""
         sources = recipe.sources or [one.name for one in self.spec.sources if "rewrite" in one.roles]
         return documents.scan().filter(pl.col("source").is_in(sources))
+
+    def _count_used(self, recipe: RecipeSpec, documents: Snapshot) -> int:
+        return int(self._used(recipe, documents).select(pl.len()).collect().item())
 
     def _prompts_of(self, recipe: RecipeSpec, documents: Snapshot) -> tuple[int, float] | None:
         """Of documents that are there, by their lengths; None if the recipe uses none of them."""
@@ -131,7 +136,7 @@ class _Forecast:
             return None
         length, share = shown / found + around, 1.0
         if self.documents is not None:
-            share = self.documents / int(self._used(recipe, documents).select(pl.len()).collect().item())
+            share = self.documents / self._count_used(recipe, documents)
         self.assumptions.append(
             f"{recipe.name}: {length:,.0f} tokens per prompt: the mean chunk of the documents that are there, and the"
             " template"

@@ -1,9 +1,9 @@
 """Collect garbage: what the retention of the datasets lets go, and what dead processes left behind."""
 
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.ops.sweep import refuse_while_running
 from synth_platform.release.destinations import open_destination
 from synth_platform.snapshots import Snapshots
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.local_copies import PARTIAL, copies_in, digest_of
 from synth_platform.snapshots.retention import Key, Waste, clear, find_waste
 from synth_platform.workspace import Workspace
@@ -40,6 +41,10 @@ class Garbage:
     def bytes(self) -> int:
         """What deleting it frees."""
         return sum(one.bytes for one in self.stored) + sum(one.bytes for one in self.local)
+
+    def of(self, datasets: Container[str]) -> "Garbage":
+        """Without what is stored of other datasets."""
+        return replace(self, stored=[one for one in self.stored if dataset_of(one.key[0]) in datasets])
 
 
 def find_garbage(

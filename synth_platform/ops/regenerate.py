@@ -18,7 +18,7 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.judging.labels import labels_stamp
 from synth_platform.naming import group_name
-from synth_platform.ops.cycles import cycles_made, left_out, newest_cycle
+from synth_platform.ops.cycles import cycles_made, left_out, newest_cycle, some_of
 from synth_platform.ops.plan import CyclePlan, Planner, is_test_set
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import StageAsset
@@ -249,9 +249,8 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 def _say_begun(plans: Sequence[CyclePlan], dataset: str) -> str:
     """What is not gone on with, since it was never made as far as its release: it was stopped, or a gate closed."""
-    named = ", ".join(plan.partition or dataset for plan in plans[:3])
-    more = f" and {len(plans) - 3} more" if len(plans) > 3 else ""
-    return f" Begun and never released, which is for people to go on with: {named}{more}." if plans else ""
+    named = some_of([plan.partition or dataset for plan in plans])
+    return f" Begun and never released, which is for people to go on with: {named}." if plans else ""
 
 
 def _say(plans: Sequence[CyclePlan], dataset: str) -> str:

@@ -16,12 +16,13 @@ from synth_platform.contamination.releases import newer_test_sets, replaced_rele
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.naming import EVALS_GROUP, group_name
-from synth_platform.ops.cycles import cycles_made, left_out, partitions_of
+from synth_platform.ops.cycles import cycles_made, left_out, partitions_of, some_of
 from synth_platform.ops.regenerate import is_running
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import DATASET_TAG, run_tags
 from synth_platform.release.patch import speaks_against
 from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.identity import dataset_of
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
@@ -67,7 +68,7 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
         benchmarks: digest by asset of each test set; None: its current version is not yet materialized.
     """
     newer = newer_test_sets(snapshots, release, benchmarks)
-    rescan = snapshots.head(RELEASE_SCAN.format(release.manifest.asset.split("/")[0]), release.manifest.partition)
+    rescan = snapshots.head(RELEASE_SCAN.format(dataset_of(release.manifest.asset)), release.manifest.partition)
     if rescan is None or release.manifest.snapshot_id not in rescan.manifest.details["releases"]:
         return newer
     seen = {(ref.asset, ref.digest) for ref in rescan.manifest.inputs}
@@ -133,8 +134,7 @@ def _say(instance: dg.DagsterInstance, spec: "DatasetSpec", waiting: Sequence[st
     """
     if not waiting:
         return "Every release was scanned against the test sets as they are."
-    named = ", ".join(cycle or "the release" for cycle in waiting[:3])
-    named += f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+    named = some_of([cycle or "the release" for cycle in waiting])
     said = f"Not scanned against the test sets as they are, or not patched: {named}."
     if is_running(instance, tags={DATASET_TAG: spec.name}):
         return f"{said} A run of the dataset is under way."

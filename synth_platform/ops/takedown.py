@@ -20,6 +20,7 @@ from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, LeftOut, committed_since, find_descent, has_rows
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.listing import SILENT_ELSEWHERE
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.retention import Waste, clear, find_leftovers
@@ -217,7 +218,7 @@ class _Takedown:
 
     @property
     def _datasets(self) -> frozenset[str]:
-        return frozenset(asset.split("/")[0] for asset, _ in self._tombstone.assets)
+        return frozenset(dataset_of(asset) for asset, _ in self._tombstone.assets)
 
     def _record(self) -> None:
         """Write the tombstone, unless an earlier one says it all."""
@@ -240,7 +241,7 @@ class _Takedown:
                 self._report.problems.append(f"{asset}: its current version could not be looked at: {error}")
                 continue
             if release is not None and rows:
-                dataset, version = asset.split("/")[0], release.manifest.snapshot_id
+                dataset, version = dataset_of(asset), release.manifest.snapshot_id
                 yield PatchedRelease(dataset, partition, version, rows), release
 
     def _patch(self, patched: PatchedRelease, release: Snapshot) -> None:

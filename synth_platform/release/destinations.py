@@ -20,6 +20,7 @@ from synth_platform.digest import digest_blocks
 from synth_platform.errors import StorageError
 from synth_platform.release.config import DestinationSpec, FolderDestination, HubDestination
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.store import Store, open_store
 
 POINTER = "current.json"
@@ -220,7 +221,7 @@ class Shelf:
 
     def _refuse_others(self, asset: str) -> None:
         shown = self._read(POINTER)
-        refuse_others(self.name, _dataset(shown["asset"]) if shown else None, _dataset(asset))
+        refuse_others(self.name, dataset_of(shown["asset"]) if shown else None, dataset_of(asset))
 
     def _note_move(self, version: str, cycle: str | None, *, back: bool) -> None:
         """Wish that a version be the current one, unless it is so already, or of an earlier cycle."""
@@ -309,10 +310,6 @@ class Shelf:
             return json.loads(self._store.read(path))
         except (FileNotFoundError, ValueError):
             return None
-
-
-def _dataset(asset: str) -> str:
-    return asset.split("/")[0]
 
 
 def _folder(version_id: str) -> str:

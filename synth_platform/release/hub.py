@@ -8,7 +8,7 @@ earlier version had is not sent again, and a commit either holds all of its file
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1, sha256
@@ -24,6 +24,7 @@ from synth_platform.errors import StorageError
 from synth_platform.release.config import HubDestination
 from synth_platform.release.destinations import Sent, follows, refuse_others
 from synth_platform.snapshots import Snapshot
+from synth_platform.snapshots.identity import dataset_of
 
 _TRIES = 4
 _FIRST_PAUSE = 1.0
@@ -101,7 +102,7 @@ class Hub:
 
     def withdraw(self, version_id: str) -> bool:
         """Remove a version's tag, and what only earlier commits of the branches hold."""
-        if self._patiently(self._current).version == version_id:
+        if self._patiently(lambda: self._current(self._branches())).version == version_id:
             raise StorageError(f"{version_id} is the current version", where=self.name, fix="publish another one first")
         return self._patiently(lambda: self._withdraw(version_id))
 
@@ -118,9 +119,9 @@ class Hub:
         except RepositoryNotFoundError:
             return []
 
-    def _current(self) -> _Head:
-        """What readers take."""
-        return self._head(_BRANCH) if _BRANCH in self._branches() else _Head(_BRANCH)
+    def _current(self, branches: Collection[str]) -> _Head:
+        """What readers take, of a repository with these branches."""
+        return self._head(_BRANCH) if _BRANCH in branches else _Head(_BRANCH)
 
     def _head(self, branch: str) -> _Head:
         commits = self._commits(branch)
@@ -128,9 +129,10 @@ class Hub:
 
     def _publish(self, version: Snapshot, files: dict[str, Path], size: int, *, back: bool) -> Sent:
         m, repo = version.manifest, self._spec.repo
-        dataset = m.asset.split("/")[0]
+        dataset = dataset_of(m.asset)
         self._api.create_repo(repo, repo_type="dataset", private=self._spec.private, exist_ok=True)
-        main, branches, of_cycle = self._current(), self._branches(), f"{_CYCLE}{m.partition}"
+        branches, of_cycle = self._branches(), f"{_CYCLE}{m.partition}"
+        main = self._current(branches)
         refuse_others(self.name, main.dataset, dataset)
         moves = back or follows(m.partition, main.cycle)
         if not moves:

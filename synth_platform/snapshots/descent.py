@@ -8,6 +8,7 @@ import polars as pl
 
 from synth_platform.errors import SynthError
 from synth_platform.snapshots.catalog import kind_of
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.listing import Key
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
@@ -242,5 +243,5 @@ def _left_out(rows: pl.DataFrame, most: int = 10) -> Iterator[LeftOut]:
 
 
 def _documents_assets(holders: Iterable[Snapshot]) -> list[tuple[str, str | None]]:
-    places = {(one.manifest.asset.split("/")[0], one.manifest.partition) for one in holders}
+    places = {(dataset_of(one.manifest.asset), one.manifest.partition) for one in holders}
     return sorted(((f"{dataset}/documents", part) for dataset, part in places), key=lambda one: (one[0], one[1] or ""))

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from synth_platform.snapshots.catalog import kind_of
-from synth_platform.snapshots.identity import Identity
+from synth_platform.snapshots.identity import Identity, dataset_of
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
 from synth_platform.snapshots.tombstones import TakenDown, Tombstone
@@ -53,7 +53,7 @@ def write_finding(snapshots: Snapshots, release: Snapshot, rows: pl.DataFrame, s
     """
     m = release.manifest
     identity = Identity(
-        asset=TAKEDOWN.format(m.asset.split("/")[0]),
+        asset=TAKEDOWN.format(dataset_of(m.asset)),
         partition=m.partition,
         code_version=_CODE_VERSION,
         settings={"takedowns": rows["takedown"].unique().sort().to_list()},

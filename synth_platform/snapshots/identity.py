@@ -92,6 +92,11 @@ def _checked(name: str, kind: str) -> str:
     return check_name(name, kind)
 
 
+def dataset_of(asset: str) -> str:
+    """The dataset that an asset is of: the first part of its key path."""
+    return asset.split("/", 1)[0]
+
+
 def asset_folder(asset: str, partition: str | None) -> str:
     """Path of one partition of an asset below the root.
 

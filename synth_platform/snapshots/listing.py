@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from synth_platform.config import NAME_PATTERN
-from synth_platform.snapshots.identity import partition_of
+from synth_platform.snapshots.identity import dataset_of, partition_of
 from synth_platform.snapshots.manifest import Manifest
 from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE
 from synth_platform.snapshots.store import Entry
@@ -50,7 +50,7 @@ class VersionFolder:
     @property
     def dataset(self) -> str:
         """The first part of the asset's key."""
-        return self.asset.split("/")[0]
+        return dataset_of(self.asset)
 
     @property
     def committed(self) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.carrier import Carrier
 from synth_platform.snapshots.listing import VersionFolder, version_folders, version_of
-from synth_platform.snapshots.repository import MANIFEST_FILE
 from synth_platform.snapshots.store import Store
 from synth_platform.snapshots.version_copy import VersionCopier, gone
 
@@ -36,17 +35,21 @@ def mirror(source: Store, target: Store) -> Mirrored:
 
     Raises:
         StorageError: either side refused.
-        SnapshotError: a version cannot be copied whole; all the others are.
+        SnapshotError: the source has no versions; or one cannot be copied whole, and all the others are.
     """
     refs = [name for name in source.files("") if _REFS in name and not _is_on_its_way(name)]
     ours = [entry for entry in source.entries("") if _REFS not in entry.path and not _is_on_its_way(entry.path)]
+    if not (versions := version_folders(ours)):
+        raise SnapshotError(
+            "there are no versions to copy", where=source.url, fix="name the root that the versions lie in"
+        )
     theirs = target.entries("")
     there = {entry.path for entry in theirs}
     with tempfile.TemporaryDirectory(prefix="synth-mirror-") as folder:
         carrier = Carrier(source, target, Path(folder))
         loose = [entry.path for entry in ours if version_of(entry.path) is None]
         _copy_loose(carrier, [name for name in loose if name not in there])
-        problems = _copy_versions(carrier, version_folders(ours), version_folders(theirs))
+        problems = _copy_versions(carrier, versions, version_folders(theirs))
         _copy_refs(carrier, [name for name in refs if name not in there], problems)
     if problems:
         raise _summary(list(problems.values()))
@@ -56,7 +59,7 @@ def mirror(source: Store, target: Store) -> Mirrored:
 
 def _copy_loose(carrier: Carrier, names: Iterable[str]) -> None:
     """Copy files of no version, such as records of takedowns."""
-    for name in sorted(names, key=lambda one: one.endswith(f"/{MANIFEST_FILE}")):
+    for name in names:
         with suppress(FileNotFoundError):
             carrier.carry(name)
 

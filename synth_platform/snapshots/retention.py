@@ -10,7 +10,7 @@ from pydantic import Field
 
 from synth_platform.config import StrictModel
 from synth_platform.errors import SnapshotError
-from synth_platform.snapshots.identity import version_folder
+from synth_platform.snapshots.identity import dataset_of, version_folder
 from synth_platform.snapshots.listing import Key, VersionFolder, version_folders
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.repository import MANIFEST_FILE, REMOVAL_FILE, Snapshots
@@ -107,7 +107,7 @@ def find_waste(
             places[folder.key[:2]][folder.key] = version
     kept = set(pinned)
     for place, versions in places.items():
-        kept |= _kept_by_rule(snapshots, place, versions, retention.get(_dataset(place), RetentionSpec()), now)
+        kept |= _kept_by_rule(snapshots, place, versions, retention.get(dataset_of(place[0]), RetentionSpec()), now)
     needed = reachable(kept, {key: one.inputs for versions in places.values() for key, one in versions.items()})
     found: list[Waste] = []
     for folder in sorted(folders.values(), key=lambda one: (one.asset, one.partition or "", one.snapshot_id)):
@@ -175,10 +175,6 @@ def _version(snapshots: Snapshots, folder: VersionFolder) -> _Version | None:
     m = snapshot.manifest
     inputs = tuple((ref.asset, ref.partition, ref.snapshot_id) for ref in m.inputs)
     return _Version(inputs, m.committed_at, tuple(folder.unnamed(m)))
-
-
-def _dataset(place: Place) -> str:
-    return place[0].split("/")[0]
 
 
 def _kept_by_rule(

@@ -308,11 +308,9 @@ def _watching(plan: Plan, office: Any, kept: int, show: Callable[..., None]) -> 
     except SynthError as error:
         plan.reading.state = f"stopped: {error.what}"
         raise
-    # Interrupts and cancelled runs too: what is shown must not say that it still runs. All are raised again.
-    except BaseException:
-        plan.reading.state = "stopped"
-        raise
     finally:
+        if plan.reading.state == "running":  # an interrupt, or a cancelled run
+            plan.reading.state = "stopped"
         ended.set()
         thread.join()
 

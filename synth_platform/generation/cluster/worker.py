@@ -126,6 +126,7 @@ class Worker:
     def _live(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
+        # Whatever ends the thread is raised where it is waited for; else that would wait for ever.
         except BaseException as error:
             if not self._started.done():
                 self._started.set_exception(error)

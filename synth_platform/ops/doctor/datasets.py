@@ -14,6 +14,7 @@ from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
 from synth_platform.ops.failures import was_stopped
 from synth_platform.ops.guard import why_closed
 from synth_platform.snapshots import Snapshot, Snapshots
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.workspace import Workspace
 
 _DATASET_TAG = "synth/dataset"
@@ -145,5 +146,5 @@ def _heads(snapshots: Snapshots, dataset: str) -> Iterator[Snapshot]:
             head = snapshots.head(asset, partition)
         except SnapshotError:
             continue  # found where the storage is looked at
-        if head is not None and asset.split("/")[0] == dataset:
+        if head is not None and dataset_of(asset) == dataset:
             yield head

@@ -8,6 +8,7 @@ from functools import partial
 from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.snapshots.health import BrokenHead, BrokenManifest, Damage, Survey
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.listing import SILENT_ELSEWHERE, VersionFolder
 from synth_platform.workspace import Workspace
 
@@ -85,7 +86,7 @@ def _broken_manifest(broken: BrokenManifest) -> Finding:
 
 
 def _broken_head(broken: BrokenHead) -> Finding:
-    dataset = broken.asset.split("/")[0]
+    dataset = dataset_of(broken.asset)
     return Finding(
         "broken_head",
         f"the current version of {broken.asset} cannot be opened: {broken.problem}",
