@@ -22,6 +22,8 @@ from synth_platform.workspace import Workspace
 HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.2
 _LOCK_FILE = ".serving"
+_NOT_FOR_PEOPLE = ("Function `dev_command` is superseded", "Parameter `execution_type` of function")
+"""How warnings begin that Dagster gives of its own code and command, and that nobody here can do anything about."""
 
 
 def address_of(port: int) -> str:
@@ -69,6 +71,7 @@ def serve(workspace: Workspace, port: int) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONWARNINGS": _warnings()},
         pass_fds=[told],
         process_group=0,
         preexec_fn=die_with_parent,
@@ -86,6 +89,12 @@ def serve(workspace: Workspace, port: int) -> None:
         servers.wait()
     else:
         raise SynthError("the interface has ended by itself", fix="what is said above tells why")
+
+
+def _warnings() -> str:
+    """Which warnings are shown, as Python's environment variable has it: those of the user's, and not these."""
+    given = os.environ.get("PYTHONWARNINGS")
+    return ",".join([*([given] if given else []), *(f"ignore:{one}" for one in _NOT_FOR_PEOPLE)])
 
 
 def _show(said: IO[bytes], ending: threading.Event) -> None:
