@@ -5,7 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
@@ -159,8 +159,8 @@ def _deadline_sensor(channels: Channels, cadences: "Mapping[str, CadenceSpec]") 
         instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, before: Mapping[str, str] | None
     ) -> tuple[Mapping[str, str], str, Sequence[Alert]]:
         told, late = before or {}, list(_late(instance, cadences))
-        alerts = [_of_lateness(*one) for one in late if told.get(one[0]) != one[2]]
-        return {dataset: newest for dataset, _, newest in late}, f"{len(late)} releases are late", alerts
+        alerts = [_of_lateness(one) for one in late if told.get(one.dataset) != one.newest]
+        return {one.dataset: one.newest for one in late}, f"{len(late)} releases are late", alerts
 
     return _polling_sensor(
         DEADLINE_SENSOR,
@@ -171,8 +171,16 @@ def _deadline_sensor(channels: Channels, cadences: "Mapping[str, CadenceSpec]") 
     )
 
 
-def _late(instance: dg.DagsterInstance, cadences: "Mapping[str, CadenceSpec]") -> Iterator[tuple[str, str, str]]:
-    """Datasets that are late, the cycle that is due, and the newest that is there.
+class _Late(NamedTuple):
+    """A dataset, the cycle whose release is late, and the newest cycle that has one."""
+
+    dataset: str
+    due: str
+    newest: str
+
+
+def _late(instance: dg.DagsterInstance, cadences: "Mapping[str, CadenceSpec]") -> Iterator[_Late]:
+    """Datasets that are late.
 
     One that was never released is not waited for: it may be a spec that nobody uses.
     """
@@ -180,7 +188,7 @@ def _late(instance: dg.DagsterInstance, cadences: "Mapping[str, CadenceSpec]") -
         newest = max(instance.get_materialized_partitions(dg.AssetKey([dataset, "release"])), default=None)
         due = due_cycle(cadence, now())
         if newest is not None and due is not None and newest < due:
-            yield dataset, due, newest
+            yield _Late(dataset, due, newest)
 
 
 def _spec_sensor(channels: Sequence[Channel], refused: Mapping[str, SynthError]) -> dg.SensorDefinition:
@@ -303,9 +311,9 @@ def _of_gates(instance: dg.DagsterInstance, records: Iterable[AssetCheckExecutio
             yield _of_run(run, dataset, gates, ())
 
 
-def _of_lateness(dataset: str, due: str, newest: str) -> Alert:
-    problems, page = (f"the newest release is that of {newest}",), link(f"assets/{dataset}/release")
-    return Alert("late", dataset, f"{dataset} {due}: the release is late", due, problems=problems, link=page)
+def _of_lateness(late: _Late) -> Alert:
+    title, problems = f"{late.dataset} {late.due}: the release is late", (f"the newest one is that of {late.newest}",)
+    return Alert("late", late.dataset, title, late.due, problems=problems, link=link(f"assets/{late.dataset}/release"))
 
 
 def _of_spec(asset: str, reason: str) -> Alert:

@@ -320,7 +320,7 @@ def test_a_release_that_is_not_there_by_its_deadline_is_told_once(
     (body,) = service.bodies
     assert (body["event"], body["dataset"], body["partition"]) == ("late", "d", "2026-01-11")
     assert body["title"] == "d 2026-01-11: the release is late"
-    assert body["text"].startswith("the newest release is that of 2026-01-04")
+    assert body["text"].startswith("the newest one is that of 2026-01-04")
     assert body["link"] == "https://dagster.example/assets/d/release"
     release(instance, "2026-01-18")
     tick()
