@@ -14,6 +14,7 @@ from synth_platform.snapshots.mirror import mirror
 from synth_platform.snapshots.probe import prove_create_only
 from synth_platform.snapshots.store import AlreadyExists, LocalStore, S3Store, open_store
 from synth_platform_tests.snapshots.fault_proxy import FaultProxy, Kind, S3Fault, fault_proxy
+from synth_platform_tests.snapshots.writing import make
 
 TRY_SECONDS, RETRY_SECONDS, SLACK = 1.0, 5.0, 3.0
 
@@ -169,9 +170,8 @@ def test_a_store_that_ignores_the_condition_is_found_out(tmp_path: Path) -> None
 
 def test_a_mirror_has_everything_once_and_goes_on_after_a_fault(behind: OpenBehind, tmp_path: Path) -> None:
     store, proxy = behind()
-    names = ["ds/documents/all/1/manifest.json", "ds/documents/all/1/part-0", "ds/documents/all/refs/00000001.json"]
-    for name in names:
-        store.create(name, name.encode() * 100)
+    make(store, tmp_path / "writer")
+    there = store.entries("")
     backup = LocalStore(tmp_path / "backup")
     proxy.faults = [S3Fault("GET", "503", 1000)]
     with pytest.raises(StorageError):
@@ -180,12 +180,12 @@ def test_a_mirror_has_everything_once_and_goes_on_after_a_fault(behind: OpenBehi
 
     proxy.faults = []
     first, again = mirror(store, backup), mirror(store, backup)
-    assert (first.copied, first.present) == (3, 0) and first.bytes == sum(len(name) * 100 for name in names)
-    assert (again.copied, again.present) == (0, 3)
-    restored, _ = behind()
-    for name in names:
-        restored.delete(name)
-    assert mirror(backup, restored).copied == 3
-    assert restored.files("") == sorted(names)
-    order = [path for method, path in _.seen if method == "PUT"]
-    assert [path.rsplit("/", 1)[1] for path in order] == ["part-0", "manifest.json", "00000001.json"]
+    assert (first.copied, first.present, first.bytes) == (len(there), 0, sum(entry.bytes for entry in there))
+    assert (again.copied, again.present) == (0, len(there))
+    restored, restoring = behind()
+    for entry in there:
+        restored.delete(entry.path)
+    assert mirror(backup, restored).copied == len(there)
+    assert restored.files("") == [entry.path for entry in there]
+    order = [path for method, path in restoring.seen if method == "PUT"]
+    assert order[-2].endswith("/manifest.json") and order[-1].endswith("/refs/00000001.json")
