@@ -1,13 +1,19 @@
 """Base types of every setting: strict pydantic models and the names they may use."""
 
+import inspect
 import re
+import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SpecError
+from synth_platform.secrecy import declare_secret
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -49,6 +55,24 @@ def import_named(name: str) -> Any:
         ) from None
 
 
+@cache
+def code_digest(name: str) -> str:
+    """Digest of the code of what a spec names: of the file of its module, and of the one where it is defined.
+
+    The files are read once in a process, as the code itself is: what was changed since is not what runs.
+
+    Raises:
+        ValueError: it cannot be had.
+    """
+    defined = getattr(inspect.unwrap(import_named(name)), "__module__", None)
+    modules = [sys.modules.get(module) for module in (name.partition(":")[0], defined) if module]
+    files = {file for module in modules if (file := getattr(module, "__file__", None))}
+    try:
+        return digest(sorted(digest_file(Path(file)) for file in files))
+    except OSError as error:
+        raise ValueError(f"{name!r} cannot be read: {error}") from None
+
+
 def _validate_name(name: str) -> str:
     try:
         return check_name(name)
@@ -56,7 +80,15 @@ def _validate_name(name: str) -> str:
         raise ValueError(f"{error.what}; {error.fix}") from error
 
 
+def _keep_secret(variable: str) -> str:
+    """From now on, so that every process that knows the spec keeps the value out of what it writes."""
+    declare_secret(variable)
+    return variable
+
+
 Name = Annotated[str, AfterValidator(_validate_name)]
+SecretVariable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_keep_secret)]
+"""Name of an environment variable that holds a secret."""
 
 
 class StrictModel(BaseModel):

@@ -51,7 +51,3 @@ class RemovedError(SnapshotError):
 
 class StorageError(SynthError):
     """The disk or object store refused a read or a write."""
-
-
-class GateError(SynthError):
-    """A gate that must be open is closed."""

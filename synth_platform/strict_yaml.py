@@ -1,5 +1,6 @@
 """YAML read strictly: no duplicate keys, no aliases, no surprises such as ``no`` for False, positions kept."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from synth_platform.errors import SpecError
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 40
 _WORDS_LIKE_BOOLEANS = {"yes", "no", "on", "off", "y", "n"}
+_OCTAL = re.compile(r"[-+]?0[0-9_]+")
 
 
 class Document:
@@ -98,9 +100,9 @@ class _Builder:
         text = node.value
         if node.style is None and text.lower() in _WORDS_LIKE_BOOLEANS:
             raise self._error(f"{text!r} reads as true or false", node, "write true or false, or put it in quotes")
-        if node.style is None and len(text) > 1 and text[0] == "0" and text.isdigit():
+        if node.style is None and _OCTAL.fullmatch(text):
             raise self._error(f"{text!r} reads as an octal number", node, "drop the zeros, or put it in quotes")
-        return self._construct(node)
+        return text if _is_time(node) else self._construct(node)
 
     def _construct(self, node: yaml.ScalarNode) -> Hashable:
         try:
@@ -111,3 +113,9 @@ class _Builder:
 
     def _error(self, what: str, node: yaml.Node, fix: str = "") -> SpecError:
         return SpecError(what, where=f"{self._path}:{node.start_mark.line + 1}", fix=fix)
+
+
+def _is_time(node: yaml.ScalarNode) -> bool:
+    """Whether YAML 1.1 makes a date of a text, or a number to the base of 60 such as 750 of 12:30."""
+    kind = node.tag.rpartition(":")[2]
+    return kind == "timestamp" or (kind in ("int", "float") and ":" in node.value)

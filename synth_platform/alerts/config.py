@@ -7,9 +7,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
-from synth_platform.config import StrictModel
+from synth_platform.config import SecretVariable, StrictModel
 from synth_platform.errors import SpecError
-from synth_platform.secrecy import declare_secret
 
 Event = Literal["gate", "run", "late", "spec"]
 """A blocking gate that failed, a run that failed for another reason, an asset that missed its deadline, a spec that
@@ -19,13 +18,6 @@ INSTANCE_VARIABLE = "SYNTH_ALERTS"
 UI_VARIABLE = "SYNTH_UI_URL"
 """Environment variable with the interface's address, for links."""
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
-def _declared(name: str | None) -> str | None:
-    if name is not None:
-        declare_secret(name)
-    return name
 
 
 class _Channel(StrictModel):
@@ -41,10 +33,8 @@ class SlackChannel(_Channel):
 
     type: Literal["slack"]
     """Kind of channel."""
-    url_env: str = Field(pattern=_VARIABLE)
+    url_env: SecretVariable
     """Environment variable that holds the webhook's address, which is a secret."""
-
-    _secret = field_validator("url_env")(_declared)
 
 
 class WebhookChannel(_Channel):
@@ -52,12 +42,10 @@ class WebhookChannel(_Channel):
 
     type: Literal["webhook"]
     """Kind of channel."""
-    url_env: str = Field(pattern=_VARIABLE)
+    url_env: SecretVariable
     """Environment variable that holds the address."""
-    token_env: Annotated[str, Field(pattern=_VARIABLE)] | None = None
+    token_env: SecretVariable | None = None
     """Environment variable with a bearer token."""
-
-    _secret = field_validator("url_env", "token_env")(_declared)
 
 
 class EmailChannel(_Channel):
@@ -69,11 +57,9 @@ class EmailChannel(_Channel):
     """Addresses."""
     sender: str = "synth_platform@localhost"
     """Address of the sender."""
-    smtp_env: str = Field(default="SYNTH_SMTP_URL", pattern=_VARIABLE)
+    smtp_env: SecretVariable = "SYNTH_SMTP_URL"
     """Environment variable with the server: ``smtps://user:password@host:465``, or ``smtp://`` with STARTTLS where
     there is a password."""
-
-    _secret = field_validator("smtp_env")(_declared)
 
     @field_validator("to", "sender")
     @classmethod

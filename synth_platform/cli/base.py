@@ -110,7 +110,8 @@ def _stop() -> NoReturn:
 
 
 def _show_error(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {escape(text)}")
+    console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    console.print(f"[red]error:[/red] {escape(text)}")
 
 
 def open_workspace(home: Path | None) -> Workspace:
@@ -129,15 +130,15 @@ def open_workspace(home: Path | None) -> Workspace:
 
 def open_console(as_json: bool) -> Console:
     """Where to write for people: standard error where JSON goes to standard output."""
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True, emoji=False)
     if not console.is_terminal:
         console.width = _UNCUT
     return console
 
 
 def teller(console: Console) -> Callable[[str], None]:
-    """Prints lines as they are."""
-    return lambda line: console.print(escape(line))
+    """Prints lines as they are, whatever brackets are in them."""
+    return lambda line: console.print(line, markup=False)
 
 
 def print_json(value: Any) -> None:

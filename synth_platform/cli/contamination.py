@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import FAILED, LOOK, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import FAILED, LOOK, Home, Json, app, open_console, open_workspace, print_json, teller
 from synth_platform.errors import SynthError
 
 contamination_app = typer.Typer(no_args_is_help=True, help="Look for test questions in any files.")
@@ -51,7 +51,7 @@ def contamination_scan(
             encoder=encoder,
             calibration=calibration,
             cache=workspace.encoders,
-            tell=console.print,
+            tell=teller(console),
         )
     print_json(found.as_json()) if as_json else terminal.show_scan(console, found)
     if found.unread:
@@ -86,7 +86,7 @@ def contamination_calibrate(
             encoder=encoder,
             cache=workspace.encoders,
             thresholds=thresholds,
-            tell=console.print,
+            tell=teller(console),
         )
     if out is not None:
         out.write_text(found.calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -47,4 +47,4 @@ def install_engine(
     if isinstance(spec.engine, VllmEngine) and spec.engine.runs_here and locate(workspace.engine) is None:
         if obstacles := Planner(dataset_stages(spec, base), workspace.at_rest()).obstacles(partition):
             raise SynthError("\n".join(obstacles))
-        install(workspace.engine, console.print)
+        install(workspace.engine, teller(console))

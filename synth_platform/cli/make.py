@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from synth_platform.cli.base import (
     FAILED,
@@ -86,7 +87,7 @@ def _materialize(
     started = time.monotonic()
     check_cycle(spec, partition)  # before minutes go into the engine
     install_engine(workspace, console, spec, base, partition)
-    console.print(f"[bold]{spec.name}[/bold] in {workspace.home}")
+    console.print(f"[bold]{spec.name}[/bold] in {escape(str(workspace.home))}")
     with open_instance(workspace, teller(console)) as instance:
         with terminal.progress(console):
             ended = run_dataset(spec, base, workspace, instance, partition=partition, fresh=fresh)
@@ -142,7 +143,7 @@ def estimate(
         _make_prompts(workspace, console, spec, base, partition)
         context = DatasetGraph.of(spec, base).context
         with terminal.progress(console):
-            sampled, units = take_sample(spec, context, workspace, pilot, partition=partition, tell=console.print)
+            sampled, units = take_sample(spec, context, workspace, pilot, partition=partition, tell=teller(console))
     found = forecast(
         spec,
         base,
@@ -234,11 +235,11 @@ def ui(
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.interface import address_of, only_interface, serve
 
-    console = open_console(False)
+    tell = teller(open_console(False))
     with only_interface(workspace, port):
-        with open_instance(workspace, teller(console)):
+        with open_instance(workspace, tell):
             pass  # one process makes the database before several open it
-        console.print(f"Dagster on {address_of(port)} for {workspace.home} (stop with Ctrl+C)")
+        tell(f"Dagster on {address_of(port)} for {workspace.home} (stop with Ctrl+C)")
         serve(workspace, port)
 
 
@@ -247,9 +248,9 @@ def engine_install(home: Home = None) -> None:
     """Make the environment of vLLM: the CPU build, or the GPU build where there is a GPU."""
     from synth_platform.generation.servers.environment import install
 
-    workspace, console = open_workspace(home), open_console(False)
-    found = install(workspace.engine, console.print)
-    console.print(f"ready: {found.package} {found.version} in {found.folder}")
+    workspace, tell = open_workspace(home), teller(open_console(False))
+    found = install(workspace.engine, tell)
+    tell(f"ready: {found.package} {found.version} in {found.folder}")
 
 
 def current_versions(workspace: Workspace, dataset: str, partition: str | None) -> list[Any]:

@@ -4,24 +4,24 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import KEEP, Home, app, open_console, open_workspace
+from synth_platform.cli.base import KEEP, Home, app, open_console, open_workspace, teller
 
 
 @app.command(rich_help_panel=KEEP)
 def prepare(home: Home = None) -> None:
     """Make and migrate Dagster's database, make the bucket, and prove that the store keeps create-only writes."""
-    workspace, console = open_workspace(home), open_console(False)
+    workspace, tell = open_workspace(home), teller(open_console(False))
     from synth_platform.ops.instance import migrate
     from synth_platform.snapshots.probe import prove_create_only
     from synth_platform.snapshots.store import ensure_bucket
 
     if workspace.data.startswith("s3://") and ensure_bucket(workspace.data):
-        console.print(f"made the bucket of {workspace.data}")
+        tell(f"made the bucket of {workspace.data}")
     store = workspace.snapshots.store
     prove_create_only(store)
-    console.print(f"{store.url}: of several writers of a name, one wins")
-    migrate(workspace, console.print)
-    console.print(f"the database of {workspace.dagster_home} is ready")
+    tell(f"{store.url}: of several writers of a name, one wins")
+    migrate(workspace, tell)
+    tell(f"the database of {workspace.dagster_home} is ready")
 
 
 @app.command("mirror", rich_help_panel=KEEP)

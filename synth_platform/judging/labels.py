@@ -1,6 +1,6 @@
 """Answers that people have judged, for a judge to be measured by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,17 @@ class LabelledAnswer:
 
 
 def read_labels(path: str, base: Path) -> list[LabelledAnswer]:
-    """All labelled answers of a file, folder or glob.
+    """All labelled answers of a file, folder or glob, each once: several people may have judged it alike.
 
     Args:
         path: relative to ``base``, or of an object store.
         base: folder of the spec.
 
     Raises:
-        SourceError: a row cannot be read, or there are too few of either kind to measure a judge.
+        SourceError: a row cannot be read, two verdicts on one answer differ, or there are too few of either kind to
+            measure a judge.
     """
-    found = list(_rows(path, base))
+    found = _each_once(_rows(path, base))
     good = sum(one.good for one in found)
     if min(good, len(found) - good) < LEAST:
         raise SourceError(
@@ -64,11 +65,25 @@ def _files(path: str, base: Path) -> list[SourceFile]:
     return find_files([path], base, suffixes_of("auto"))
 
 
-def _rows(path: str, base: Path) -> Iterator[LabelledAnswer]:
+def _each_once(rows: Iterable[tuple[str, LabelledAnswer]]) -> list[LabelledAnswer]:
+    """Answers in the order in which they first come."""
+    first: dict[str, tuple[str, LabelledAnswer]] = {}
+    for location, labelled in rows:
+        before, same = first.setdefault(labelled.id, (location, labelled))
+        if same.good != labelled.good:
+            raise SourceError(
+                "two verdicts on the same answer differ",
+                where=f"{before} and {location}",
+                fix="agree on one of them, or leave the answer out",
+            )
+    return [labelled for _, labelled in first.values()]
+
+
+def _rows(path: str, base: Path) -> Iterator[tuple[str, LabelledAnswer]]:
     for file in _files(path, base):
         for records in read_records(file):
             for location, row in records.rows:
-                yield _labelled(location, row)
+                yield location, _labelled(location, row)
 
 
 def _labelled(location: str, row: dict[str, Any] | BadRow) -> LabelledAnswer:

@@ -14,13 +14,13 @@ from dagster._core.events import JobFailureData
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as _Status
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from synth_platform.alerts.config import UI_VARIABLE, Channel
 from synth_platform.alerts.message import Alert, ClosedGate
 from synth_platform.errors import SynthError
 from synth_platform.ops.cycles import due_cycle
-from synth_platform.ops.failures import failure_text
+from synth_platform.ops.failures import failure_beside_gates
 from synth_platform.ops.outbox import Channels, Outbox, is_told, now
 from synth_platform.ops.tags import DATASET_TAG
 from synth_platform.snapshots.identity import dataset_of
@@ -226,7 +226,7 @@ def link(page: str) -> str:
 
 
 def _of_run(run: dg.DagsterRun, dataset: str, gates: Sequence[ClosedGate], problems: Sequence[str]) -> Alert:
-    cycle = run.tags.get("dagster/partition")
+    cycle = run.tags.get(PARTITION_NAME_TAG)
     of = f"{dataset} {cycle}" if cycle else dataset
     closed = f"{len(gates)} gates closed" if len(gates) > 1 else "a gate closed"
     return Alert(
@@ -244,7 +244,7 @@ def _of_run(run: dg.DagsterRun, dataset: str, gates: Sequence[ClosedGate], probl
 def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun, gates: Sequence[ClosedGate]) -> list[str]:
     """Why a run failed, beside its gates: what its steps say, or else what ended it."""
     steps = _events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
-    told = list(dict.fromkeys(filter(None, map(failure_text, steps))))
+    told = list(dict.fromkeys(filter(None, map(failure_beside_gates, steps))))
     ends = list(_events(instance, run.run_id, dg.DagsterEventType.RUN_FAILURE))
     if not told and not gates:
         told = [(ends[-1].message if ends else None) or "no reason was recorded"]

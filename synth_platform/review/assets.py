@@ -14,6 +14,7 @@ from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.persons import model_settings
 from synth_platform.review.config import ReviewSpec
 from synth_platform.review.findings import Findings, Version, review, tables
 from synth_platform.review.page import REPORT, render_page
@@ -52,7 +53,7 @@ def review_asset(
     """
     asset = dataset.asset("review")
     written = tables(spec)
-    looked_for = {"review": spec.model_dump(mode="json"), "privacy": privacy.model_dump(mode="json")}
+    looked_for = privacy.model_dump(mode="json")
     upstreams = (mixture, documents, *accepted.values(), *prompts.values(), *contamination)
 
     def work(run: StageRun) -> None:
@@ -87,7 +88,8 @@ def review_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                **looked_for,
+                "review": spec.model_dump(mode="json"),
+                "privacy": {**looked_for, **model_settings(privacy.ner)},
                 # Not an input: what a version was made from does not go through the version before.
                 "last": last.digest if last else None,
             },

@@ -6,7 +6,7 @@ blocks with the same number of words. Where a version has less, its figures comp
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,6 @@ import polars as pl
 from synth_platform.contamination.words import Words, ngram_hashes, split_words
 from synth_platform.encoder import Encode
 from synth_platform.plots import bars
-from synth_platform.review.blocks import blocks
 from synth_platform.review.config import DiversitySpec
 from synth_platform.review.samples import RowSample, SampledRow
 from synth_platform.review.similarity import nearest_cosine, self_bleu, similarities, vendi_score
@@ -89,27 +88,6 @@ class DiversityResult:
             name: bars({who: one.figures[name].value for who, one in shown.items()}, title=name, x=METRICS[name][:60])
             for name in ("distinct_3", "compression_ratio", "vendi_share")
         }
-
-
-def measure_diversity(
-    frames: Iterable[pl.DataFrame],
-    spec: DiversitySpec | None = None,
-    seed: int = 0,
-    encode: Encode | None = None,
-) -> DiversityResult:
-    """Diversity of rows.
-
-    Args:
-        frames: the rows.
-        spec: sizes of samples.
-        seed: decides which rows are sampled.
-        encode: sentence encoder for cosines and the Vendi score; None takes TF-IDF.
-    """
-    spec = spec or DiversitySpec()
-    sample = RowSample(spec.rows, seed)
-    for block in blocks(frames):
-        sample.add(block)
-    return diversity_of(sample, spec, encode)
 
 
 def diversity_of(sample: RowSample, spec: DiversitySpec, encode: Encode | None = None) -> DiversityResult:

@@ -6,16 +6,15 @@ is no choice of the model. So what nearly all rows of a recipe begin with is lef
 longer than a prompt is likely to ask for: then it is a collapse itself. All numbers count as the same word.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from synth_platform.contamination.words import Words, split_words
 from synth_platform.plots import bars
 from synth_platform.review.beginnings import BeginningCounts, Beginnings, Rule, describe_counts
-from synth_platform.review.blocks import Block, blocks
+from synth_platform.review.blocks import Block
 from synth_platform.review.config import OpeningsSpec
 from synth_platform.review.samples import RowSample
 from synth_platform.review.skeletons import line_tokens, show_lines
@@ -115,14 +114,6 @@ class Openings:
             {recipe: self._openings.counts(recipe, sample) for recipe, sample in samples.items()},
             {recipe: self._skeletons.counts(recipe, sample) for recipe, sample in samples.items()},
         )
-
-
-def measure_openings(frames: Iterable[pl.DataFrame], spec: OpeningsSpec | None = None, seed: int = 0) -> OpeningsResult:
-    """How alike the rows of each recipe begin."""
-    openings = Openings(spec, seed)
-    for block in blocks(frames):
-        openings.add(block)
-    return openings.result()
 
 
 def word_tokens(words: Words, count: int) -> np.ndarray:

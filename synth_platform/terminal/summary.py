@@ -71,7 +71,7 @@ def _title(summary: "Summary") -> str:
 
 
 def _show_next(console: Console, summary: "Summary", workspace: "Workspace") -> None:
-    home = f" --home {workspace.home}"
+    home = f" --home {escape(str(workspace.home))}"
     if summary.release:
         console.print(f"\nrelease: {escape(summary.release['path'])}")
         console.print(

@@ -24,6 +24,8 @@ def show_trace(console: Console, trace: "Trace") -> None:
             f"[bold]in no current version[/bold]: {role} the release {release['asset']} {release['snapshot']}{cycle},"
             f" which was current until {release['until']}"
         )
+    if trace.also_in:
+        console.print(f"another row of this id is in {', '.join(trace.also_in)}: --dataset shows it")
     for title, row in (("document", trace.document), ("prompt", trace.prompt), ("generation", trace.generation)):
         if row:
             console.print(f"[bold]{title}[/bold]")
@@ -48,7 +50,7 @@ def show_diff(console: Console, diff: "Diff") -> None:
     console.print(f"  rows {diff.rows[0]:,} → {diff.rows[1]:,}, tokens {diff.tokens[0]:,} → {diff.tokens[1]:,}")
     console.print(f"  {diff.added:,} added, {diff.removed:,} removed, {diff.changed:,} changed")
     for name, ids in diff.examples.items():
-        console.print(f"  {name}, for example: {', '.join(ids)}")
+        console.print(f"  {name}, for example: {escape(', '.join(ids))}")
     for name, (old, new) in diff.settings.items():
         console.print(f"  setting {escape(name)}: {escape(cut(old))} → {escape(cut(new))}")
     for name, (old, new) in diff.inputs.items():

@@ -70,7 +70,7 @@ def test_a_file_that_is_no_yaml_is_shown_by_its_folder(home: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["seed: !env SEED", "seed: =", "<<: {seed: 1}", "description: 2026-02-30", "seed: " + "[" * 5000, "? [a]\n  : b"],
+    ["seed: !env SEED", "seed: =", "<<: {seed: 1}", "seed: !!int many", "seed: " + "[" * 5000, "? [a]\n  : b"],
 )
 def test_what_only_yaml_understands_is_shown(home: Path, line: str) -> None:
     path = add(home, "bad")
@@ -209,6 +209,18 @@ def test_a_folder_whose_file_has_another_name_is_named(home: Path) -> None:
     assert caught.value.where == str(path) and "name: misname" in caught.value.fix
     assert str(broken) not in str(caught.value)
     assert find_dataset("other", Workspace(home))[1] == path.parent
+
+
+def test_a_folder_where_one_works_takes_no_datasets_place(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    (home / "quickstart").mkdir()
+    write_spec(home / "good", {"name": "another", **ATTRIBUTES})
+    write_spec(home / "alone", {"name": "alone", **ATTRIBUTES})
+    assert find_dataset("quickstart", Workspace(home))[0].name == "quickstart"
+    assert find_dataset("good", Workspace(home))[0].name == "good"
+    assert find_dataset("./good", Workspace(home))[0].name == "another"
+    with pytest.raises(SpecError, match=r"there is no dataset 'alone'\n  fix:   write \./alone for the folder"):
+        find_dataset("alone", Workspace(home))
 
 
 def test_a_collection_names_the_spec_of_which_nothing_goes(home: Path) -> None:

@@ -14,6 +14,7 @@ from synth_platform.dataset.graph import dataset_checks
 from synth_platform.dataset.installed import SHIPPED, find_installed
 from synth_platform.dataset.spec import SPEC_FILE, file_schema, load_spec
 from synth_platform.errors import SpecError
+from synth_platform.generation.config import VllmEngine
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.workspace import Workspace
 
@@ -129,6 +130,7 @@ def test_good_spec_becomes_the_graph_of_the_design(tmp_path: Path) -> None:
         ("  name: demo", "  name: demo\n  name: demo2", [":4", "stands twice"]),
         ("  name: demo", "  name: demo\n  seed: no", [":4", "reads as true or false"]),
         ("  name: demo", "  name: demo\n  seed: 012", [":4", "octal"]),
+        ("    model: synth-tiny", "    model: synth-tiny\n    arguments: {offset: -012}", [":14", "octal"]),
         ("  name: demo", "  name: demo\n  tags: &a {x: *a}", ["alias"]),
         ("  name: demo", "  name: demo\n  tags: {two words: x}", ["defs.yaml:4", "two words", "Allowed characters"]),
         ("  name: demo", "  name: demo\n  tags: {stage: x y}", ["defs.yaml:4", "x y", "Allowed characters"]),
@@ -258,6 +260,17 @@ def test_mistakes_are_named_with_line_and_fix(tmp_path: Path, old: str, new: str
     for words in expected:
         assert words in message
     assert "Traceback" not in message
+
+
+def test_dates_and_times_are_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "defs.yaml"
+    times = "{from: 12:30, until: 20:00:00.5, at: 2026-01-05 10:00:00, numbers: [1_000, 0x1f, 1.5]}"
+    path.write_text(GOOD + f"    arguments: {times}\n  cadence: {{every: week, start: 2026-01-05}}\n", "utf-8")
+    spec = load_spec(path)
+    assert spec.cadence is not None and spec.cadence.start == "2026-01-05"
+    assert isinstance(spec.engine, VllmEngine) and spec.engine.arguments == {
+        "from": "12:30", "until": "20:00:00.5", "at": "2026-01-05 10:00:00", "numbers": [1000, 31, 1.5],
+    }  # fmt: skip
 
 
 def test_missing_file_and_other_bytes(tmp_path: Path) -> None:

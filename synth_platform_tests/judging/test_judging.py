@@ -142,6 +142,24 @@ def test_labels_are_read_strictly(tmp_path: Path) -> None:
         read_labels("labels.jsonl", tmp_path)
 
 
+def test_an_answer_that_two_people_judge_alike_is_asked_about_once(asking: Asking, tmp_path: Path) -> None:
+    rows = [{"source": "s", "answer": f"a{n}", "good": n % 2 == 0} for n in range(50)]
+    write_jsonl(tmp_path / "first.jsonl", rows)
+    write_jsonl(tmp_path / "second.jsonl", rows[::-1])
+    labelled = read_labels("*.jsonl", tmp_path)
+    assert [one.answer for one in labelled] == [row["answer"] for row in rows]
+    assert tables(asking.of_labels(labelled))["prompts"]["id"].is_unique().all()
+
+
+def test_two_verdicts_on_one_answer_that_differ_are_both_named(tmp_path: Path) -> None:
+    rows = [{"source": "s", "answer": f"a{n}", "good": n % 2 == 0} for n in range(50)]
+    write_jsonl(tmp_path / "first.jsonl", rows)
+    write_jsonl(tmp_path / "second.jsonl", [rows[0], {**rows[7], "good": True}])
+    with pytest.raises(SourceError, match="two verdicts on the same answer differ") as caught:
+        read_labels("*.jsonl", tmp_path)
+    assert caught.value.where == "first.jsonl:8 and second.jsonl:2"
+
+
 def test_grades_below_the_limit_and_missing_grades_reject() -> None:
     scores = pl.DataFrame({"generation_id": ["a", "b", "c", "d"], "judge_score": [5.0, 2.0, None, None]})
     given = {"status": ["ok", "ok", "ok", "failed"], "words": [50, 50, 50, None]}

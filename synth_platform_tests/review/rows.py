@@ -1,10 +1,16 @@
-"""Texts and frames for the review tests."""
+"""Texts and frames for the review tests, and what is measured of them."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import polars as pl
+
+from synth_platform.review.blocks import blocks
+from synth_platform.review.config import DiversitySpec, OpeningsSpec
+from synth_platform.review.diversity import DiversityResult, diversity_of
+from synth_platform.review.samples import RowSample
+from synth_platform.review.template_collapse import Openings, OpeningsResult
 
 COMMON = [
     "the",
@@ -57,3 +63,19 @@ def cut(rows: pl.DataFrame, places: Sequence[int]) -> Iterator[pl.DataFrame]:
     bounds = [0, *sorted(place % (rows.height + 1) for place in places), rows.height]
     for start, end in pairwise(bounds):
         yield rows.slice(start, end - start)
+
+
+def measure_diversity(frames: Iterable[pl.DataFrame], spec: DiversitySpec) -> DiversityResult:
+    """Diversity of rows."""
+    sample = RowSample(spec.rows, 0)
+    for block in blocks(frames):
+        sample.add(block)
+    return diversity_of(sample, spec)
+
+
+def measure_openings(frames: Iterable[pl.DataFrame], spec: OpeningsSpec | None = None, seed: int = 0) -> OpeningsResult:
+    """How alike the rows of each recipe begin."""
+    openings = Openings(spec, seed)
+    for block in blocks(frames):
+        openings.add(block)
+    return openings.result()

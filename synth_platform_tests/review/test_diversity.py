@@ -9,10 +9,10 @@ import pytest
 from synth_platform.contamination.words import split_words
 from synth_platform.review.blocks import blocks
 from synth_platform.review.config import DiversitySpec
-from synth_platform.review.diversity import METRICS, DiversityResult, diversity_of, measure_diversity, mtld
+from synth_platform.review.diversity import METRICS, DiversityResult, diversity_of, mtld
 from synth_platform.review.samples import RowSample
 from synth_platform.review.similarity import nearest_cosine, self_bleu, similarities, vendi_score
-from synth_platform_tests.review.rows import frame, prose
+from synth_platform_tests.review.rows import frame, measure_diversity, prose
 
 SPEC = DiversitySpec(rows=200, block_words=1000)
 

@@ -11,8 +11,7 @@ from synth_platform.review.drift import compare
 from synth_platform.review.drift_sketch import sketch_drift
 from synth_platform.review.minhash import sketch
 from synth_platform.review.near_duplicates import find_near_duplicates
-from synth_platform.review.template_collapse import measure_openings
-from synth_platform_tests.review.rows import frame
+from synth_platform_tests.review.rows import frame, measure_openings
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from synth_platform.review.blocks import blocks
 from synth_platform.review.config import OpeningsSpec
-from synth_platform.review.template_collapse import METRICS, Openings, OpeningsResult, measure_openings
-from synth_platform_tests.review.rows import cut, frame, prose
+from synth_platform.review.template_collapse import METRICS, Openings, OpeningsResult
+from synth_platform_tests.review.rows import cut, frame, measure_openings, prose
 
 
 def collapsed(rows: int, alike: int, opening: str = "A farmer has {n} apples and wants to sell {n} of") -> list[str]:

@@ -6,14 +6,12 @@ from polars.testing import assert_frame_equal
 
 from synth_platform.errors import SynthError
 from synth_platform.review.config import DiversitySpec, ReviewSpec
-from synth_platform.review.diversity import measure_diversity
 from synth_platform.review.drift import compare
 from synth_platform.review.drift_sketch import sketch_drift
 from synth_platform.review.minhash import sketch
 from synth_platform.review.near_duplicates import find_near_duplicates
-from synth_platform.review.template_collapse import measure_openings
 from synth_platform.review.version import VersionReview
-from synth_platform_tests.review.rows import frame, prose
+from synth_platform_tests.review.rows import frame, measure_diversity, measure_openings, prose
 
 SPEC = ReviewSpec(diversity=DiversitySpec(rows=100, block_words=1000))
 ROWS = frame(prose(800), ["faq" if n % 2 else "math" for n in range(800)])

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from synth_platform.dataset.graph import dataset_checks
 from synth_platform.dataset.installed import Known
@@ -11,14 +12,13 @@ from synth_platform.definitions import load_datasets
 from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.doctor.finding import Finding
 from synth_platform.ops.doctor.runs import PROCESS_IS_GONE
-from synth_platform.ops.failures import was_stopped
+from synth_platform.ops.failures import failure_text, was_stopped
 from synth_platform.ops.guard import why_closed
+from synth_platform.ops.tags import DATASET_TAG
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.identity import dataset_of
 from synth_platform.workspace import Workspace
 
-_DATASET_TAG = "synth/dataset"
-_PARTITION_TAG = "dagster/partition"
 _FAILED = "failed"
 _MOST_RUNS = 2000
 _SHOWN = 3
@@ -57,8 +57,8 @@ def _last_runs(instance: dg.DagsterInstance) -> dict[_Cycle, dg.DagsterRun]:
     """The last run of each dataset and cycle."""
     found: dict[_Cycle, dg.DagsterRun] = {}
     for run in instance.get_runs(limit=_MOST_RUNS):
-        if dataset := run.tags.get(_DATASET_TAG):
-            found.setdefault((dataset, run.tags.get(_PARTITION_TAG)), run)
+        if dataset := run.tags.get(DATASET_TAG):
+            found.setdefault((dataset, run.tags.get(PARTITION_NAME_TAG)), run)
     return found
 
 
@@ -93,12 +93,7 @@ def _failures(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.Dagst
 def _reason(failures: Sequence[dg.DagsterEvent]) -> str:
     """The first line of the first failure; the run's own where no step failed."""
     for event in failures:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            text = data.user_failure_data.description if data.user_failure_data else None
-            text = text or (data.error.message if data.error else "")
-        else:
-            text = event.message or ""
+        text = failure_text(event) if event.is_step_failure else event.message
         if text and text.strip():
             return text.strip().splitlines()[0][:200]
     return "no reason was recorded"
