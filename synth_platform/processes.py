@@ -27,6 +27,17 @@ def is_alive(pid: int, started: str | None) -> bool:
     return started is not None and start_time(pid) == started
 
 
+def began_this_container() -> bool:
+    """Whether this process descends from the first one of its container, and was not brought in from outside."""
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            return False
+    return pid == 1
+
+
 def this_host() -> str:
     """The name under which processes of this machine (or container) are recorded."""
     return socket.gethostname()

@@ -37,6 +37,7 @@ def screen(
     workspace, console = open_workspace(home), open_console(as_json)
     from synth_platform import terminal
     from synth_platform.dataset.what_if import with_changes
+    from synth_platform.ops.cycles import check_cycle
     from synth_platform.ops.launch import find_dataset
     from synth_platform.quality.config import QualitySpec
     from synth_platform.quality.replay import replay
@@ -44,6 +45,7 @@ def screen(
     if apply and what_if:
         raise SynthError("--apply goes by the spec", fix="write the limits into the spec, then leave --what-if out")
     spec, base = find_dataset(dataset, workspace)
+    check_cycle(spec, partition)
     changed = with_changes(spec, what_if or [])
     with terminal.progress(console):
         found = [

@@ -11,24 +11,29 @@ from synth_platform.contamination import checks as contamination_checks
 from synth_platform.dataset.graph import DatasetGraph
 from synth_platform.dataset.installed import Refused, agreed_benchmarks
 from synth_platform.dataset.jobs import DatasetJobs
-from synth_platform.dataset.spec import DatasetSpec
+from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
+from synth_platform.dataset.stage_gates import own_suites, stage_gates
+from synth_platform.digest import digest
 from synth_platform.ops.alerts import alert_sensors
+from synth_platform.ops.cycles import LoneCycle, partitions_of
 from synth_platform.ops.plan_job import plan_job
 from synth_platform.ops.regenerate import Regenerator
 from synth_platform.ops.rescan import rescan_sensor
+from synth_platform.quality.suites import Suites
 
 
-def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
+def dataset_definitions(spec: DatasetSpec, base: Path, lone: LoneCycle | None = None) -> dg.Definitions:
     """The dataset's graph; its benchmarks are defined elsewhere, since datasets share them.
 
     Args:
         spec: the validated spec.
         base: folder that relative paths start from.
+        lone: the only cycle that is of interest; None: those of the cadence.
 
     Raises:
         SpecError: the file of its expectations is wrong.
     """
-    graph = DatasetGraph.of(spec, base)
+    graph = DatasetGraph.of(spec, base, lone)
     make = DatasetJobs(spec, graph.context.partitions)
     whole = make.whole([*graph.asset_keys(), *graph.benchmark_keys()])
     jobs = [
@@ -39,7 +44,10 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
     if graph.profile is not None:
         jobs.append(make.tune([*graph.profile.keys]))
     jobs.append(plan_job(spec, base, graph.stages, graph.context.partitions, *graph.keys_of("release")))
-    regenerator = Regenerator(spec, base, graph.stages, graph.context.partitions, whole)
+    loaded = _fingerprints(spec, graph.suites)
+    regenerator = Regenerator(
+        spec, base, graph.stages, partitions_of(spec.cadence), whole, loaded, lambda: _read_again(base)
+    )
     sensors = [regenerator.sensor()] if spec.regenerate.on_change != "never" else []
     patch = make.patch(graph.keys_of("release", "published"))
     jobs.append(patch)
@@ -58,6 +66,21 @@ def dataset_definitions(spec: DatasetSpec, base: Path) -> dg.Definitions:
         schedules=[regenerator.schedule()] if spec.cadence else [],
         sensors=sensors,
     )
+
+
+def _fingerprints(spec: DatasetSpec, suites: Suites) -> dict[str, str]:
+    """Of what is read when a dataset is loaded, and not again before it is reloaded."""
+    return {"the spec": digest(spec), "the suites": digest(suites)}
+
+
+def _read_again(base: Path) -> dict[str, str]:
+    """The same of what the files hold now.
+
+    Raises:
+        SpecError: they cannot be used any more.
+    """
+    spec = load_spec(base / SPEC_FILE)
+    return _fingerprints(spec, own_suites(base / spec.suites, stage_gates(spec.gates)))
 
 
 def benchmark_definitions(specs: Iterable[tuple[DatasetSpec, Path]]) -> dg.Definitions:

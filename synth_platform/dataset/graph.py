@@ -1,6 +1,6 @@
 """From a dataset spec to its graph: assets and their gates, in the order of the pipeline."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ from synth_platform.contamination import checks as contamination_checks
 from synth_platform.dataset.spec import DatasetSpec
 from synth_platform.dataset.stage_gates import own_suites, stage_gates
 from synth_platform.generation import checks as generation_checks
+from synth_platform.generation.answers.lengths import engine_tokenizer
 from synth_platform.generation.assets import JUDGEMENTS_ASKED, GenerationSettings, generations_assets
-from synth_platform.generation.config import EndpointEngine, EngineSpec, VllmEngine
+from synth_platform.generation.config import EngineSpec, VllmEngine
 from synth_platform.generation.tuning.assets import profile_asset
 from synth_platform.judging import checks as judging_checks
 from synth_platform.judging.ask import judge_recipe
@@ -22,7 +23,7 @@ from synth_platform.judging.config import JudgeSpec
 from synth_platform.mixing import checks as mixing_checks
 from synth_platform.mixing.assets import mixture_asset
 from synth_platform.naming import EVALS_GROUP
-from synth_platform.ops.cycles import freshness_of, partitions_of
+from synth_platform.ops.cycles import LoneCycle, freshness_of, partitions_of
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import Upstream
@@ -31,7 +32,6 @@ from synth_platform.ops.tags import naming_tags
 from synth_platform.prompts import checks as prompt_checks
 from synth_platform.prompts.assets import prompts_asset
 from synth_platform.prompts.config import RecipeSpec
-from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality import checks as quality_checks
 from synth_platform.quality.assets import accepted_asset, quality_asset
 from synth_platform.quality.config import QualitySpec
@@ -59,11 +59,6 @@ def dataset_checks(spec: DatasetSpec, base: Path) -> dict[str, Sequence[Check]]:
     return dict(DatasetGraph.of(spec, base).gates)
 
 
-def _tokenizer_of(engine: EngineSpec, key: str = "engine") -> Callable[[], ChatTokenizer]:
-    served = isinstance(engine, EndpointEngine)
-    return partial(ChatTokenizer.load, engine.model, engine.tokenizer, engine.revision, key=key, served=served)
-
-
 @dataclass(frozen=True)
 class _Judged:
     """A recipe's generations once they were looked at."""
@@ -85,6 +80,8 @@ class DatasetGraph:
     """The engine profile, made by a job of its own."""
     release_scan: StageAsset | None = None
     """The scans of releases against newer test sets, made by a job of their own."""
+    lone: LoneCycle | None = None
+    """The only cycle that is of interest; None: those of the cadence."""
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -96,20 +93,20 @@ class DatasetGraph:
             self.base,
             tuple(spec.owners),
             spec.tags,
-            partitions_of(spec.cadence),
+            partitions_of(spec.cadence) if self.lone is None else self.lone.partitions,
             self.suites,
             naming_tags(spec),
         )
-        self.tokenizer = _tokenizer_of(spec.engine)
+        self.tokenizer = partial(engine_tokenizer, spec.engine)
 
     @classmethod
-    def of(cls, spec: DatasetSpec, base: Path) -> "DatasetGraph":
+    def of(cls, spec: DatasetSpec, base: Path, lone: LoneCycle | None = None) -> "DatasetGraph":
         """The whole graph of a spec.
 
         Raises:
             SpecError: the file of its expectations is wrong.
         """
-        graph = cls(spec, base)
+        graph = cls(spec, base, lone=lone)
         graph._build()
         return graph
 
@@ -230,7 +227,7 @@ class DatasetGraph:
             judge,
             prompts,
             generations,
-            tokenizer=_tokenizer_of(engine, "judge_engine" if self.spec.judge_engine else "engine"),
+            tokenizer=partial(engine_tokenizer, engine, "judge_engine" if self.spec.judge_engine else "engine"),
             context_length=engine.context_length,
         )
         gates = self.stage_gates["judge_prompts"]

@@ -1,6 +1,7 @@
 """The cycles of a cadence: a dataset's partitions, when they are made, and until when they should be there."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, pairwise, takewhile
 from typing import TYPE_CHECKING
@@ -20,6 +21,22 @@ _LOOKED_AT = timedelta(weeks=6)
 """Holds each week as it comes in a month; a cadence with fewer times in it is looked at for years."""
 _LEAST_TIMES = 24
 _NAMED = 3
+
+
+@dataclass(frozen=True)
+class LoneCycle:
+    """A cycle by itself, whatever the cadence: releases outlive the cadence that they were made by.
+
+    Args:
+        name: of the cycle; None: it was made when the dataset had none.
+    """
+
+    name: str | None
+
+    @property
+    def partitions(self) -> dg.StaticPartitionsDefinition | None:
+        """As those of a cadence."""
+        return dg.StaticPartitionsDefinition([self.name]) if self.name is not None else None
 
 
 def partitions_of(cadence: "CadenceSpec | None") -> dg.TimeWindowPartitionsDefinition | None:

@@ -43,7 +43,7 @@ class DatasetContext:
     """Folder that relative paths in the spec start from."""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    partitions: dg.TimeWindowPartitionsDefinition | None = None
+    partitions: dg.PartitionsDefinition[str] | None = None
     suites: Suites = field(default_factory=dict)
     """Expectations of the dataset's own, by stage."""
     run_tags: Mapping[str, str] = field(default_factory=dict)

@@ -16,9 +16,10 @@ from synth_platform.dataset.installed import Installed, find_installed
 from synth_platform.dataset.jobs import job_name
 from synth_platform.dataset.spec import SPEC_FILE, DatasetSpec, load_spec
 from synth_platform.errors import SpecError
-from synth_platform.ops.cycles import check_cycle
+from synth_platform.ops.containers import container_tags
+from synth_platform.ops.cycles import LoneCycle, check_cycle
 from synth_platform.ops.doctor.runs import worker_tag
-from synth_platform.ops.failures import failure_text, was_stopped
+from synth_platform.ops.failures import failure_beside_gates, was_stopped
 from synth_platform.ops.resources import WorkspaceResource, resources
 from synth_platform.ops.stage import FRESH_TAG
 from synth_platform.ops.tags import run_tags
@@ -43,11 +44,10 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
         SpecError: there is none, or it is invalid.
     """
     path = Path(name)
-    if not _is_path(name):
-        check_name(name, "dataset name")
-    if path.suffix in (".yaml", ".yml") or path.is_dir():
+    if _is_path(name):
         file = path / SPEC_FILE if path.is_dir() else path
         return load_spec(file), file.absolute().parent
+    check_name(name, "dataset name")
     installed = find_installed(workspace)
     for one in installed.refused:
         if name == one.name or (name == one.path.parent.name and name not in installed.datasets):
@@ -58,7 +58,8 @@ def find_dataset(name: str, workspace: Workspace) -> tuple[DatasetSpec, Path]:
     unread = [str(one.path) for one in installed.refused if one.name is None]
     raise SpecError(
         f"there is no dataset {name!r}" + (f", unless one of these is meant: {', '.join(unread)}" if unread else ""),
-        fix=f"use one of {', '.join(sorted(installed.datasets))}, or the path of a {SPEC_FILE}; your own datasets go to"
+        fix=(f"write ./{name} for the folder of that name here; else " if (path / SPEC_FILE).is_file() else "")
+        + f"use one of {', '.join(sorted(installed.datasets))}, or the path of a {SPEC_FILE}; your own datasets go to"
         f" {workspace.datasets}/<name>/{SPEC_FILE}",
     )
 
@@ -89,6 +90,7 @@ def run_dataset(
     fresh: bool = False,
     job: str | None = None,
     why: str = "by hand",
+    any_cycle: bool = False,
 ) -> Launched:
     """Materialize a dataset with its checks, in this process.
 
@@ -101,18 +103,19 @@ def run_dataset(
         fresh: make everything anew.
         job: name of one of its jobs; None: the one that makes all of it.
         why: for what reason, a tag of the run.
+        any_cycle: whether the cycle may be one that the cadence has no more.
 
     Raises:
         SpecError: the partition does not exist, or is needed and missing.
         KeyboardInterrupt: the run was stopped, by Ctrl+C or SIGTERM.
     """
     definitions = dg.Definitions.merge(
-        dataset_definitions(spec, base),
+        dataset_definitions(spec, base, LoneCycle(partition) if any_cycle else None),
         benchmark_definitions([(spec, base)]),
         dg.Definitions(resources=resources(WorkspaceResource(home=str(workspace.home), data=workspace.data))),
     )
     chosen = definitions.resolve_job_def(job or job_name(spec.name))
-    if chosen.partitions_def is not None or partition is not None:
+    if not any_cycle and (chosen.partitions_def is not None or partition is not None):
         check_cycle(spec, partition)
     run_id = make_new_run_id()
     with _log_helpers_shielded(instance):
@@ -125,6 +128,7 @@ def run_dataset(
             tags={
                 **run_tags(spec, partition, why),
                 **worker_tag(run_id),
+                **container_tags(),
                 **({FRESH_TAG: "true"} if fresh else {}),
             },
         )
@@ -170,7 +174,7 @@ def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     """What the user has to know, each thing once."""
     seen: set[str] = set()
     for event in result.all_events:
-        text = failure_text(event) if event.is_step_failure else None
+        text = failure_beside_gates(event) if event.is_step_failure else None
         if text and text not in seen:
             seen.add(text)
             yield text

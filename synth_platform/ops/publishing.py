@@ -11,6 +11,7 @@ from synth_platform.dataset.graph import dataset_checks
 from synth_platform.dataset.jobs import publish_job_name
 from synth_platform.dataset.stage_gates import STAGE_GATES
 from synth_platform.errors import SpecError, SynthError
+from synth_platform.ops.cycles import check_cycle
 from synth_platform.ops.gating import blocking_names
 from synth_platform.ops.guard import never_passed
 from synth_platform.ops.launch import run_dataset
@@ -42,11 +43,12 @@ def publish_release(
         version: id of a release that is still kept, or its beginning; None: the current one.
 
     Raises:
-        SpecError: the dataset has no destinations.
+        SpecError: the dataset has no destinations, or the cycle is missing, too much, or none of its own.
         SynthError: a gate never passed on it, or it did not arrive everywhere.
     """
     if not spec.release.publish:
         raise SpecError(f"the dataset {spec.name!r} has no destinations", fix="name some in release.publish")
+    check_cycle(spec, partition)
     if version is None:
         return _publish_current(spec, base, workspace, instance, partition)
     release = find_release(workspace.snapshots, f"{spec.name}/release", partition, version)

@@ -3,15 +3,18 @@
 With cycles `main` has a version of the newest one; later versions of earlier cycles are commits on branches of their
 own, `cycle-<cycle>`, which follow their cycle from then on. The hub keeps every file once by its digest, so what an
 earlier version had is not sent again, and a commit either holds all of its files or does not exist.
+
+People commit there too, to mend the card for instance: the version that a branch has is then told by its rows.
 """
 
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1, sha256
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,12 +32,14 @@ from synth_platform.snapshots.identity import dataset_of
 _TRIES = 4
 _FIRST_PAUSE = 1.0
 _BRANCH = "main"
-_TITLE = re.compile(r"(?:(?P<dataset>\S+): v|V)ersion (?P<version>\S+?)(?: of (?P<cycle>\S+))?")
+_TITLE = re.compile(r"(?:(?P<dataset>\S+): v|V)ersion (?P<version>[0-9a-f]{16})(?: of (?P<cycle>\S+))?")
 """Of the commit that brings a version; earlier versions of this platform named no dataset."""
 _TAG, _CYCLE, _CUT = "v-", "cycle-", "cut-"
 _BLOCK_BYTES = 1 << 20
 _OWN_FILES = frozenset({".gitattributes"})
 """Files that the hub itself puts into a repository."""
+_ROWS = ".parquet"
+"""How names of files with rows end."""
 _PASSING = frozenset({408, 409, 412, 425, 429, 500, 502, 503, 504})
 """Of requests that may succeed later; 409 and 412: another commit is being made, or has been since we looked."""
 
@@ -46,21 +51,25 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class _Head:
-    """The newest commit of a branch.
+    """The newest commit of a branch, and what readers of the branch have.
 
     Args:
         branch: the branch.
-        commit: its id; None: there is none.
-        version: the version that it brought, if it is one of ours.
+        commit: id of its newest commit; None: there is none.
+        title: of the commit that brought what it has.
+        version: the version that it has; where its rows were changed by hand, the last one that was brought.
         cycle: the version's cycle.
         dataset: the version's dataset.
+        by_hand: whether its rows were changed by hand, to those of no version.
     """
 
     branch: str
     commit: str | None = None
+    title: str = ""
     version: str | None = None
     cycle: str | None = None
     dataset: str | None = None
+    by_hand: bool = False
 
 
 class Hub:
@@ -94,7 +103,7 @@ class Hub:
         api, repo = self._api, self._spec.repo
         revision = self._patiently(self._revisions)[version_id]
         for path in self._patiently(lambda: [one.path for one in self._tree(revision)]):
-            if path.endswith(".parquet"):
+            if path.endswith(_ROWS):
                 options = {"repo_type": "dataset", "revision": revision, "local_dir": scratch / version_id}
                 yield Path(
                     self._patiently(lambda path=path, options=options: api.hf_hub_download(repo, path, **options))
@@ -110,6 +119,7 @@ class Hub:
         for branch in self._branches():
             if branch == _BRANCH or branch.startswith(_CYCLE):
                 head = self._head(branch)
+                self._refuse_changed(head)
                 if head.version is not None:
                     yield (None if branch == _BRANCH else head.cycle), head.version
 
@@ -125,7 +135,32 @@ class Hub:
 
     def _head(self, branch: str) -> _Head:
         commits = self._commits(branch)
-        return _Head(branch, commits[0].commit_id, *_version_in(commits[0].title)) if commits else _Head(branch)
+        if not commits:
+            return _Head(branch)
+        newest, ours = commits[0], _ours(commits)
+        has = newest if newest in ours else self._with_rows_of(newest, ours)
+        title = (has or next(iter(ours), newest)).title
+        by_hand = has is None and bool(ours)
+        return _Head(branch, newest.commit_id, title, *_version_in(title), by_hand=by_hand)
+
+    def _with_rows_of(self, commit: GitCommitInfo, ours: Sequence[GitCommitInfo]) -> GitCommitInfo | None:
+        """The commit of ours with the same rows: of these, or of a tag, whose commit may be in no branch any more."""
+        rows = self._rows(commit)
+        tags = self._api.list_repo_refs(self._spec.repo, repo_type="dataset").tags if rows else []
+        tagged = (one for tag in tags if tag.name.startswith(_TAG) for one in _ours(self._commits(tag.name))[:1])
+        return next((one for one in chain(ours, tagged) if self._rows(one) == rows), None)
+
+    def _rows(self, commit: GitCommitInfo) -> dict[str, str]:
+        """Path and digest of its files with rows."""
+        return {one.path: one.blob_id for one in self._tree(commit.commit_id) if one.path.endswith(_ROWS)}
+
+    def _refuse_changed(self, head: _Head) -> None:
+        if head.by_hand:
+            raise StorageError(
+                f"the Parquet files of the branch {head.branch} were changed by hand after {head.version}",
+                where=self.name,
+                fix="publish again, which replaces them; a branch of your own, delete",
+            )
 
     def _publish(self, version: Snapshot, files: dict[str, Path], size: int, *, back: bool) -> Sent:
         m, repo = version.manifest, self._spec.repo
@@ -200,12 +235,13 @@ class Hub:
         return True
 
     def _forget_history(self, branch: str, version_id: str) -> None:
-        """Leave a branch its newest commit alone; no branch, where that is what is withdrawn."""
-        api, repo, title = self._api, self._spec.repo, self._commits(branch)[0].title
-        if _version_in(title)[0] == version_id:
+        """Leave a branch its newest commit alone; no branch, where that has what is withdrawn."""
+        api, repo, head = self._api, self._spec.repo, self._head(branch)
+        self._refuse_changed(head)
+        if head.version == version_id:
             api.delete_branch(repo, branch=branch, repo_type="dataset")
         else:
-            api.super_squash_history(repo, branch=branch, commit_message=title, repo_type="dataset")
+            api.super_squash_history(repo, branch=branch, commit_message=head.title, repo_type="dataset")
 
     def _cut_history(self, tag: str, *, begun: bool, tagged: bool) -> None:
         """Give a tag a commit without parents: through them what is withdrawn could still be read.
@@ -216,8 +252,7 @@ class Hub:
         branch = f"{_CUT}{tag}"
         if not begun:
             api.create_branch(repo, branch=branch, revision=tag, repo_type="dataset")
-        title = self._commits(branch)[0].title
-        api.super_squash_history(repo, branch=branch, commit_message=title, repo_type="dataset")
+        api.super_squash_history(repo, branch=branch, commit_message=self._head(branch).title, repo_type="dataset")
         if tagged:
             api.delete_tag(repo, tag=tag, repo_type="dataset")
         api.create_tag(repo, tag=tag, revision=branch, repo_type="dataset")
@@ -291,6 +326,11 @@ def _version_in(title: str) -> tuple[str | None, str | None, str | None]:
     """Version, cycle and dataset that a commit's title names."""
     named = _TITLE.fullmatch(title)
     return (named["version"], named["cycle"], named["dataset"]) if named else (None, None, None)
+
+
+def _ours(commits: Iterable[GitCommitInfo]) -> list[GitCommitInfo]:
+    """Those that brought a version."""
+    return [one for one in commits if _TITLE.fullmatch(one.title)]
 
 
 def _tag(version_id: str) -> str:

@@ -21,6 +21,7 @@ SETTINGS = {
     "SYNTH_VIEW_ORIGIN": "https://view.synth.test",
     "SYNTH_DATASETS": "/srv/datasets",
     "SYNTH_SOURCES": "/srv/sources",
+    "SYNTH_PUBLISH": "/srv/published",
 }
 """The least that .env must say."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")

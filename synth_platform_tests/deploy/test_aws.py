@@ -1,6 +1,7 @@
 """docker/aws/: the template is valid, and a run's tag chooses whether it becomes a task with or without a GPU."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +16,17 @@ import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.config import dagster_instance_config
-from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster_aws.ecs import EcsRunLauncher
 from moto import mock_aws
 
+from synth_platform.dataset.jobs import screen_job_name
+from synth_platform.dataset.spec import load_spec
+from synth_platform.ops.launch import run_dataset
+from synth_platform.workspace import Workspace
 from synth_platform_tests.deploy.compose import DOCKER
+from synth_platform_tests.pipeline import dataset, write_spec
 
 TEMPLATE = DOCKER / "aws" / "stack.yaml"
 IMAGE = "registry.test/synth:1"
@@ -83,6 +89,14 @@ def test_the_code_location_may_do_what_its_sensors_do() -> None:
     for role in ("CodeRole", "DaemonRole", "RunRole"):
         assert any("/compute-logs/*" in resource for resource in allowed(role, "s3:PutObject")), role
     assert allowed("DaemonRole", "logs:GetLogEvents") == ['{"Fn::GetAtt": ["Logs", "Arn"]}']
+
+
+def test_runs_publish_to_the_buckets_that_the_stack_names() -> None:
+    """To bring a release there, read it back, look who publishes there, and withdraw what is taken down."""
+    policy = read_template()["Resources"]["PublishReleases"]
+    assert policy["Condition"] == "Publishes" and policy["Properties"]["Roles"] == [{"Ref": "RunRole"}]
+    for action in ("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"):
+        assert allowed("PublishReleases", action) == ['{"Ref": "PublishArns"}']
 
 
 def test_a_new_task_definition_for_runs_brings_a_new_daemon() -> None:
@@ -156,6 +170,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
         template["Resources"] = {name: template["Resources"][name] for name in kept}
         template["Outputs"] = {
             "GpuRuns": template["Outputs"]["GpuRuns"],
+            "Network": template["Outputs"]["Network"],
             "WorkGroup": {"Value": {"Ref": "WorkGroup"}},
         }
         del template["Parameters"]["GpuAmi"]
@@ -274,3 +289,29 @@ def test_a_runs_tag_chooses_its_task_definition_and_where_it_may_be_placed(
         "securityGroups": [cluster["WorkGroup"]],
         "assignPublicIp": "DISABLED",
     }
+
+
+def test_a_command_of_synth_is_a_task_as_the_readme_says(cluster: dict[str, str]) -> None:
+    section = (DOCKER / "aws" / "README.md").read_text("utf-8").split("## Commands of `synth`")[1]
+    (overrides,) = re.findall(r"--overrides '(\{.+?\})'", section, re.DOTALL)
+    (task,) = boto3.client("ecs").run_task(
+        cluster="synth",
+        taskDefinition="synth-run-cpu",
+        launchType="FARGATE",
+        networkConfiguration=json.loads(cluster["Network"]),
+        overrides=json.loads(overrides),
+    )["tasks"]
+    (override,) = task["overrides"]["containerOverrides"]
+    assert override["name"] == containers("RunCpuTask")[0]["Name"] and override["command"][:2] == ["synth", "takedown"]
+
+
+def test_a_run_of_a_command_lives_as_long_as_its_task(in_a_task: None, workspace: Workspace, tmp_path: Path) -> None:
+    """Run monitoring asks the launcher, which knows only the tasks that it started itself, or that the run names."""
+    shutil.copy(DOCKER / "instance" / "ecs.yaml", tmp_path / "dagster.yaml")
+    spec = load_spec(write_spec(tmp_path / "spec", dataset("http://127.0.0.1:9/v1", tmp_path)))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        run_dataset(spec, tmp_path / "spec", workspace, instance, job=screen_job_name(spec.name))
+        (run,) = instance.get_runs()
+        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        boto3.client("ecs").stop_task(cluster="synth", task=run.tags["ecs/task_arn"])
+        assert instance.run_launcher.check_run_worker_health(run).status != WorkerStatus.RUNNING

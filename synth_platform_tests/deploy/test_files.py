@@ -4,7 +4,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,11 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 from dagster_docker import DockerRunLauncher
+from dagster_docker.docker_run_launcher import DOCKER_CONTAINER_ID_TAG
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from synth_platform.ops import containers
 from synth_platform_tests.deploy.compose import DOCKER, SETTINGS, image_environment, program, read_compose
 
 
@@ -74,6 +81,25 @@ def test_images_are_pinned() -> None:
     assert all(image.endswith(":local") for image in built)
     targets = {service["build"]["target"] for service in services().values() if "build" in service}
     assert targets < {stage for _, stage in stages}
+
+
+def _pinned(name: str) -> dict[str, str]:
+    """Version by package of a file with constraints."""
+    lines = [line for line in (DOCKER / name).read_text("utf-8").splitlines() if not line.startswith("#")]
+    pins = [re.fullmatch(r"([a-z0-9-]+)==(\S+)", line) for line in lines]
+    assert None not in pins, [line for line, pin in zip(lines, pins, strict=True) if pin is None]
+    return {pin[1]: pin[2] for pin in pins if pin is not None}
+
+
+def test_every_requirement_of_the_image_has_one_version() -> None:
+    project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    pinned = _pinned("constraints.txt")
+    for line in [*project["dependencies"], *project["optional-dependencies"]["deploy"]]:
+        asked = Requirement(line)
+        assert asked.specifier.contains(pinned.get(canonicalize_name(asked.name), "none")), f"renew it for {line}"
+    dockerfile = (DOCKER / "Dockerfile").read_text("utf-8")
+    engine = f"-c constraints-vllm.txt vllm=={_pinned('constraints-vllm.txt')['vllm']}\n"
+    assert '-c constraints.txt ".[deploy]"' in dockerfile and engine in dockerfile
 
 
 def test_no_image_runs_as_root() -> None:
@@ -162,6 +188,16 @@ def test_a_runs_container_gets_what_its_launcher_has() -> None:
         assert set(config["env_vars"]) <= has
     volumes = {volume["name"] for volume in read_compose(SETTINGS)["volumes"].values() if volume.get("name")}
     assert {volume.split(":")[0] for volume in config["container_kwargs"]["volumes"]} == volumes
+
+
+def test_releases_are_published_to_a_folder_of_the_host_by_runs_and_by_commands() -> None:
+    compose = read_compose(SETTINGS)
+    volume = compose["volumes"]["published"]
+    assert volume["driver_opts"]["device"] == SETTINGS["SYNTH_PUBLISH"]
+    mounts = {name: str(service.get("volumes")) for name, service in compose["services"].items()}
+    assert [name for name, given in mounts.items() if "published:" in given] == ["code"], "others need not write there"
+    assert "published:/published" in compose["services"]["code"]["volumes"]
+    assert f"{volume['name']}:/published" in launcher("docker")["config"]["container_kwargs"]["volumes"]
 
 
 def test_where_a_run_starts_vllm_it_has_room_and_may_run_what_it_compiles() -> None:
@@ -289,3 +325,34 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, add_user: tuple[list[str
     assert done.returncode == 2 and "letters from A to Z, digits and . _ @ -" in done.stderr
     assert "password" not in done.stderr
     assert (tmp_path / "secrets" / "users").read_text() == "alice $2a$old\nbob $2a$his\n"
+
+
+def test_a_run_of_a_command_names_its_container_unless_a_service_lives_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher looks for it, and ends it with the run."""
+    monkeypatch.delenv("ECS_CONTAINER_METADATA_URI_V4", raising=False)
+    monkeypatch.setattr(containers, "_DOCKER", tmp_path / "mark")
+    monkeypatch.setattr(containers, "began_this_container", lambda: True)
+    assert containers.container_tags() == {}
+    (tmp_path / "mark").touch()
+    assert containers.container_tags() == {DOCKER_CONTAINER_ID_TAG: socket.gethostname()}
+    monkeypatch.setattr(containers, "began_this_container", lambda: False)
+    assert containers.container_tags() == {}
+
+
+def test_a_process_that_was_brought_into_a_container_is_not_of_it() -> None:
+    asked = [sys.executable, "-c", "from synth_platform.processes import began_this_container as b; print(b())"]
+    alone = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces for processes on this machine")
+    assert subprocess.run([*alone, *asked], capture_output=True, text=True, check=True).stdout == "True\n"
+    container = subprocess.Popen([*alone, "--kill-child", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE)
+    try:
+        assert container.stdout is not None and container.stdout.readline()
+        (first,) = Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text().split()
+        enter = ["nsenter", "--target", first, "--pid", "--mount"]
+        assert subprocess.run([*enter, *asked], capture_output=True, text=True, check=True).stdout == "False\n"
+    finally:
+        container.kill()
+        container.communicate()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from synth_platform.dataset.spec import load_spec
-from synth_platform.errors import SynthError
+from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.guard import JUDGED_VERSION, version_of
 from synth_platform.ops.publishing import publish_release
 from synth_platform.release.publish import PUBLISHED
@@ -72,3 +72,17 @@ def test_an_earlier_release_answers_for_the_gates_of_its_day(
         return
     with pytest.raises(SynthError, match=f"never passed the gates {missing}$"):
         publish_release(spec, folder, workspace, instance, None, version)
+
+
+@pytest.mark.parametrize("version", [None, "0" * 16])
+def test_a_dataset_with_cycles_is_told_which_one_is_missing(
+    workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path, version: str | None
+) -> None:
+    release = {"publish": [{"type": "folder", "path": str(tmp_path / "there")}]}
+    attributes = dataset(
+        "http://127.0.0.1:9/v1", tmp_path, release=release, cadence={"every": "week", "start": "2026-01-05"}
+    )
+    spec = load_spec(write_spec(tmp_path / "spec", attributes))
+    for partition, said in ((None, "say which cycle"), ("2026-01-06", "has no cycle '2026-01-06'")):
+        with pytest.raises(SpecError, match=said):
+            publish_release(spec, tmp_path, workspace, instance, partition, version)

@@ -383,6 +383,74 @@ def test_a_version_without_its_tag_is_withdrawn_too(tmp_path: Path, monkeypatch:
         assert state.reachable() == {f"small: version {second.manifest.snapshot_id}"}
 
 
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubState]:
+    with hub_server() as state:
+        use_hub(state, monkeypatch)
+        yield state
+
+
+def by_hand(state: HubState, files: dict[str, str], title: str = "Update README.md") -> None:
+    """A commit that somebody made in the hub's web page."""
+    state.add("main", title, files, state.branches["main"])
+
+
+HUB = HubDestination(type="huggingface", repo="owner/name")
+
+
+@pytest.mark.parametrize("title", ["Update README.md", "Version 2", "Version 2 of 2026"])
+def test_a_card_that_was_edited_by_hand_hides_no_version(hub: HubState, tmp_path: Path, title: str) -> None:
+    january, february = (release(tmp_path, word, cycle=f"2026-0{n}-01") for n, word in enumerate(("red", "blue"), 1))
+    first, patched = (release(tmp_path, word, cycle="2026-01-01") for word in ("white", "grey"))
+    for version in (first, january, february):
+        Hub(HUB).publish(version)
+    by_hand(hub, {**hub.revision("main").files, "README.md": _edited(hub), "LICENSE": _edited(hub)}, title)
+    ids = [one.manifest.snapshot_id for one in (first, january, february)]
+    assert Hub(HUB).pointers() == {None: ids[2]}
+    with pytest.raises(StorageError, match="is the current version"):
+        Hub(HUB).withdraw(ids[2])
+    with pytest.raises(StorageError, match="belongs to the dataset 'small'"):
+        Hub(HUB).publish(release(tmp_path, "green", dataset="other"))
+    assert not Hub(HUB).publish(patched).current, "readers of February are not moved back"
+    assert Hub(HUB).withdraw(ids[0]) is True
+    assert Hub(HUB).pointers()[None] == ids[2], "once the history is squashed, too"
+    assert hub.content()["README.md"] == b"edited" and f"small: version {ids[2]} of 2026-02-01" in hub.reachable()
+    assert Hub(HUB).publish(february).current and _without_own(hub.content()) == content(february)
+
+
+def _edited(state: HubState) -> str:
+    state.objects["edited"] = b"edited"
+    return "edited"
+
+
+def test_readers_have_the_version_whose_rows_were_brought_back_by_hand(hub: HubState, tmp_path: Path) -> None:
+    first, second, third = (release(tmp_path, *words) for words in (("red",), ("blue", "green"), ("white",)))
+    for version in (first, second, third):
+        Hub(HUB).publish(version)
+    ids = [one.manifest.snapshot_id for one in (first, second, third)]
+    by_hand(hub, hub.revision(f"v-{ids[0]}").files, f'Revert "small: version {ids[2]}"')
+    assert Hub(HUB).pointers() == {None: ids[0]}
+    with pytest.raises(StorageError, match="is the current version"):
+        Hub(HUB).withdraw(ids[0])
+    assert Hub(HUB).publish(first).sent == 0 and Hub(HUB).pointers() == {None: ids[0]}
+    assert Hub(HUB).withdraw(ids[1]) is True and Hub(HUB).pointers() == {None: ids[0]}
+
+
+def test_rows_that_were_changed_by_hand_are_said_and_published_over(hub: HubState, tmp_path: Path) -> None:
+    first, second = release(tmp_path, "red"), release(tmp_path, "blue")
+    for version in (first, second):
+        Hub(HUB).publish(version)
+    brought, added = dict(hub.revision("main").files), hub.revision(f"v-{first.manifest.snapshot_id}").files
+    by_hand(hub, brought | {f"more/{Path(path).name}": oid for path, oid in added.items()}, "Upload rows")
+    for ask in (Hub(HUB).pointers, lambda: Hub(HUB).withdraw(first.manifest.snapshot_id)):
+        with pytest.raises(StorageError, match=rf"(?s)changed by hand after {second.manifest.snapshot_id}.*publish"):
+            ask()
+    assert f"v-{first.manifest.snapshot_id}" in hub.tags
+    assert Hub(HUB).publish(second).current and _without_own(hub.content()) == content(second)
+    assert Hub(HUB).pointers() == {None: second.manifest.snapshot_id}
+    assert Hub(HUB).withdraw(first.manifest.snapshot_id) is True
+
+
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_a_torn_upload_never_moves_the_pointer(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The publisher dies before each of its writes in turn; the next one goes on."""
