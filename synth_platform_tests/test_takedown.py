@@ -17,14 +17,17 @@ from synth_platform.digest import digest_file
 from synth_platform.errors import SnapshotError, SynthError
 from synth_platform.ops.launch import run_dataset
 from synth_platform.ops.takedown import Report, Request, take_down
+from synth_platform.prompts.schema import PROMPTS
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.accounting import account
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.tombstones import TakenDown, read_tombstones
 from synth_platform.snapshots.tracing import trace
 from synth_platform.snapshots.verify import verify
+from synth_platform.sources.schema import DOCUMENTS as DOCUMENTS_SCHEMA
 from synth_platform.workspace import Workspace
 from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, synth, write_spec
+from synth_platform_tests.snapshots.handmade import table, version
 
 pytestmark = pytest.mark.xdist_group("takedown")  # what they start from is made once
 
@@ -39,17 +42,19 @@ class Deployment:
         self.workspace, self.instance = workspace, instance
         self.snapshots = workspace.snapshots
 
-    def run(self, name: str, job: str | None = None) -> None:
-        path = self.workspace.datasets / name
-        ended = run_dataset(load_spec(path / "defs.yaml"), path, self.workspace, self.instance, job=job)
+    def run(self, name: str, job: str | None = None, partition: str | None = None) -> None:
+        path, spec = self.workspace.datasets / name, load_spec(self.workspace.datasets / name / "defs.yaml")
+        ended = run_dataset(spec, path, self.workspace, self.instance, job=job, partition=partition)
         assert ended.success, ended.problems
 
-    def take_down(self, *documents: str, urls: tuple[str, ...] = (), **options: Any) -> Report:
-        request = Request(documents, urls, "asked by its author", "officer")
+    def take_down(
+        self, *documents: str, urls: tuple[str, ...] = (), datasets: tuple[str, ...] = (), **options: Any
+    ) -> Report:
+        request = Request(documents, urls, "asked by its author", "officer", datasets)
         return take_down(request, self.workspace, self.instance, **options)
 
-    def head(self, asset: str) -> Snapshot:
-        found = self.snapshots.head(asset, None)
+    def head(self, asset: str, partition: str | None = None) -> Snapshot:
+        found = self.snapshots.head(asset, partition)
         assert found is not None, asset
         return found
 
@@ -243,9 +248,8 @@ def test_erasing_leaves_nothing_of_the_documents_and_everything_can_still_be_exp
     heads = [deployment.head(f"{name}/release") for name in DATASETS]
     found = verify(deployment.snapshots, heads)
     assert found.problems == [] and any("was taken down" in line for line in found.removed)
-    assert all(
-        victim in {row for one in read_tombstones(deployment.snapshots) for row in one.found} for victim in victims
-    )
+    (tombstone,) = read_tombstones(deployment.snapshots)
+    assert all(set(victims) <= tombstone.ids_in(name) for name in DATASETS)
     gone = trace(deployment.snapshots, generated["generation_id"].drop_nulls()[0])
     assert gone.kind == "taken down" and gone.taken_down[0]["by"] == "officer"
     with pytest.raises(SnapshotError, match="no row has the id"):
@@ -314,10 +318,10 @@ def test_readers_are_pointed_back_by_the_command(deployment: Deployment) -> None
     assert ended.success, ended.problems
     second = deployment.head("small/release").manifest.snapshot_id
     assert deployment.pointer() == second != first.manifest.snapshot_id
-    for version in (first.manifest.snapshot_id, second):
-        done = synth("publish", "small", "--version", version, "--json", home=deployment.workspace.home)
+    for wanted in (first.manifest.snapshot_id, second):
+        done = synth("publish", "small", "--version", wanted, "--json", home=deployment.workspace.home)
         assert done.returncode == 0, done.err
-        assert deployment.pointer() == version
+        assert deployment.pointer() == wanted
     wrong = synth("publish", "small", "--version", "f" * 16, home=deployment.workspace.home)
     assert wrong.returncode and "has no version" in wrong.err
 
@@ -438,12 +442,130 @@ def test_nothing_is_taken_down_while_a_run_is_active(deployment: Deployment) -> 
         deployment.take_down("any")
 
 
+@pytest.fixture
+def namesakes(tmp_path: Path) -> Iterator[Deployment]:
+    """Three datasets with a document `web/17`: in two of them the same one, in the third something else."""
+    workspace = Workspace(tmp_path / "home")
+    with opened(workspace) as instance:
+        for name, text in (("alpha", "a secret"), ("beta", "of no interest"), ("gamma", "a secret")):
+            rows = table(DOCUMENTS_SCHEMA, id=["web/17", f"web/{name}"], text=[text, f"of {name}"])
+            documents = version(workspace, f"{name}/documents", {"documents": rows})
+            asked = table(PROMPTS, id=["p"], document_id=["web/17"], source_text=[text])
+            version(workspace, f"{name}/prompts/faq", {"prompts": asked}, documents.ref)
+        yield Deployment(workspace, instance)
+
+
+def test_an_id_is_that_of_one_document_only_within_its_dataset(namesakes: Deployment) -> None:
+    with pytest.raises(SynthError, match=r"different texts: web/17 in alpha, beta, gamma(.|\n)*--dataset"):
+        namesakes.take_down("web/17", erase=True)
+    assert read_tombstones(namesakes.snapshots) == []
+    report = namesakes.take_down("web/17", datasets=("alpha",), erase=True)
+    assert report.problems == [] and all(one.erased for one in report.held)
+    assert {one.asset for one in report.held} == {
+        f"{name}/{kind}" for name in ("alpha", "gamma") for kind in ("documents", "prompts/faq")
+    }
+    assert namesakes.head("beta/documents").scan().collect()["text"].to_list() == ["of no interest", "of beta"]
+    assert namesakes.head("beta/prompts/faq").is_whole()
+    tombstones = read_tombstones(namesakes.snapshots)
+    rows = namesakes.head("beta/documents").scan().collect()
+    assert rows.filter(TakenDown.of(tombstones, "beta").matches()).is_empty()
+    for name in ("alpha", "gamma"):
+        assert rows.filter(TakenDown.of(tombstones, name).matches())["id"].to_list() == ["web/17"]
+    shown = trace(namesakes.snapshots, "web/17")
+    assert shown.document is not None and shown.document["text"] == "of no interest" and shown.taken_down == []
+    assert trace(namesakes.snapshots, "web/17", "alpha").kind == "taken down"
+    assert trace(namesakes.snapshots, "p", "gamma").kind == "taken down"
+
+
+def test_an_id_that_names_other_texts_may_be_meant_of_several_datasets(namesakes: Deployment) -> None:
+    report = namesakes.take_down("web/17", datasets=("alpha", "beta"))
+    assert {one.asset.split("/")[0] for one in report.held} == {"alpha", "beta", "gamma"}
+    (tombstone,) = read_tombstones(namesakes.snapshots)
+    assert tombstone.datasets == ("alpha", "beta") and report.rows["prompts"] == 3
+    assert namesakes.take_down("web/17", datasets=("beta", "alpha")).takedown == tombstone.id
+
+
+def test_a_dataset_says_whose_ids_are_meant(namesakes: Deployment) -> None:
+    with pytest.raises(SynthError, match="ever had, web/alpha of beta"):
+        namesakes.take_down("web/alpha", datasets=("beta",))
+    with pytest.raises(SynthError, match="--dataset says whose ids are meant"):
+        namesakes.take_down(urls=("https://a.org/*",), datasets=("beta",))
+    assert namesakes.take_down("web/alpha").documents == ["web/alpha"]
+
+
+def test_who_has_no_name_can_take_down_too(namesakes: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs as any user."""
+
+    def nobody(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert take_down(Request(("web/beta",)), namesakes.workspace, namesakes.instance).problems == []
+    assert [one.by for one in read_tombstones(namesakes.snapshots)] == [str(os.getuid())]
+
+
 def test_the_command_says_what_it_did(deployment: Deployment) -> None:
     (victim,) = deployment.victims(1)
     done = synth("takedown", "--document", victim, "--reason", "why", "--json", home=deployment.workspace.home)
     assert done.returncode == 0, done.err
     said = json.loads(done.out)
     assert len(said["releases"]) == 2 and all(one["patch"] for one in said["releases"])
+
+
+CYCLES = ("2026-01-01", "2026-01-02")
+
+
+@pytest.fixture
+def daily(tokenizer_folder: Path, tmp_path: Path) -> Iterator[Deployment]:
+    """A dataset of which two cycles were made and published, each of documents of its own."""
+    workspace = Workspace(tmp_path / "home")
+    with mock_engine(tmp_path) as engine, opened(workspace) as instance:
+        attributes = dataset(
+            engine.url,
+            tokenizer_folder,
+            name="daily",
+            sources=[{"type": "python-docs", "roles": ["rewrite", "mix_in"], "select": {"sample": {"documents": 6}}}],
+            recipes=[{"name": "faq", "chunk_tokens": "fit", "max_chunks": 1, "sampling": {"max_tokens": 300}}],
+            benchmarks=None,
+            cadence={"every": "day", "start": CYCLES[0]},
+            release={"publish": [{"type": "folder", "path": "published"}]},
+        )
+        write_spec(workspace.datasets / "daily", attributes)
+        made = Deployment(workspace, instance)
+        for cycle in CYCLES:
+            made.run("daily", partition=cycle)
+        yield made
+
+
+def test_cycles_that_the_cadence_has_no_more_are_patched_too(daily: Deployment) -> None:
+    """Their releases are current ones all the same, and have readers."""
+    path = daily.workspace.datasets / "daily"
+    attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+    for cadence in ({"every": "day", "start": CYCLES[1]}, None):
+        write_spec(path, {**attributes, "cadence": cadence})
+        before = {cycle: daily.head("daily/release", cycle).scan().collect() for cycle in CYCLES}
+        victims = [rows["document_id"][0] for rows in before.values()]
+        report = daily.take_down(*victims, erase=True)
+        assert report.problems == [] and [one.partition for one in report.releases] == [*CYCLES]
+        for cycle, rows in before.items():
+            patch = daily.head("daily/release", cycle)
+            assert patch.scan().collect().equals(rows.filter(~pl.col("document_id").is_in(victims)))
+            pointer = json.loads((path / "published" / "cycles" / f"{cycle}.json").read_text())
+            assert pointer["version"] == patch.manifest.snapshot_id
+        newest = json.loads((path / "published" / "current.json").read_text())
+        assert newest["version"] == daily.head("daily/release", CYCLES[1]).manifest.snapshot_id
+        assert not any(victim in stored_texts(path / "published") for victim in victims)
+
+
+def test_what_was_released_before_there_were_cycles_is_patched_too(deployment: Deployment) -> None:
+    (victim,) = deployment.victims(1)
+    path = deployment.workspace.datasets / "small"
+    attributes = yaml.safe_load((path / "defs.yaml").read_text())["attributes"]
+    write_spec(path, {**attributes, "cadence": {"every": "day", "start": CYCLES[0]}})
+    assert deployment.take_down(victim).problems == []
+    assert victim not in set(deployment.head("small/release").scan().collect()["document_id"])
 
 
 @pytest.mark.parametrize(

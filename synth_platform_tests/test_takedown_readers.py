@@ -20,6 +20,7 @@ from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.tombstones import read_tombstones
 from synth_platform.sources.schema import DOCUMENTS
 from synth_platform.workspace import Workspace
+from synth_platform_tests.clock import jump
 from synth_platform_tests.pipeline import dataset, write_spec
 from synth_platform_tests.snapshots.handmade import table, version
 
@@ -208,7 +209,11 @@ def test_the_tombstone_is_written_whatever_is_damaged(damaged: str, shop: Shop) 
     assert [one.id for one in read_tombstones(shop.snapshots)] == [report.takedown]
 
 
-def test_runs_that_come_in_between_are_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("days_off", [-1, 0, 365])
+def test_runs_that_come_in_between_are_named_whatever_the_clock_said(
+    days_off: int, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jump(monkeypatch, "ops.takedown", "snapshots.removal", "snapshots.retention", days=[days_off])
     version(shop.workspace, "ds/documents", {"documents": table(DOCUMENTS, id=[SECRET], text=["text of s/1"])})
 
     def busy(status: dg.DagsterRunStatus) -> dg.DagsterRun:

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from synth_platform.cli.base import FAILED, KEEP, Home, Json, app, open_console, open_workspace, print_json
+from synth_platform.cli.base import FAILED, KEEP, Home, Json, app, open_console, open_workspace, print_json, teller
 
 
 @app.command(rich_help_panel=KEEP)
 def takedown(
     document: Annotated[list[str] | None, typer.Option(help="Id of a document. May be given several times.")] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="Dataset whose documents the ids name; all, unless it is given. May be given several times."),
+    ] = None,
     url: Annotated[
         list[str] | None,
         typer.Option(help="Address of documents; * stands for any characters. May be given several times."),
@@ -36,7 +40,7 @@ def takedown(
     from synth_platform.ops.instance import open_instance
     from synth_platform.ops.takedown import Request, take_down
 
-    request = Request(tuple(document or ()), tuple(url or ()), reason, by)
+    request = Request(tuple(document or ()), tuple(url or ()), reason, by, tuple(dataset or ()))
     with open_instance(workspace) as instance, terminal.progress(console):
         report = take_down(
             request,
@@ -46,7 +50,7 @@ def takedown(
             dry_run=dry_run,
             erase=erase,
             in_advance=in_advance,
-            tell=console.print,
+            tell=teller(console),
         )
     print_json(asdict(report)) if as_json else terminal.show_takedown(console, report)
     if report.problems:

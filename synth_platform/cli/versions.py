@@ -57,7 +57,13 @@ def versions(
 
 @app.command(rich_help_panel=LOOK)
 def trace(
-    row_id: Annotated[str, typer.Argument(help="Id of a row.")], home: Home = None, as_json: Json = False
+    row_id: Annotated[str, typer.Argument(help="Id of a row.")],
+    dataset: Annotated[
+        str,
+        typer.Option(help="Whose row, where several datasets have one of this id.", callback=checked("dataset name")),
+    ] = "",
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Follow a row back to its document, prompt, model and verdicts, and forward to what was made of it."""
     from dataclasses import asdict
@@ -65,7 +71,7 @@ def trace(
     from synth_platform import terminal
     from synth_platform.snapshots.tracing import trace as trace_row
 
-    found = trace_row(open_workspace(home).snapshots, row_id)
+    found = trace_row(open_workspace(home).snapshots, row_id, dataset)
     print_json(asdict(found)) if as_json else terminal.show_trace(open_console(False), found)
 
 

@@ -18,6 +18,7 @@ _ROWS = {
     "tokens": "Length in tokens of the engine's tokenizer.",
     "metadata": "Further fields of the source, as JSON.",
     "redacted": "Placeholders that stand for personal data.",
+    "raw_digest": "Digest of the text as the source has it: takedowns know copies by it.",
     "epoch": "How often the row was used before, from 0.",
 }
 _PROMPTS = {

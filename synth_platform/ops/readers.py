@@ -256,7 +256,7 @@ class Published:
         self._workspace.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="published-", dir=self._workspace.scratch) as folder:
             files = destination.tables(version, Path(folder))
-            wanted = TakenDown.of(tombstones)
+            wanted = TakenDown.of(tombstones, dataset)
             return any(has_rows(pl.scan_parquet(file, glob=False), wanted) for file in files)
 
     def _release(self, dataset: str, version: str) -> Snapshot | None:

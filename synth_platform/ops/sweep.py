@@ -1,7 +1,7 @@
 """The sweep: what dead runs left behind and stands in the way of the next one is mended, at starts and from then on."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from itertools import takewhile
 
 import dagster as dg
 
@@ -14,6 +14,8 @@ from synth_platform.workspace import Workspace
 
 SWEEP_SENSOR = "mend_dead_runs"
 _SECONDS = 15
+_MOST_RUNS = 200
+"""Looked at of those that came in between."""
 
 
 def startup_findings(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[Finding]:
@@ -63,8 +65,16 @@ def refuse_while_running(instance: dg.DagsterInstance, what: str) -> None:
         raise SynthError(f"{what} while something is being made: {named}", fix="wait until it has ended, or end it")
 
 
-def runs_of_others(instance: dg.DagsterInstance, since: datetime) -> list[dg.DagsterRun]:
-    """Runs that were asked for since then and do not live in this process, ended or not."""
+def newest_run(instance: dg.DagsterInstance) -> int:
+    """Number of the run that was asked for last."""
+    return max((record.storage_id for record in instance.get_run_records(limit=1)), default=0)
+
+
+def runs_of_others(instance: dg.DagsterInstance, since: int) -> list[dg.DagsterRun]:
+    """Runs that were asked for after that one and do not live in this process, ended or not.
+
+    By their order and not by the time, which may be set back meanwhile.
+    """
     own = worker_tag("")[PROCESS_TAG]
-    runs = instance.get_runs(dg.RunsFilter(created_after=since))
-    return [run for run in runs if not run.tags.get(PROCESS_TAG, "").endswith(own)]
+    after = takewhile(lambda record: record.storage_id > since, instance.get_run_records(limit=_MOST_RUNS))
+    return [one.dagster_run for one in after if not one.dagster_run.tags.get(PROCESS_TAG, "").endswith(own)]

@@ -1,6 +1,7 @@
 """Take documents down: find what was made of them, bar their way in, release patches, and erase what is left."""
 
 import getpass
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from synth_platform.errors import SynthError
 from synth_platform.ops.launch import find_dataset, run_dataset
 from synth_platform.ops.readers import Published, Readers, Specs
 from synth_platform.ops.rescan import patch_job_name
-from synth_platform.ops.sweep import refuse_while_running, runs_of_others
+from synth_platform.ops.sweep import newest_run, refuse_while_running, runs_of_others
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.descent import Descent, LeftOut, committed_since, find_descent, has_rows
@@ -28,6 +29,8 @@ from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombst
 from synth_platform.workspace import Workspace
 
 _ERRORS = (SynthError, OSError, pl.exceptions.PolarsError)
+_ASKED = ("documents", "datasets", "urls")
+"""What of a request its tombstone has too."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,22 @@ class Request:
         urls: patterns, where ``*`` stands for any characters.
         reason: why, in the words of who asks for it.
         by: who; default: the user of this process.
+        datasets: whose documents the ids name; none: those of every dataset.
     """
 
     documents: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
     reason: str = ""
     by: str = ""
-
-    @property
-    def wanted(self) -> TakenDown:
-        """The documents."""
-        return TakenDown(frozenset(self.documents), self.urls)
+    datasets: tuple[str, ...] = ()
 
     def is_that_of(self, tombstone: Tombstone) -> bool:
         """Whether an earlier takedown was asked for the same."""
-        return set(self.documents) == set(tombstone.documents) and set(self.urls) == set(tombstone.urls)
+        return all(set(getattr(self, name)) == set(getattr(tombstone, name)) for name in _ASKED)
+
+    def __str__(self) -> str:
+        whose = f" of {', '.join(self.datasets)}" if self.datasets else ""
+        return ", ".join((*(f"{one}{whose}" for one in self.documents), *self.urls))
 
 
 @dataclass
@@ -124,16 +128,22 @@ def take_down(
         tell: hears what is being done.
 
     Raises:
-        SynthError: nothing was asked for, nothing here has it, or a run is active.
+        SynthError: nothing was asked for, nothing here has it, it is not clear which documents are meant, or a run
+            is active.
     """
-    if not request.wanted:
+    if not request.documents and not request.urls:
         raise SynthError("nothing to take down", fix="give --document or --url")
+    if request.datasets and not request.documents:
+        raise SynthError(
+            "--dataset says whose ids are meant, and there are none", fix="give --document, or leave it out"
+        )
     refuse_while_running(instance, "nothing can be taken down")
     given = {spec.name: (spec, base) for spec, base in (find_dataset(path, workspace) for path in specs)}
     takedown = _Takedown(request, workspace, instance, given, tell)
+    takedown.refuse_ambiguous_ids()
     if not in_advance and takedown.finds_nothing():
         raise SynthError(
-            f"nothing here has, or ever had, {', '.join((*request.documents, *request.urls))}",
+            f"nothing here has, or ever had, {request}",
             fix="check the ids and addresses; --in-advance bars what may come later",
         )
     return takedown.run(dry_run=dry_run, erase=erase)
@@ -150,20 +160,35 @@ class _Takedown:
         given: Specs,
         tell: Callable[[str], None],
     ) -> None:
-        self._began = datetime.now(UTC)
+        self._newest_run = newest_run(instance)
         self._workspace, self._snapshots, self._instance = workspace, workspace.snapshots, instance
         self._request, self._given, self._tell = request, given, tell
         problems: list[str] = []
         self._tombstones = _all_tombstones(self._snapshots, problems)
         same = [one for one in self._tombstones if request.is_that_of(one)]
         self._asked_before = bool(same)
-        self._descent = _find(self._snapshots, request, same)
-        self._tombstone = _tombstone(request, self._descent, same)
+        asked = _asked(request)
+        self._descent = find_descent(self._snapshots, [*same, asked])
+        self._tombstone = _with_found(asked, self._descent, same)
         self._asked = [*same, self._tombstone]  # an earlier one that covers it may be about others too
         self._report = _report(self._descent, problems)
         unknown = set(request.documents) - self._descent.documents
         if unknown and not self._descent.left_out:
             self._report.notes.append(f"nothing here has {', '.join(sorted(unknown))}: barred in advance")
+
+    def refuse_ambiguous_ids(self) -> None:
+        """Make sure that the ids name the same documents in all datasets, unless it is said whose are meant.
+
+        Raises:
+            SynthError: one does not.
+        """
+        if not (found := self._descent.ambiguous):
+            return
+        named = "; ".join(f"{row} in {', '.join(datasets)}" for row, datasets in found.items())
+        raise SynthError(
+            f"an id names documents of different texts: {named}",
+            fix="say whose is meant with --dataset, several times if it is that of several",
+        )
 
     def finds_nothing(self) -> bool:
         """Whether no version, no begun work and no earlier takedown knows anything of what was asked for."""
@@ -260,8 +285,15 @@ class _Takedown:
         snapshots, tombstones = self._snapshots, self._in_force
         spec, base = self._given.get(patched.dataset) or find_dataset(patched.dataset, self._workspace)
         write_finding(snapshots, release, taken_down_rows(release, tombstones), self._workspace.scratch)
-        job = patch_job_name(spec.name)
-        ended = run_dataset(spec, base, self._workspace, self._instance, partition=patched.partition, job=job)
+        ended = run_dataset(
+            spec,
+            base,
+            self._workspace,
+            self._instance,
+            partition=patched.partition,
+            job=patch_job_name(spec.name),
+            any_cycle=True,
+        )
         patch = snapshots.current(release.manifest.asset, patched.partition)
         clean = patch is not None and not taken_down_rows(patch, tombstones).height
         patched.patch = patch.manifest.snapshot_id if patch is not None and clean else None
@@ -285,7 +317,7 @@ class _Takedown:
 
     def _look_for_runs(self) -> None:
         """What a run made meanwhile may hold the documents: it may have read them before they went."""
-        if runs := runs_of_others(self._instance, self._began):
+        if runs := runs_of_others(self._instance, self._newest_run):
             named = ", ".join(sorted({f"{run.job_name} ({run.run_id[:8]})" for run in runs}))
             self._report.problems.append(f"something was being made meanwhile: {named}: run it again")
 
@@ -333,9 +365,10 @@ class _Takedown:
     def _is_begun_on_them(self, waste: Waste) -> bool:
         """Whether it belongs to a cycle that had them, or its files have rows of them."""
         asset, partition, _ = waste.key
-        if (f"{asset.split('/')[0]}/documents", partition) in self._tombstone.assets:
+        dataset = dataset_of(asset)
+        if (f"{dataset}/documents", partition) in self._tombstone.assets:
             return True
-        wanted, names = TakenDown.of([self._tombstone]), self._descent.names
+        wanted, names = TakenDown.of([self._tombstone], dataset), self._descent.names.get(dataset, ())
         paths = [entry.path for entry in waste.files if entry.path.endswith(".parquet")]
         return any(has_rows(pl.scan_parquet(self._local(path), glob=False), wanted, names) for path in paths)
 
@@ -358,40 +391,49 @@ def _all_tombstones(snapshots: Snapshots, problems: list[str]) -> list[Tombstone
         return []
 
 
-def _find(snapshots: Snapshots, request: Request, same: Sequence[Tombstone]) -> Descent:
-    """Look for the documents; what an earlier, unfinished takedown of them found is known, though it may be gone."""
-    known: dict[str, set[str]] = {}
-    for stage, ids in (item for one in same for item in one.rows.items()):
-        known.setdefault(stage, set()).update(ids)
-    before = TakenDown.of(same)
-    wanted = TakenDown(before.documents.union(request.documents), request.urls, before.texts)
-    return find_descent(snapshots, wanted, known)
-
-
 def _report(descent: Descent, problems: Sequence[str]) -> Report:
     held = [Held(m.asset, m.partition, m.snapshot_id) for m in (one.manifest for one in descent.holders)]
-    rows = {stage: len(ids) for stage, ids in descent.rows.items()}
     return Report(
         None,
         sorted(descent.documents),
-        rows,
+        dict(descent.rows),
         left_out=list(descent.left_out),
         held=held,
         problems=[*problems, *descent.problems],
     )
 
 
-def _tombstone(request: Request, descent: Descent, same: Sequence[Tombstone]) -> Tombstone:
+def _asked(request: Request) -> Tombstone:
+    """The tombstone of a request, before anybody has looked."""
     now = datetime.now(UTC)
     return Tombstone(
         id=f"{now:%Y%m%d}-{digest(request.documents, request.urls, now.isoformat())[:10]}",
         at=now,
-        by=request.by or getpass.getuser(),
+        by=request.by or _user(),
         reason=request.reason,
         documents=request.documents,
+        datasets=request.datasets,
         urls=request.urls,
-        found=tuple(sorted(descent.documents)),
-        texts=tuple(sorted(descent.texts)),
-        assets=tuple(dict.fromkeys((*descent.assets, *(place for one in same for place in one.assets)))),
-        rows={stage: tuple(sorted(ids)) for stage, ids in descent.rows.items()},
+    )
+
+
+def _user() -> str:
+    """Who runs this process; a number where it has no name, as in a container that runs as anybody."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _with_found(asked: Tombstone, descent: Descent, same: Sequence[Tombstone]) -> Tombstone:
+    found = {
+        dataset: {stage: tuple(sorted(ids)) for stage, ids in stages.items() if ids}
+        for dataset, stages in descent.ids.items()
+    }
+    return asked.model_copy(
+        update={
+            "texts": tuple(sorted(descent.texts)),
+            "assets": tuple(dict.fromkeys((*descent.assets, *(place for one in same for place in one.assets)))),
+            "ids": {dataset: stages for dataset, stages in found.items() if stages},
+        }
     )

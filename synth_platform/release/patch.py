@@ -37,7 +37,7 @@ class Patch:
     def parts(self, table: str) -> Iterator[pl.DataFrame]:
         """The rows that stay, one frame per file of the release: files without a removed row keep their bytes."""
         for file in self.replaced.files(table):
-            yield pl.read_parquet(file).filter(~pl.col("id").is_in(list(self.removed)))
+            yield pl.read_parquet(file, glob=False).filter(~pl.col("id").is_in(list(self.removed)))
 
     def rows(self) -> pl.LazyFrame:
         """All rows that stay."""

@@ -3,14 +3,15 @@
 The catalog holds nothing of its own: it is built from the manifests each time it is asked.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from synth_platform.errors import SnapshotError
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
@@ -30,6 +31,8 @@ _KINDS = (
     "release",
 )
 _ID_COLUMNS = {"quality": "generation_id", "contamination": "row_id", "accepted": "generation_id", "takedown": "row_id"}
+_TRACED = ("release", "mixture", "generations", "prompts", "documents")
+"""Kinds whose rows can be followed, those that people have ids of first."""
 _EXAMPLES = 3
 
 
@@ -49,9 +52,10 @@ def ancestors(snapshots: Snapshots, roots: Iterable[Snapshot]) -> list[Snapshot]
     return list(found.values())
 
 
-def current_lineage(snapshots: Snapshots) -> list[Snapshot]:
-    """The current versions and all they were made from, without the releases that patches replaced."""
-    heads = [head for asset, part in snapshots.assets() if (head := snapshots.head(asset, part)) is not None]
+def current_lineage(snapshots: Snapshots, dataset: str = "") -> list[Snapshot]:
+    """The current versions, or those of a dataset, and all they were made from, without the releases that patches
+    replaced."""
+    heads = [head for asset, part in snapshots.assets(dataset) if (head := snapshots.head(asset, part)) is not None]
     current = {head.ref for head in heads}
     lineage = ancestors(snapshots, heads)
     return [one for one in lineage if kind_of(one.manifest.asset) != "release" or one.ref in current]
@@ -97,6 +101,8 @@ class Trace:
     """Takedowns of it: id, time, who and why."""
     earlier_release: Mapping[str, Any] | None = None
     """The release that it is of, or was made for, where no current version has it."""
+    also_in: list[str] = field(default_factory=list)
+    """Other datasets that have a row of this id: an id means one row only within its dataset."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ class Catalog:
         self.members = list(members)
         self._db = _connect([one for one in self.members if _has_view(one)])
         self._columns: dict[str, list[str]] = {}
+        self._places = {one.manifest.snapshot_id: place for place, one in enumerate(self.members)}
         for kind in _KINDS:
             self._add_view(kind)
 
@@ -170,10 +177,18 @@ class Catalog:
         )
 
     def find(self, row_id: str) -> Trace | None:
-        """Everything known of the row with this id, or None if no member holds it."""
-        for kind in ("release", "mixture", "generations", "prompts", "documents"):
-            if self.has(kind) and (rows := self.query(f"SELECT * FROM {kind} WHERE id = ?", row_id)):
-                return self._trace(row_id, kind, rows[0])
+        """Everything known of the row with this id, or None if no member holds it.
+
+        An id means one row only within a version: of several members that have it, the first one's row is followed, by
+        what that was made from; and forward also what its dataset made of it in others, as in later cycles.
+        """
+        for kind in _TRACED:
+            if rows := self._rows(kind, row_id):
+                dataset = dataset_of(rows[0]["asset"])
+                others = {dataset_of(row["asset"]) for row in rows} - {dataset}
+                found = [self.members[self._places[row["version"]]] for row in rows]
+                way = _way_of(self.members, [one for one in found if dataset_of(one.manifest.asset) == dataset])
+                return replace(Catalog(way)._trace(row_id, kind, rows[0]), also_in=sorted(others))
         return None
 
     def _trace(self, row_id: str, kind: str, row: dict[str, Any]) -> Trace:
@@ -202,8 +217,12 @@ class Catalog:
         )
 
     def _one(self, kind: str, row_id: str) -> dict[str, Any] | None:
+        return next(iter(self._rows(kind, row_id)), None)
+
+    def _rows(self, kind: str, row_id: str) -> list[dict[str, Any]]:
+        """All rows of an id, in the order of the members."""
         rows = self.query(f"SELECT * FROM {kind} WHERE id = ?", row_id) if self.has(kind) else []
-        return rows[0] if rows else None
+        return sorted(rows, key=lambda row: self._places[row["version"]])
 
     def _verdicts(self, row_ids: list[str]) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
@@ -236,6 +255,35 @@ class Catalog:
         return self.query(
             f"SELECT id, asset, version FROM {kind} WHERE list_contains(?, {column}) ORDER BY id", parents
         )
+
+
+def _way_of(members: Sequence[Snapshot], found: Sequence[Snapshot]) -> list[Snapshot]:
+    """What the first of some versions was made from, the nearest first, and then what is made of all of them.
+
+    Reviews are no part of it: no row is made of one, and they lead to releases before.
+    """
+    known = {one.ref: one for one in members if kind_of(one.manifest.asset) != "review"}
+    made_of: dict[InputRef, list[InputRef]] = {ref: [] for ref in known}
+    for ref, one in known.items():
+        for parent in one.manifest.inputs:
+            made_of.get(parent, []).append(ref)
+
+    def back(refs: Iterable[InputRef]) -> list[InputRef]:
+        return _reached(refs, lambda ref: [one for one in known[ref].manifest.inputs if one in known])
+
+    later = _reached((one.ref for one in found), lambda ref: made_of[ref])
+    return [known[ref] for ref in dict.fromkeys([*back([found[0].ref]), *back(later)])]
+
+
+def _reached(starts: Iterable[InputRef], following: Callable[[InputRef], Iterable[InputRef]]) -> list[InputRef]:
+    """Some versions and all that they lead to, each once, the nearest first."""
+    reached = dict.fromkeys(starts)
+    waiting = list(reached)
+    for ref in waiting:
+        fresh = [one for one in following(ref) if one not in reached]
+        reached.update(dict.fromkeys(fresh))
+        waiting += dict.fromkeys(fresh)
+    return waiting
 
 
 def diff(before: Snapshot, after: Snapshot) -> Diff:

@@ -1,7 +1,9 @@
 """Everything that was made of some documents, in every version of every dataset."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TypeVar
 
 import polars as pl
@@ -12,7 +14,7 @@ from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.listing import Key
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
-from synth_platform.snapshots.tombstones import TakenDown, text_digest
+from synth_platform.snapshots.tombstones import DOCUMENTS, TakenDown, Tombstone, text_digests
 
 _ID_COLUMNS = ("id", "document_id", "prompt_id", "generation_id", "row_id")
 _WITHOUT_TEXT = frozenset({"skipped", "excluded", "taken_down"})
@@ -55,9 +57,11 @@ class Descent:
     """What there is of some documents.
 
     Args:
-        documents: their ids, and those of documents with the same text.
+        ids: of them, of documents with the same text, and of the rows made of them: by dataset and stage.
+        names: by dataset all of these ids, and those that were asked for though nothing there has such a document.
+        elsewhere: ids that were asked for of datasets without versions, too.
         texts: digests of their texts.
-        rows: ids of the rows made of them, by stage.
+        ambiguous: ids that were asked for of all datasets and name documents of other texts in several, and these.
         holders: versions with their text, or with something that was said of it.
         assets: documents assets and partitions that have or had them.
         left_out: what of the wanted is only known as left out.
@@ -65,9 +69,11 @@ class Descent:
         seen: all versions that were looked at.
     """
 
-    documents: frozenset[str]
+    ids: Mapping[str, Mapping[str, frozenset[str]]]
+    names: Mapping[str, frozenset[str]]
+    elsewhere: frozenset[str]
     texts: frozenset[str]
-    rows: Mapping[str, frozenset[str]]
+    ambiguous: Mapping[str, tuple[str, ...]]
     holders: tuple[Snapshot, ...]
     assets: tuple[tuple[str, str | None], ...]
     left_out: tuple[LeftOut, ...]
@@ -75,36 +81,50 @@ class Descent:
     seen: frozenset[Key]
 
     @property
-    def names(self) -> frozenset[str]:
-        """Ids of the documents and of all rows made of them."""
-        return self.documents.union(*self.rows.values())
+    def documents(self) -> frozenset[str]:
+        """Ids of the documents, of whatever dataset."""
+        return frozenset().union(*(stages[DOCUMENTS] for stages in self.ids.values()))
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How many rows were made of them, by stage."""
+        return {kind: sum(len(stages[kind]) for stages in self.ids.values()) for kind, _, _ in _MADE_OF}
 
 
-def find_descent(
-    snapshots: Snapshots, wanted: TakenDown, known: Mapping[str, Collection[str]] | None = None
-) -> Descent:
+def find_descent(snapshots: Snapshots, about: Sequence[Tombstone]) -> Descent:
     """Look for documents, and what was made of them, in all versions, current or not; what is damaged is reported.
 
     Args:
         snapshots: all versions.
-        wanted: the documents.
-        known: ids of rows by stage that were made of them in versions that may be gone by now.
+        about: what is asked for, and what earlier looks found of the same: versions that had it may be gone by now.
     """
-    known, search = known or {}, _Search(snapshots)
-    documents, texts, left_out = search.documents(wanted)
-    rows: dict[str, frozenset[str]] = {"documents": documents}
-    for kind, column, parent in _MADE_OF:
-        rows[kind] = search.ids(kind, column, rows[parent]).union(known.get(kind, ()))
-    holders = search.holders(frozenset().union(*rows.values()))
-    del rows["documents"]
-    assets = tuple(_documents_assets(holders))
-    return Descent(documents, texts, rows, holders, assets, left_out, tuple(search.problems), search.seen)
+    search = _Search(snapshots)
+    wanted = {dataset: TakenDown.of(about, dataset) for dataset in search.datasets}
+    found = search.documents(wanted)
+    made = {
+        dataset: search.made_of(dataset, found.ids[dataset] | down.documents, about) for dataset, down in wanted.items()
+    }
+    names = {dataset: frozenset().union(*stages.values()) for dataset, stages in made.items()}
+    holders = search.holders(names)
+    return Descent(
+        ids={dataset: {**stages, DOCUMENTS: found.ids[dataset]} for dataset, stages in made.items()},
+        names=names,
+        elsewhere=TakenDown.of(about, "").documents,
+        texts=found.texts,
+        ambiguous=found.ambiguous(row for one in about if not one.datasets for row in one.documents),
+        holders=holders,
+        assets=tuple(_documents_assets(holders)),
+        left_out=found.left_out,
+        problems=tuple(search.problems),
+        seen=search.seen,
+    )
 
 
 def committed_since(snapshots: Snapshots, descent: Descent) -> tuple[tuple[Snapshot, ...], tuple[str, ...]]:
     """Versions that came after the look and have rows of it, and those that could not be read."""
     search = _Search(snapshots, descent.seen)
-    return search.holders(descent.names), tuple(search.problems)
+    names = {dataset: descent.names.get(dataset, descent.elsewhere) for dataset in search.datasets}
+    return search.holders(names), tuple(search.problems)
 
 
 def has_rows(table: pl.LazyFrame, wanted: TakenDown, names: Collection[str] = ()) -> bool:
@@ -119,6 +139,32 @@ def has_rows(table: pl.LazyFrame, wanted: TakenDown, names: Collection[str] = ()
     return _any(table, pl.any_horizontal(hits))
 
 
+@dataclass(frozen=True)
+class _Documents:
+    """Documents that were looked for.
+
+    Args:
+        ids: of them and of all with the same text, by dataset.
+        texts: digests of the texts.
+        left_out: the wanted that selections left out.
+        known_by: digests of the texts of those that were wanted by name, by id and dataset.
+    """
+
+    ids: Mapping[str, frozenset[str]]
+    texts: frozenset[str]
+    left_out: tuple[LeftOut, ...]
+    known_by: Mapping[str, Mapping[str, set[str]]]
+
+    def ambiguous(self, asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The asked ids that name documents of other texts in several datasets, and these."""
+        texts = {row: self.known_by[row] for row in asked if row in self.known_by}
+        return {
+            row: tuple(sorted(of_each))
+            for row, of_each in texts.items()
+            if any(one.isdisjoint(other) for one, other in combinations(of_each.values(), 2))
+        }
+
+
 class _Search:
     """Looks into versions; one that cannot be read is a problem, and is not looked at again.
 
@@ -130,7 +176,7 @@ class _Search:
     def __init__(self, snapshots: Snapshots, known: Collection[Key] = frozenset()) -> None:
         self.problems: list[str] = []
         self._damaged: set[str] = set()
-        self._versions: dict[str, list[Snapshot]] = {}
+        self._versions: dict[str, dict[str, list[Snapshot]]] = {}
         self.seen = frozenset(snapshots.keys()).difference(known)
         for key in sorted(self.seen, key=lambda one: (one[0], one[1] or "", one[2])):
             try:
@@ -139,53 +185,77 @@ class _Search:
                 self._complain(f"{key[0]} {key[2]}", error)
                 continue
             if snapshot is not None:
-                self._versions.setdefault(kind_of(key[0]) or "", []).append(snapshot)
+                kinds = self._versions.setdefault(dataset_of(key[0]), {})
+                kinds.setdefault(kind_of(key[0]) or "", []).append(snapshot)
 
-    def documents(self, wanted: TakenDown) -> tuple[frozenset[str], frozenset[str], tuple[LeftOut, ...]]:
-        """Ids of the wanted documents and of all with the same text, digests of the texts, and who was left out."""
-        skipped = self._skipped(wanted)
-        kept = skipped.filter(pl.col("reason") == "duplicate", pl.col("detail") != "")["detail"]
-        wanted = TakenDown(wanted.documents.union(kept), wanted.urls, wanted.texts)
-        ids, texts = set[str](), set(wanted.texts)
-        for rows in self._originals(wanted.named):
-            ids |= set(rows["id"])
-            texts |= set(rows["text"].drop_nulls())
-        for rows in self._originals(TakenDown(texts=frozenset(texts)).repeats) if texts else ():
-            ids |= set(rows["id"])
-        left = skipped.filter(~pl.col("document_id").is_in(list(ids)), ~pl.col("detail").is_in(list(ids)))
-        return frozenset(ids), frozenset(texts), tuple(_left_out(left))
+    @property
+    def datasets(self) -> list[str]:
+        """Those that have versions."""
+        return list(self._versions)
 
-    def ids(self, kind: str, column: str, parents: frozenset[str]) -> frozenset[str]:
+    def documents(self, wanted: Mapping[str, TakenDown]) -> _Documents:
+        """Look for the documents that are wanted of each dataset, and for all with the same text."""
+        skipped = {dataset: self._skipped(dataset, down) for dataset, down in wanted.items()}
+        ids: dict[str, set[str]] = {dataset: set() for dataset in wanted}
+        texts = set[str]().union(*(down.texts for down in wanted.values()))
+        known_by: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        for dataset, down in wanted.items():
+            kept = skipped[dataset].filter(pl.col("reason") == "duplicate", pl.col("detail") != "")["detail"]
+            named = replace(down, documents=down.documents.union(kept))
+            for rows in self._originals(dataset, named.named):
+                ids[dataset] |= set(rows["id"])
+                for row, digests in rows.filter(pl.col("texts").list.len() > 0).iter_rows():
+                    known_by[row].setdefault(dataset, set()).update(digests)
+                    texts.update(digests)
+        same = TakenDown(texts=frozenset(texts))
+        for dataset, found in ids.items() if texts else ():
+            for rows in self._originals(dataset, same.repeats):
+                found |= set(rows["id"])
+        left_out = [one for dataset, rows in skipped.items() for one in _left_out(_without(rows, ids[dataset]))]
+        of_each = {dataset: frozenset(found) for dataset, found in ids.items()}
+        return _Documents(of_each, frozenset(texts), tuple(left_out), known_by)
+
+    def made_of(self, dataset: str, documents: frozenset[str], about: Sequence[Tombstone]) -> dict[str, frozenset[str]]:
+        """Ids of documents of a dataset, and of what was made of them there, or is known to have been: by stage."""
+        ids = {DOCUMENTS: documents}
+        for kind, column, parent in _MADE_OF:
+            known = (one.ids_in(dataset, kind) for one in about)
+            ids[kind] = self._children(dataset, kind, column, ids[parent]).union(*known)
+        return ids
+
+    def holders(self, names: Mapping[str, frozenset[str]]) -> tuple[Snapshot, ...]:
+        """Versions with a row of one of these ids, and the reviews of such: they quote rows."""
+        return tuple(one for dataset, ids in names.items() if ids for one in self._holders(dataset, ids))
+
+    def _holders(self, dataset: str, ids: frozenset[str]) -> Iterator[Snapshot]:
+        kinds = self._versions.get(dataset, {})
+        versions = list(self._each(dataset, kinds, lambda one: (one, _holds(one, ids))))
+        held = {one.ref for one, holds in versions if holds}
+        for one, holds in versions:
+            is_review = kind_of(one.manifest.asset) == "review"
+            if holds or (is_review and not held.isdisjoint(one.manifest.inputs)):
+                yield one
+
+    def _children(self, dataset: str, kind: str, column: str, parents: frozenset[str]) -> frozenset[str]:
         """Ids of the rows of a kind that were made of some."""
         made = self._each(
-            (kind,), lambda one: one.scan().filter(pl.col(column).is_in(list(parents))).select("id").collect()
+            dataset, (kind,), lambda one: one.scan().filter(pl.col(column).is_in(list(parents))).select("id").collect()
         )
         return frozenset(row for rows in made for row in rows["id"]) if parents else frozenset()
 
-    def holders(self, names: frozenset[str]) -> tuple[Snapshot, ...]:
-        """Versions with a row of one of these ids, and the reviews of such: they quote rows."""
-        found = self._each(tuple(self._versions), lambda one: (one, bool(names) and _holds(one, names)))
-        versions = list(found)
-        held = {one.ref for one, holds in versions if holds}
-        return tuple(
-            one
-            for one, holds in versions
-            if holds or (kind_of(one.manifest.asset) == "review" and not held.isdisjoint(one.manifest.inputs))
-        )
-
-    def _originals(self, chosen: Callable[[str], pl.Expr]) -> Iterator[pl.DataFrame]:
+    def _originals(self, dataset: str, chosen: Callable[[str], pl.Expr]) -> Iterator[pl.DataFrame]:
         """Ids, and digests of the texts, of documents, and of final rows, which repeat a text or were made of it."""
 
         def look(one: Snapshot) -> pl.DataFrame:
-            if kind_of(one.manifest.asset) == "documents":
-                return one.scan().filter(chosen("id")).select("id", text_digest()).collect()
-            rows = one.scan().filter(chosen("document_id")).select("document_id", "text", "origin").collect()
-            original = pl.when(pl.col("origin") == "original").then(text_digest()).alias("text")
-            return rows.select(pl.col("document_id").alias("id"), original)
+            column = "id" if kind_of(one.manifest.asset) == "documents" else "document_id"
+            rows = one.scan().filter(chosen(column))
+            known = pl.lit(True) if column == "id" else pl.col("origin") == "original"
+            digests = pl.when(known).then(pl.concat_list(text_digests())).otherwise(pl.lit([], pl.List(pl.String())))
+            return rows.select(pl.col(column).alias("id"), digests.list.drop_nulls().alias("texts")).collect()
 
-        yield from self._each(("documents", *_FINAL), look)
+        yield from self._each(dataset, ("documents", *_FINAL), look)
 
-    def _skipped(self, wanted: TakenDown) -> pl.DataFrame:
+    def _skipped(self, dataset: str, wanted: TakenDown) -> pl.DataFrame:
         """The wanted among the rows that selections left out."""
 
         def look(one: Snapshot) -> pl.DataFrame:
@@ -197,11 +267,12 @@ class _Search:
             hits = rows.filter(wanted.named("document_id"), pl.col("reason") != "taken_down")
             return hits.with_columns(pl.lit(one.manifest.asset).alias("asset")).select(_SKIPPED.names()).collect()
 
-        found = self._each(("documents",), look)
+        found = self._each(dataset, ("documents",), look)
         return pl.concat([pl.DataFrame(schema=_SKIPPED), *found]).unique(maintain_order=True)
 
-    def _each(self, kinds: Iterable[str], look: Callable[[Snapshot], _Found]) -> Iterator[_Found]:
-        for one in (one for kind in kinds for one in self._versions.get(kind, ())):
+    def _each(self, dataset: str, kinds: Iterable[str], look: Callable[[Snapshot], _Found]) -> Iterator[_Found]:
+        versions = self._versions.get(dataset, {})
+        for one in (one for kind in kinds for one in versions.get(kind, ())):
             if one.folder in self._damaged:
                 continue
             try:
@@ -232,6 +303,11 @@ def _in(column: str, names: Collection[str]) -> pl.Expr:
 
 def _any(table: pl.LazyFrame, hit: pl.Expr) -> bool:
     return bool(table.select(hit.any()).collect().item())
+
+
+def _without(skipped: pl.DataFrame, found: Collection[str]) -> pl.DataFrame:
+    """Rows that were left out, and not in favour of a document that was found."""
+    return skipped.filter(~pl.col("document_id").is_in(list(found)), ~pl.col("detail").is_in(list(found)))
 
 
 def _left_out(rows: pl.DataFrame, most: int = 10) -> Iterator[LeftOut]:

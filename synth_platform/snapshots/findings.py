@@ -34,10 +34,11 @@ def rows_against(finding: Snapshot) -> pl.LazyFrame:
 def taken_down_rows(release: Snapshot, tombstones: list[Tombstone]) -> pl.DataFrame:
     """`TAKEN_DOWN` for the rows of a release that are, or were made of, documents that were taken down."""
     found = [pl.DataFrame(schema=TAKEN_DOWN)]
-    wanted = TakenDown.of(tombstones)  # all at once: a release is read once, however many takedowns there are
+    dataset = dataset_of(release.manifest.asset)
+    wanted = TakenDown.of(tombstones, dataset)  # all at once: a release is read once, however many takedowns there are
     hits = release.scan().filter(wanted.matches("document_id")).select(_LOOKED_AT).collect()
     for one in tombstones if hits.height else ():
-        rows = hits.filter(TakenDown.of([one]).matches("document_id")).select(pl.col("id").alias("row_id"))
+        rows = hits.filter(TakenDown.of([one], dataset).matches("document_id")).select(pl.col("id").alias("row_id"))
         found.append(rows.with_columns(pl.lit(one.id).alias("takedown")))
     return pl.concat(found).unique("row_id", keep="first", maintain_order=True)
 

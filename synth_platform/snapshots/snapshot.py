@@ -91,7 +91,7 @@ class Snapshot:
 def _batches(file: Path, columns: list[str] | None, *, even_if_empty: bool) -> Iterator[pl.DataFrame]:
     with pq.ParquetFile(file) as parquet:
         if not parquet.metadata.num_rows and even_if_empty:
-            yield pl.read_parquet(file, columns=columns)
+            yield pl.read_parquet(file, columns=columns, glob=False)
         for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns):
             frame = pl.from_arrow(batch)
             assert isinstance(frame, pl.DataFrame)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 import polars as pl
+import polars.selectors as cs
 from pydantic import BaseModel, ValidationError
 
 from synth_platform.digest import digest_texts
@@ -15,6 +16,10 @@ from synth_platform.snapshots.repository import Snapshots
 
 FOLDER = "_takedowns"
 """Below the root; no dataset can have this name."""
+DOCUMENTS = "documents"
+"""The stage that rows are made from."""
+RAW_DIGEST = "raw_digest"
+"""Column with the digest of a document's text as its source has it, before any personal data is taken out."""
 
 
 class Tombstone(BaseModel, extra="forbid", frozen=True):
@@ -27,32 +32,59 @@ class Tombstone(BaseModel, extra="forbid", frozen=True):
     reason: str
     documents: tuple[str, ...] = ()
     """Ids that were asked for."""
+    datasets: tuple[str, ...] = ()
+    """Whose documents these ids name, as an id may be another document's elsewhere; empty: those of all datasets, later
+    ones too."""
     urls: tuple[str, ...] = ()
     """Patterns that were asked for; they hold for later documents too."""
-    found: tuple[str, ...] = ()
-    """Ids of the documents that were there, copies under other ids among them."""
     texts: tuple[str, ...] = ()
-    """Digests of their texts: a copy that comes later is known by it, whatever its id. Older tombstones have none."""
+    """Digests of their texts, as sources have them and as documents do: a copy that comes later is known by one of
+    them, whatever its id. Older tombstones have none."""
     assets: tuple[tuple[str, str | None], ...] = ()
     """Documents assets and partitions that had any of them."""
+    ids: dict[str, dict[str, tuple[str, ...]]] = {}
+    """Ids of the documents that were there, copies under other ids among them, and of the rows that had been made of
+    them: by dataset and stage."""
+    found: tuple[str, ...] = ()
+    """Of older tombstones: ids of the documents that were there, in whatever dataset."""
     rows: dict[str, tuple[str, ...]] = {}
-    """Ids of the rows that had been made of them, by stage."""
+    """Of older tombstones: ids of the rows by stage, in whatever dataset."""
 
-    def names(self, row_id: str) -> bool:
-        """Whether a row was taken down by this."""
-        return row_id in self.documents or row_id in self.found or any(row_id in ids for ids in self.rows.values())
+    def ids_in(self, dataset: str, stage: str = DOCUMENTS) -> frozenset[str]:
+        """Ids of the documents, or of the rows that a stage made of them, in a dataset."""
+        known = self.ids.get(dataset, {}).get(stage, ())
+        if stage != DOCUMENTS:
+            return frozenset((*known, *self.rows.get(stage, ())))
+        asked = self.documents if dataset in (self.datasets or (dataset,)) else ()
+        return frozenset((*known, *self.found, *asked))
+
+    def names(self, row_id: str, dataset: str = "") -> bool:
+        """Whether a row was taken down by this: of a dataset, or of any."""
+        datasets = {dataset} if dataset else self._datasets
+        return any(row_id in self.ids_in(one, stage) for one in datasets for stage in self._stages)
 
     def covers(self, other: "Tombstone") -> bool:
         """Whether this says all that another would say."""
-        lists = ("documents", "urls", "found", "texts", "assets")
+        lists = ("documents", "urls", "texts", "assets")
         return all(set(getattr(other, name)) <= set(getattr(self, name)) for name in lists) and all(
-            set(ids) <= set(self.rows.get(stage, ())) for stage, ids in other.rows.items()
+            other.ids_in(dataset, stage) <= self.ids_in(dataset, stage)
+            for dataset in other._datasets
+            for stage in other._stages
         )
+
+    @property
+    def _datasets(self) -> set[str]:
+        """Those that it has ids of, and one without a name that stands for all others."""
+        return {"", *self.datasets, *self.ids}
+
+    @property
+    def _stages(self) -> set[str]:
+        return {DOCUMENTS, *self.rows, *(stage for some in self.ids.values() for stage in some)}
 
 
 @dataclass(frozen=True)
 class TakenDown:
-    """Documents that must not be used.
+    """Documents that a dataset must not use.
 
     Args:
         documents: their ids.
@@ -65,10 +97,10 @@ class TakenDown:
     texts: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, tombstones: Iterable[Tombstone]) -> "TakenDown":
-        """All that some tombstones forbid."""
+    def of(cls, tombstones: Iterable[Tombstone], dataset: str) -> "TakenDown":
+        """All that some tombstones forbid a dataset."""
         some = list(tombstones)
-        documents = {row for one in some for row in (*one.documents, *one.found)}
+        documents = {row for one in some for row in one.ids_in(dataset)}
         urls = dict.fromkeys(url for one in some for url in one.urls)
         return cls(frozenset(documents), tuple(urls), frozenset(text for one in some for text in one.texts))
 
@@ -92,16 +124,21 @@ class TakenDown:
 
     def repeats(self, document: str = "id") -> pl.Expr:
         """Whether a row has the text of such a document; of final rows, only those that are documents count."""
-        same = text_digest().is_in(list(self.texts))
+        same = pl.any_horizontal(one.is_in(list(self.texts)).fill_null(False) for one in text_digests())
         return same if document == "id" else same & (pl.col("origin") == "original")
 
 
 NOTHING = TakenDown()
 
 
-def text_digest() -> pl.Expr:
-    """Digests of the column ``text``, as tombstones keep them."""
-    return pl.col("text").map_batches(_digests, return_dtype=pl.String(), is_elementwise=True)
+def text_digests() -> tuple[pl.Expr, pl.Expr]:
+    """What a row's text is known by: the digest of the column ``text``, and that of the source's own, where it is kept.
+
+    Policies for personal data make other texts of one and the same; only documents have both digests, and of versions
+    that were made before they had, one.
+    """
+    text = pl.col("text").map_batches(_digests, return_dtype=pl.String(), is_elementwise=True)
+    return text, cs.by_name(RAW_DIGEST, require_all=False)
 
 
 def _digests(texts: pl.Series) -> pl.Series:

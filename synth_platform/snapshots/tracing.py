@@ -7,10 +7,11 @@ from itertools import pairwise
 
 from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.catalog import Catalog, Trace, ancestors, current_lineage, kind_of
+from synth_platform.snapshots.identity import dataset_of
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.snapshots.repository import Snapshots
 from synth_platform.snapshots.snapshot import Snapshot
-from synth_platform.snapshots.tombstones import read_tombstones
+from synth_platform.snapshots.tombstones import Tombstone, read_tombstones
 
 
 @dataclass(frozen=True)
@@ -34,34 +35,43 @@ class _Earlier:
         return {"asset": ref.asset, "partition": ref.partition, "snapshot": ref.snapshot_id, **times}
 
 
-def trace(snapshots: Snapshots, row_id: str) -> Trace:
+def trace(snapshots: Snapshots, row_id: str, dataset: str = "") -> Trace:
     """Everything known of a row of the current versions, else of a kept release, or of one that was taken down.
+
+    Args:
+        snapshots: all versions.
+        row_id: its id.
+        dataset: whose row it is; any if empty.
 
     Raises:
         SnapshotError: there is no such row, and there was none.
     """
-    tombstones = [one for one in read_tombstones(snapshots) if one.names(row_id)]
-    taken_down = [one.model_dump(mode="json", include={"id", "at", "by", "reason"}) for one in tombstones]
-    lineage = current_lineage(snapshots)
+    tombstones = [one for one in read_tombstones(snapshots) if one.names(row_id, dataset)]
+    lineage = current_lineage(snapshots, dataset)
     try:
         catalog = Catalog(lineage)
-        found = catalog.find(row_id) or _find_earlier(snapshots, row_id, {one.ref for one in lineage})
+        found = catalog.find(row_id) or _find_earlier(snapshots, row_id, {one.ref for one in lineage}, dataset)
         found = found or catalog.trace(row_id)
     except SnapshotError:
         if not tombstones:
             raise
         found = Trace(row_id=row_id, kind="taken down")
-    return replace(found, taken_down=taken_down)
+    of = dataset_of(next(iter(found.snapshots), dataset))
+    return replace(found, taken_down=[_describe(one) for one in tombstones if one.names(row_id, of)])
 
 
-def _find_earlier(snapshots: Snapshots, row_id: str, seen: set[InputRef]) -> Trace | None:
+def _describe(tombstone: Tombstone) -> dict[str, str]:
+    return tombstone.model_dump(mode="json", include={"id", "at", "by", "reason"})
+
+
+def _find_earlier(snapshots: Snapshots, row_id: str, seen: set[InputRef], dataset: str) -> Trace | None:
     """The row in the newest kept release that has it, or was made from it; each version is read once.
 
     Raises:
         SnapshotError: it is in none that can be read, and some cannot.
     """
     problem: SnapshotError | None = None
-    for earlier in sorted(_earlier_releases(snapshots), key=lambda one: one.since, reverse=True):
+    for earlier in sorted(_earlier_releases(snapshots, dataset), key=lambda one: one.since, reverse=True):
         try:
             members = ancestors(snapshots, [earlier.release])
             fresh = [one for one in members if one.ref not in seen]
@@ -79,9 +89,9 @@ def _find_earlier(snapshots: Snapshots, row_id: str, seen: set[InputRef]) -> Tra
     return None
 
 
-def _earlier_releases(snapshots: Snapshots) -> Iterator[_Earlier]:
+def _earlier_releases(snapshots: Snapshots, dataset: str) -> Iterator[_Earlier]:
     """Every release that was the current one, is so no more, and has its files."""
-    for asset, partition in snapshots.assets():
+    for asset, partition in snapshots.assets(dataset):
         if kind_of(asset) != "release":
             continue
         history = snapshots.history(asset, partition)

@@ -8,11 +8,13 @@ import dagster as dg
 
 from synth_platform.digest import digest
 from synth_platform.errors import SnapshotError
+from synth_platform.file_digests import DigestFile
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.persons import model_settings
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.tombstones import TakenDown, concerning, read_tombstones
@@ -21,7 +23,7 @@ from synth_platform.sources.config import SourceSpec
 from synth_platform.sources.schema import DOCUMENTS, SKIPPED
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 def documents_asset(
@@ -37,11 +39,11 @@ def documents_asset(
     described = [source.model_dump(mode="json") for source in sources]
     protection = privacy.model_dump(mode="json", include={"source", "regions", "ner"})
 
-    def content() -> dict[str, str]:
-        return {source.name: source_fingerprint(source, dataset.base) for source in sources}
+    def content(digest_file: DigestFile) -> dict[str, str]:
+        return {source.name: source_fingerprint(source, dataset.base, digest_file) for source in sources}
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
-        contents = workspace.once(("sources", dataset.name), content)
+        contents = workspace.once(("sources", dataset.name), lambda: content(workspace.file_digests.digest))
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
         tombstones = workspace.once(("tombstones",), lambda: read_tombstones(workspace.snapshots))
         concerned = [one.id for one in concerning(tombstones, asset, partition)]
@@ -55,7 +57,7 @@ def documents_asset(
                 count_tokens=counter.count,
                 used=frozenset(earlier.documents(run.workspace.snapshots)),
                 scratch=run.workspace.scratch,
-                taken_down=TakenDown.of(tombstones),
+                taken_down=TakenDown.of(tombstones, dataset.name),
                 privacy=privacy,
             )
             for table, rows in batches:
@@ -71,7 +73,7 @@ def documents_asset(
                 "sources": described,
                 "content": contents,
                 "tokenizer": counter.digest,
-                "privacy": protection,
+                "privacy": {**protection, **model_settings(privacy.ner)},
                 "earlier_cycles": earlier.digest,
                 # Documents that this asset never had do not make it stale, though all are left out.
                 **({"taken_down": concerned} if concerned else {}),

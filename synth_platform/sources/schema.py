@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from synth_platform.snapshots.tombstones import RAW_DIGEST
+
 DOCUMENTS = pl.Schema(
     {
         "id": pl.String(),
@@ -13,10 +15,12 @@ DOCUMENTS = pl.Schema(
         "tokens": pl.Int64(),
         "metadata": pl.String(),
         "redacted": pl.Int32(),
+        RAW_DIGEST: pl.String(),
     }
 )
 """``id`` is ``<source>/<id in the source or digest of the text>``; ``metadata`` is the text of a JSON object;
-``redacted`` counts placeholders that stand for personal data."""
+``redacted`` counts placeholders that stand for personal data; ``raw_digest`` is that of the text without them, by which
+takedowns know it (versions that were made before they had it lack the column)."""
 
 SKIPPED = pl.Schema(
     {

@@ -12,7 +12,7 @@ from synth_platform.digest import digest_int, digest_texts
 from synth_platform.errors import SourceError
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.protect import protect
-from synth_platform.snapshots.tombstones import NOTHING, TakenDown
+from synth_platform.snapshots.tombstones import NOTHING, RAW_DIGEST, TakenDown
 from synth_platform.sources import filters
 from synth_platform.sources.config import SelectionSpec
 from synth_platform.sources.dedup import ExactDuplicates, HashMap, NearDuplicates, hash_texts
@@ -116,7 +116,7 @@ class Selection:
     def _protect(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Skip]]:
         """Rows with placeholders for personal data, and rows that have to go for what is in them.
 
-        Ids are made before: they do not change with the policies.
+        Ids and digests are made before: they do not change with the policies.
         """
         safe = protect(rows["text"], self._privacy.source, self._privacy)
         rows = rows.with_columns(safe.texts.alias("text"), safe.redacted.cast(pl.Int32()).alias("redacted"))
@@ -132,7 +132,7 @@ class _Ids:
         self._own, self._texts = HashMap(), HashMap()
 
     def assign(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows with ids.
+        """Rows with ids, and the digests of their texts.
 
         Raises:
             SourceError: two rows have the same id in the source's own id column.
@@ -147,7 +147,9 @@ class _Ids:
             f"{self._source}/{given or (there if twice else text)}"
             for given, text, there, twice in zip(rows["id"], digests, placed, repeated, strict=True)
         ]
-        return rows.with_columns(pl.Series("id", ids, dtype=pl.String()))
+        return rows.with_columns(
+            pl.Series("id", ids, dtype=pl.String()), pl.Series(RAW_DIGEST, digests, dtype=pl.String())
+        )
 
     def _refuse_doubles(self, own: pl.DataFrame) -> None:
         doubled = own.filter(pl.Series(_note(self._own, hash_texts(own["id"].to_list())), dtype=pl.Boolean()))
@@ -190,9 +192,10 @@ class _Sample:
                 keys.append(rows.select("number", "tokens").with_columns(pl.Series("key", hashes, dtype=pl.Int64())))
         chosen = self._choose(pl.concat(keys)) if keys else set()
         for part in parts:
-            rows = pl.read_parquet(part)
-            yield "documents", rows.filter(pl.col("number").is_in(list(chosen))).select(DOCUMENTS.names())
-            left = rows.filter(~pl.col("number").is_in(list(chosen)))
+            rows = pl.read_parquet(part, glob=False)
+            drawn = pl.Series([number in chosen for number in rows["number"]], dtype=pl.Boolean())
+            yield "documents", rows.filter(drawn).select(DOCUMENTS.names())
+            left = rows.filter(~drawn)
             yield "skipped", skipped_frame(_skips(left, [("not_sampled", "")] * left.height), self._source)
             part.unlink()
 

@@ -15,12 +15,14 @@ from synth_platform_tests.pipeline import synth
 from synth_platform_tests.snapshots.handmade import version
 
 
-def released(workspace: Workspace, names: Sequence[str], partition: str | None = None) -> tuple[Snapshot, Snapshot]:
+def released(
+    workspace: Workspace, names: Sequence[str], partition: str | None = None, dataset: str = "small", text: str = ""
+) -> tuple[Snapshot, Snapshot]:
     """Documents of these names, and a release of them with rows such as `row-a`, both current."""
-    documents = {"documents": pl.DataFrame({"id": names, "text": names})}
-    made = version(workspace, "small/documents", documents, partition=partition, settings={"names": names})
+    documents = {"documents": pl.DataFrame({"id": names, "text": [f"{text}{name}" for name in names]})}
+    made = version(workspace, f"{dataset}/documents", documents, partition=partition, settings={"names": names})
     rows = pl.DataFrame({"id": [f"row-{name}" for name in names], "document_id": names})
-    return made, version(workspace, "small/release", {"train": rows}, made.ref, partition=partition)
+    return made, version(workspace, f"{dataset}/release", {"train": rows}, made.ref, partition=partition)
 
 
 def test_a_row_of_an_earlier_release_is_found_and_said_to_be_of_it(workspace: Workspace) -> None:
@@ -51,6 +53,36 @@ def test_only_versions_on_the_way_of_a_row_are_named(workspace: Workspace) -> No
     version(workspace, "other/documents", {"documents": pl.DataFrame({"id": ["b"], "text": ["b"]})})
     expected = {one.manifest.asset: one.manifest.snapshot_id for one in (documents, release)}
     assert trace(workspace.snapshots, "row-a").snapshots == trace(workspace.snapshots, "a").snapshots == expected
+
+
+def test_a_row_is_followed_by_what_its_own_version_was_made_from(workspace: Workspace) -> None:
+    """Other datasets, and other cycles, have other documents of the same id."""
+    released(workspace, ["17"], dataset="alpha", text="alpha's ")
+    beta, _ = released(workspace, ["17", "18"], dataset="beta", text="beta's ")
+    released(workspace, ["17"], "2026-01", "weekly", "2026-01 ")
+    second, _ = released(workspace, ["17", "19"], "2026-02", "weekly", "2026-02 ")
+
+    def shown(row_id: str, dataset: str = "") -> tuple[str, list[str]]:
+        found = trace(workspace.snapshots, row_id, dataset)
+        assert found.document is not None
+        return found.document["text"], found.also_in
+
+    rows = {name: {"rows": pl.DataFrame({"id": [name], "document_id": ["17"]})} for name in ("b", "w")}
+    of_beta = version(workspace, "beta/mixture", rows["b"], beta.ref)
+    of_week = version(workspace, "weekly/mixture", rows["w"], second.ref, partition="2026-02")
+    assert shown("b") == ("beta's 17", []) and shown("w") == ("2026-02 17", [])
+    assert trace(workspace.snapshots, "b").snapshots["beta/mixture"] == of_beta.manifest.snapshot_id
+    assert trace(workspace.snapshots, "w").snapshots["weekly/mixture"] == of_week.manifest.snapshot_id
+    assert shown("row-17") == shown("17") == ("alpha's 17", ["beta", "weekly"])
+    assert shown("row-17", "beta") == shown("17", "beta") == ("beta's 17", [])
+    assert trace(workspace.snapshots, "17", "beta").descendants["release"] == ["row-17"]
+    assert trace(workspace.snapshots, "17").descendants["mixture"] == []
+    assert len(trace(workspace.snapshots, "17", "weekly").descendants["release"]) == 2, "of both cycles"
+    said = synth("trace", "17", "--dataset", "beta", home=workspace.home).out
+    assert "beta's 17" in said and "alpha" not in said
+    assert "in beta, weekly: --dataset shows it" in synth("trace", "17", home=workspace.home).out
+    with pytest.raises(SnapshotError, match="no row has the id"):
+        trace(workspace.snapshots, "18", "alpha")
 
 
 def test_releases_that_are_current_in_their_cycle_or_again_are_no_earlier_ones(workspace: Workspace) -> None:
