@@ -35,9 +35,11 @@ from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.unfinished import unfinished_elsewhere
 from synth_platform.workspace import Workspace
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 POOL = "gpu"
 _MADE = "generations"
+_ASKED = "asked_tokens"
+"""In a manifest: tokens that this version's own answers have, without those that it took over."""
 
 
 @dataclass(frozen=True)
@@ -263,19 +265,23 @@ def _spent(begun: Mapping[str, Begun], stores: Mapping[str, ShardStore]) -> Spen
     """What all recipes of this cycle have cost so far, finished ones too."""
     spent = Spent()
     for asset, one in begun.items():
-        spent += stores[asset].spent() if one.found is None else _spent_on(one.found)
+        spent += stores[asset].spent() if one.found is None else spent_on(one.found)
     return spent
 
 
 def _spent_before(workspace: Workspace, begun: Mapping[str, Begun]) -> Spent:
     """What the answers have cost that these prompts are about, where they are a judge's."""
     judged = [ref for one in begun.values() for ref in _prompts(one).manifest.inputs if kind_of(ref.asset) == _MADE]
-    return sum((_spent_on(workspace.snapshots.require(ref)) for ref in judged), Spent())
+    return sum((spent_on(workspace.snapshots.require(ref)) for ref in judged), Spent())
 
 
-def _spent_on(made: Snapshot) -> Spent:
-    tokens = int(made.scan().select(pl.col("completion_tokens").sum()).collect().item() or 0)
-    return Spent(tokens, float(made.manifest.details.get("engine_seconds", 0.0)))
+def spent_on(made: Snapshot) -> Spent:
+    """What a finished version has cost."""
+    details = made.manifest.details
+    tokens = details.get(_ASKED)
+    if tokens is None:  # it does not say that it took anything over
+        tokens = made.scan().select(pl.col("completion_tokens").sum()).collect().item() or 0
+    return Spent(int(tokens), float(details.get("engine_seconds", 0.0)))
 
 
 def _finish(
@@ -283,7 +289,8 @@ def _finish(
 ) -> dg.MaterializeResult[None]:
     if begun.found is None:
         writer, prompts = begun.run.writer, _prompts(begun)
-        usage = total(ShardStore(writer, settings.engine.model).sessions())
+        store = ShardStore(writer, settings.engine.model)
+        usage = {_ASKED: store.asked_tokens(), **total(store.sessions())}
         writer.use_shards("generations", shard_count(prompts.manifest.rows, settings.shard_size))
         writer.count(prompts=prompts.manifest.rows)
         writer.detail(

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from synth_platform.config import StrictModel
-from synth_platform.secrecy import declare_secret, is_secret_name
+from synth_platform.config import SecretVariable, StrictModel
+from synth_platform.secrecy import is_secret_name
 
 # Set by the platform itself, or able to let others in or to load code from files.
 RESERVED_ARGUMENTS = frozenset(
@@ -202,18 +202,10 @@ class EndpointEngine(ClientSettings):
     """Which weights they serve, if you know: part of what a row's request is known by."""
     tokenizer: str | None = None
     """Folder or hub name of the model's tokenizer; None: as `model`."""
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    api_key_env: SecretVariable | None = None
     """Environment variable that holds the key; the key itself is never written anywhere."""
     context_length: int = Field(default=8192, ge=64)
     """Tokens that prompt and answer share."""
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _keep_secret(cls, name: str | None) -> str | None:
-        """From now on, so that every process that knows the spec keeps the key out of what it writes."""
-        if name is not None:
-            declare_secret(name)
-        return name
 
     @field_validator("urls")
     @classmethod

@@ -75,7 +75,7 @@ def find_engine(
         return find_cluster(spec, workspace, dataset, tell)
     environment = require(workspace.engine)
     return _LocalEngine(
-        vllm_digest(spec, environment.described),
+        vllm_digest(spec, environment.described, workspace.file_digests.digest),
         units(spec, environment),
         lambda: run_fleet(spec, environment, workspace.engine_logs(dataset), tell),
     )

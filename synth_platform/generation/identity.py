@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_platform.digest import digest, digest_file, digest_texts
+from synth_platform.file_digests import DigestFile
 from synth_platform.generation.config import (
     OUTPUT_NEUTRAL_ARGUMENTS,
     OUTPUT_NEUTRAL_VARIABLES,
@@ -68,22 +69,25 @@ def endpoint_digest(spec: EndpointEngine, served: ServedModel) -> str:
     return digest("endpoint", spec.model, spec.revision, served.root, served.version)
 
 
-def vllm_digest(spec: VllmEngine, version: str) -> str:
+def vllm_digest(spec: VllmEngine, version: str, digest_file: DigestFile = digest_file) -> str:
     """Digest of all of our own engine that decides what it writes; not of where it runs or how fast.
 
     Args:
         spec: its settings.
         version: package and version.
+        digest_file: gives the digest of a local file, which it may know already.
     """
-    arguments = {name: _pinned(v) for name, v in spec.arguments.items() if name not in OUTPUT_NEUTRAL_ARGUMENTS}
+    given = {name: v for name, v in spec.arguments.items() if name not in OUTPUT_NEUTRAL_ARGUMENTS}
+    arguments = {name: _pinned(v, digest_file) for name, v in given.items()}
     if spec.trust_remote_code:
         arguments["trust_remote_code"] = sorted(spec.trust_remote_code)
     variables = {name: v for name, v in spec.environment.items() if name not in OUTPUT_NEUTRAL_VARIABLES}
-    tokenizer = model_digest(spec.tokenizer) if spec.tokenizer else None
-    return digest("vllm", version, model_digest(spec.model, spec.revision), tokenizer, arguments, variables)
+    tokenizer = model_digest(spec.tokenizer, digest_file=digest_file) if spec.tokenizer else None
+    model = model_digest(spec.model, spec.revision, digest_file)
+    return digest("vllm", version, model, tokenizer, arguments, variables)
 
 
-def model_digest(model: str, revision: str | None = None) -> str:
+def model_digest(model: str, revision: str | None = None, digest_file: DigestFile = digest_file) -> str:
     """Digest of a local model's files: weights, tokenizer, chat template, code; of a hub model, its name and commit."""
     folder = model_folder(model)
     if folder is None:
@@ -94,7 +98,7 @@ def model_digest(model: str, revision: str | None = None) -> str:
     return digest([(path.name, digest_file(path)) for path in files])
 
 
-def _pinned(value: Any) -> Any:
+def _pinned(value: Any, digest_file: DigestFile) -> Any:
     """A value, or the digest of the file that it names: a chat template may change under the same name."""
     if isinstance(value, str) and len(value) < 4096 and Path(value).is_file():
         return digest_file(Path(value))

@@ -1,12 +1,12 @@
 """Dagster asset of stage 6: the mixture of accepted generations and original documents."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 import polars as pl
 
 from synth_platform.mixing.config import MixtureSpec
-from synth_platform.mixing.mix import ComponentPlan, draw_all, mix, plan_mixture
+from synth_platform.mixing.mix import ComponentPlan, at_hand, draw_all, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS, EXCLUDED, MIXTURE
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
@@ -44,16 +44,16 @@ def mixture_asset(
             for batch in run.inputs[documents.asset].batches("documents"):
                 yield _from_documents(batch.filter(pl.col("source").is_in(list(mix_in))), hits)
 
-        at_hand = _at_hand(read_all())
+        there = at_hand(read_all)
         available = dict.fromkeys((*accepted, *mix_in), 0) | {
-            name: int(rows["tokens"].sum()) for name, rows in at_hand.items()
+            name: int(rows["tokens"].sum()) for name, rows in there.items()
         }
         plans = plan_mixture(available, mixture)
-        drawn = draw_all(plans, at_hand, mixture, run.seed)
-        for rows in mix(pl.concat(drawn.values()), read_all):
+        drawn = draw_all(plans, there, mixture, run.seed)
+        for rows in mix(pl.concat(drawn.values()), read_all, run.workspace.scratch):
             run.writer.write("mixture", rows)
-        _write_excluded(run, at_hand, drawn, hits, documents, mix_in)
-        run.writer.count(available=sum(rows.height for rows in at_hand.values()))
+        _write_excluded(run, there, drawn, hits, documents, mix_in)
+        run.writer.count(available=sum(rows.height for rows in there.values()))
         run.writer.detail(plan=[_plan_row(plan) for plan in plans])
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
@@ -98,29 +98,19 @@ def _from_documents(batch: pl.DataFrame, contaminated_ids: Mapping[str, str]) ->
     )
 
 
-def _at_hand(batches: Iterable[pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Ids and token counts of each component."""
-    found: dict[str, list[pl.DataFrame]] = {}
-    for batch in batches:
-        named = batch.select("row_id", "tokens", pl.coalesce("recipe", "source").alias("component"))
-        for (name,), rows in named.group_by("component", maintain_order=True):
-            found.setdefault(str(name), []).append(rows.drop("component"))
-    return {name: pl.concat(rows) for name, rows in found.items()}
-
-
 def _write_excluded(
     run: StageRun,
-    at_hand: Mapping[str, pl.DataFrame],
+    there: Mapping[str, pl.DataFrame],
     drawn: Mapping[str, pl.DataFrame],
     hits: Mapping[str, str],
     documents: Upstream,
     mix_in: Sequence[str],
 ) -> None:
-    for name, rows in sorted(at_hand.items()):
+    for name, rows in sorted(there.items()):
         left = rows.join(drawn[name].select("row_id"), on="row_id", how="anti")
         run.writer.write(
             "excluded",
-            left.with_columns(pl.lit(name).alias("component"), pl.lit("over_budget").alias("reason")),
+            left.with_columns(pl.lit(name).alias("component"), pl.lit("over_budget").alias("reason")).drop("place"),
         )
         run.writer.count(excluded=left.height, used=rows.height - left.height)
     for batch in run.inputs[documents.asset].batches("documents", columns=["id", "source", "tokens"]):

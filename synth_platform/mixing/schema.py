@@ -22,6 +22,9 @@ MIXTURE = pl.Schema(
 EXCLUDED = pl.Schema({"row_id": pl.String(), "component": pl.String(), "tokens": pl.Int64(), "reason": pl.String()})
 """Rows that were at hand and are in no epoch: ``contaminated:<benchmark>`` or ``over_budget``."""
 
+AT_HAND = pl.Schema({"row_id": pl.String(), "tokens": pl.Int64(), "place": pl.Int64()})
+"""Of the rows of a component what a draw needs; ``place`` is where a row comes when all components are read."""
+
 COMPONENT_ROWS = pl.Schema(
     {name: kind for name, kind in MIXTURE.items() if name not in ("id", "epoch")} | {"row_id": pl.String()}
 )

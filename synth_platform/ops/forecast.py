@@ -187,7 +187,7 @@ class _Forecast:
 
     def _speed(self) -> Speed | None:
         if self.sampled:
-            tokens = sum(o.completion_tokens or 0 for one in self.sampled.values() for o in one.outcomes)
+            tokens = sum(one.output_tokens for one in self.sampled.values())
             seconds = max(one.seconds for one in self.sampled.values()) * self.units
             if tokens and seconds:
                 basis = f"{tokens / seconds:,.0f} output tokens/s per GPU or server, as in the sample, ramp included"

@@ -5,18 +5,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from synth_platform.errors import SpecError
+from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.answers.shards import ShardStore
-from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of
+from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of, spent_on
 from synth_platform.generation.budget import Budget, Spent
 from synth_platform.generation.engine import find_engine
 from synth_platform.generation.run.generate import Plan, Sampled
+from synth_platform.generation.run.jobs import Job
 from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
 from synth_platform.generation.tuning.profile import tuned
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
-from synth_platform.ops.stage import Stage, identity_of
-from synth_platform.snapshots import SnapshotWriter
+from synth_platform.ops.stage import Stage, identify
+from synth_platform.prompts.config import RecipeSpec
+from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
@@ -35,6 +38,8 @@ def take_sample(
 ) -> tuple[dict[str, Sampled], float]:
     """Generate some rows of every recipe's prompts; the run that follows finds them in its ledger.
 
+    What a version has, this one or the one before, is not asked for again.
+
     Returns:
         What they gave, and on how many GPUs (or servers).
 
@@ -43,7 +48,9 @@ def take_sample(
     """
     settings = GenerationSettings(tuned(spec.engine, workspace, spec.name), spec.budget, spec.shard_size)
     engine = find_engine(settings.engine, workspace, spec.name, variables=os.environ, tell=tell)
-    jobs = []
+    found: dict[str, Sampled] = {}
+    jobs: list[Job] = []
+    spent = Spent()
     for recipe in spec.recipes:
         asset = dataset.asset("prompts", recipe.name)
         prompts = workspace.snapshots.head(asset, partition)
@@ -51,27 +58,33 @@ def take_sample(
             raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
         made = dataset.asset("generations", recipe.name)
         stage = generation_stage(spec.name, made, recipe, settings, Upstream(asset), engine)
-        identity = identity_of(stage, dataset, _inputs(stage, workspace, partition), partition)
-        writer = SnapshotWriter(
-            workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="sample"
-        )
-        jobs.append(job_of(prompts, recipe, ShardStore(writer, spec.engine.model)))
+        identity, version = identify(stage, dataset, workspace, _inputs(stage, workspace, partition), partition)
+        if version is None:
+            jobs.append(_job(workspace, prompts, recipe, identity, spec.engine.model))
+            spent += jobs[-1].shards.spent()
+        else:
+            found[recipe.name] = Sampled.of_version(version, rows)
+            spent += spent_on(version)
+    if not jobs:
+        return found, engine.units
     total = sum(min(rows, job.rows) for job in jobs)
     plan = Plan(
         jobs=jobs,
         settings=settings.engine,
         engine=engine.digest,
         shard_size=spec.shard_size,
-        budget=Budget(
-            spec.budget,
-            sum((job.shards.spent() for job in jobs), Spent()),
-            units=engine.units,
-            price_per_hour=spec.engine.price_per_hour,
-        ),
+        budget=Budget(spec.budget, spent, units=engine.units, price_per_hour=spec.engine.price_per_hour),
         reading=new_reading(spec.name, partition, "sample", total),
         status=StatusFile(workspace.status),
     )
-    return engine.sample(plan, rows), engine.units
+    return found | engine.sample(plan, rows), engine.units
+
+
+def _job(workspace: Workspace, prompts: Snapshot, recipe: RecipeSpec, identity: Identity, model: str) -> Job:
+    """What is left of a version that is not made yet, or only begun."""
+    tables = {"generations": GENERATIONS}
+    writer = SnapshotWriter(workspace.snapshots, identity, tables, scratch=workspace.scratch, run_id="sample")
+    return job_of(prompts, recipe, ShardStore(writer, model), earlier_answers(workspace.snapshots, identity))
 
 
 def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> list[InputRef]:

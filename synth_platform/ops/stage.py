@@ -1,7 +1,7 @@
 """What every stage's wiring shares: an asset that runs a stage against snapshots."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,9 @@ def begin_stage(
     started = time.monotonic()
     stage = build(workspace, partition)
     inputs = open_inputs(context.instance, workspace.snapshots, stage.upstreams, partition, context.run_id)
-    identity, found = _identify(context, workspace, dataset, stage, inputs, partition)
+    refs = [version.ref for version in inputs.values()]
+    fresh_for = context.run_id if context.run.tags.get(FRESH_TAG) == "true" else None
+    identity, found = identify(stage, dataset, workspace, refs, partition, fresh_for)
     writer = SnapshotWriter(
         workspace.snapshots,
         identity,
@@ -208,31 +210,37 @@ def identity_of(
     )
 
 
-def _identify(
-    context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    dataset: DatasetContext,
+def identify(
     stage: Stage,
-    inputs: Mapping[str, Snapshot],
+    dataset: DatasetContext,
+    workspace: Workspace,
+    inputs: Sequence[InputRef],
     partition: str | None,
+    fresh_for: str | None = None,
 ) -> tuple[Identity, Snapshot | None]:
     """Identity of what is to be made, and the version made before, if it is whole and may be used.
 
     The current version comes first: it may be a later attempt at the same. A damaged version, or the wish for a
-    fresh one, asks for another attempt; a version that this very run made (before a retry) is not made again.
+    fresh one, asks for another attempt; a version that the very run made (before a retry) is not made again.
+
+    Args:
+        stage: makes it.
+        dataset: to which it belongs.
+        workspace: where its versions are.
+        inputs: what it reads.
+        partition: its cycle.
+        fresh_for: the run that wishes for a fresh one; None: an equal one will do.
     """
-    fresh = context.run.tags.get(FRESH_TAG) == "true"
-    refs = [version.ref for version in inputs.values()]
-    identity = identity_of(stage, dataset, refs, partition)
-    if not fresh and (head := _current(workspace, identity)) is not None and head.is_whole():
+    identity = identity_of(stage, dataset, inputs, partition)
+    if fresh_for is None and (head := _current(workspace, identity)) is not None and head.is_whole():
         return identity, head
     attempt = 0
     while True:
-        identity = identity_of(stage, dataset, refs, partition, attempt)
+        identity = identity_of(stage, dataset, inputs, partition, attempt)
         found = workspace.snapshots.open(stage.asset, partition, identity.snapshot_id)
         if found is None:
             return identity, None
-        if found.is_whole() and (not fresh or found.manifest.run_id == context.run_id):
+        if found.is_whole() and fresh_for in (None, found.manifest.run_id):
             return identity, found
         attempt += 1
 

@@ -30,6 +30,17 @@ PROBE = "Hi"
 """The prompt that asks only whether the server works: not in the book, no fault by share, times or number."""
 _MALFORMED = b'{"choices": ['
 _HANG_SECONDS = 3600.0
+_VARIANTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "odd": lambda right: {"usage": {"prompt_tokens": 5.5, "completion_tokens": ["many"]}},
+    "spelled": lambda right: {
+        "usage": {
+            "prompt_tokens": float(right["usage"]["prompt_tokens"]),
+            "completion_tokens": str(right["usage"]["completion_tokens"]),
+        }
+    },
+    "uncounted": lambda right: {"usage": None},
+}
+"""What answers hold instead, by kind of fault."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +48,11 @@ class Fault:
     """One thing that goes wrong.
 
     Args:
-        kind: an HTTP status (``429``, ``500``, ``503``, ...), ``hang``, ``drop`` (the connection), ``half`` (of an
-            answer), ``malformed`` JSON, ``empty`` (no choice), ``drip`` (slowly), ``die`` (all processes), or ``oom``
-            (die, saying that memory ran out).
+        kind: an HTTP status (``429``, ``500``, ``503``, ...), ``surrogate`` (400, in words that are not Unicode),
+            ``hang``, ``drop`` (the connection), ``half`` (of an answer), ``malformed`` JSON, ``odd`` (values of other
+            kinds than they should have), ``spelled`` (a right answer, with numbers as others write them),
+            ``uncounted`` (one without ``usage``), ``empty`` (no choice), ``drip`` (slowly), ``die`` (all processes),
+            or ``oom`` (die, saying that memory ran out).
         share: of all prompts, chosen by their digest.
         times: only the first so many tries of a prompt; None: each.
         seconds: only so long after the first request that is no probe; None: always.
@@ -107,11 +120,14 @@ class Mock:
             words = len(text.split())
             if self._latency or self._rate:
                 await asyncio.sleep(self._latency + (words / self._rate if self._rate else 0.0))
-            if (fault := self._fault(prompt, key)) is not None:
+            fault, completion = self._fault(prompt, key), self._completion(prompt, text, words, body)
+            if fault is not None and fault.kind in _VARIANTS:
+                await self._json(send, 200, completion | _VARIANTS[fault.kind](completion))
+            elif fault is not None:
                 await self._misbehave(fault, send, api_key)
-                return
-            self._tokens += words
-            await self._json(send, 200, self._completion(prompt, text, words, body))
+            else:
+                self._tokens += words
+                await self._json(send, 200, completion)
         finally:
             self._running -= 1
 
@@ -175,7 +191,9 @@ class Mock:
 
     async def _misbehave(self, fault: Fault, send: Send, api_key: str) -> None:
         kind = fault.kind
-        if kind.isdigit():
+        if kind == "surrogate":
+            await self._answer(send, 400, b'{"error": {"message": "not \\ud800 allowed"}}')
+        elif kind.isdigit():
             message = "this prompt is not allowed" if kind == "400" else "not now"
             message += f" (your key: {api_key})" if api_key else ""
             await self._json(send, int(kind), {"error": {"message": message}}, [(b"retry-after", b"0")])

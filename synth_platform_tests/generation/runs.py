@@ -18,11 +18,12 @@ from pydantic import TypeAdapter
 
 from synth_platform.digest import digest, digest_int
 from synth_platform.errors import SynthError
+from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.answers.shards import ShardStore, total
 from synth_platform.generation.budget import Budget
 from synth_platform.generation.config import BudgetSpec, EngineSpec
-from synth_platform.generation.engine import find_engine
-from synth_platform.generation.run.generate import Plan
+from synth_platform.generation.engine import Engine, find_engine
+from synth_platform.generation.run.generate import Plan, Sampled
 from synth_platform.generation.run.jobs import Job, SnapshotPrompts, shard_count
 from synth_platform.generation.run.meter import StatusFile, new_reading
 from synth_platform.generation.schema import GENERATIONS
@@ -50,6 +51,8 @@ class Run:
     """Prompts of this built-in recipe for documents of the playground, instead of the template's."""
     fields: dict[str, Any] = field(default_factory=lambda: {"max_tokens": 100})
     budget: dict[str, Any] = field(default_factory=dict)
+    reuse: bool = False
+    """Take over what the version before has, as the asset does."""
 
     def workspace(self) -> Workspace:
         """Its home."""
@@ -83,22 +86,46 @@ def frames(run: Run) -> Iterator[pl.DataFrame]:
 
 def execute(run: Run) -> Snapshot:
     """Generate everything and commit it, as the asset does."""
+    engine, plan, writer = _prepared(run)
+    if (found := run.workspace().snapshots.open(ASSET, None, writer.identity.snapshot_id)) is not None:
+        return found
+    writer.announce()
+    engine.generate(plan)
+    usage = total(plan.jobs[0].shards.sessions())
+    writer.use_shards("generations", shard_count(run.prompts, run.shard_size))
+    writer.detail(**usage)
+    snapshot = writer.commit()
+    run.workspace().snapshots.set_head(snapshot, "test")
+    return snapshot
+
+
+def sample(run: Run, rows: int) -> Sampled:
+    """Generate some rows, as a pilot does."""
+    engine, plan, _ = _prepared(run)
+    return engine.sample(plan, rows)["recipe"]
+
+
+def _prepared(run: Run) -> tuple[Engine, Plan, SnapshotWriter]:
     workspace, engine_spec = run.workspace(), ENGINE.validate_python(run.engine)
     engine = find_engine(
         engine_spec, workspace, "test", variables=os.environ, tell=lambda line: print(line, file=sys.stderr)
     )
-    settings = {"engine": engine.digest, "shard_size": run.shard_size, "sampling": run.fields}
+    settings = {
+        "engine": engine.digest,
+        "model": engine_spec.model,
+        "sampling": run.fields,
+        "seeds": engine_spec.seeds,
+        "shard_size": run.shard_size,
+    }
     prompts = digest([run.template, run.prompts, run.words, run.recipe])
     identity = Identity(ASSET, None, "1", settings | {"prompts": prompts})
-    if (found := workspace.snapshots.open(ASSET, None, identity.snapshot_id)) is not None:
-        return found
     writer = SnapshotWriter(
         workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="test"
     )
-    writer.announce()
     store = ShardStore(writer, engine_spec.model)
     batches = SnapshotPrompts(_prompts_snapshot(run, workspace)) if run.engine["type"] == "ray" else frames(run)
-    job = Job("recipe", batches, run.prompts, run.fields, store)
+    earlier = earlier_answers(workspace.snapshots, identity) if run.reuse else None
+    job = Job("recipe", batches, run.prompts, run.fields, store, earlier)
     budget = Budget(
         BudgetSpec.model_validate(run.budget),
         store.spent(),
@@ -107,14 +134,7 @@ def execute(run: Run) -> Snapshot:
     )
     reading = new_reading("test", None, "test", run.prompts)
     status = StatusFile(workspace.status)
-    plan = Plan([job], engine_spec, engine.digest, run.shard_size, budget, reading, status)
-    engine.generate(plan)
-    usage = total(store.sessions())
-    writer.use_shards("generations", shard_count(run.prompts, run.shard_size))
-    writer.detail(**usage)
-    snapshot = writer.commit()
-    workspace.snapshots.set_head(snapshot, "test")
-    return snapshot
+    return engine, Plan([job], engine_spec, engine.digest, run.shard_size, budget, reading, status), writer
 
 
 def _prompts_snapshot(run: Run, workspace: Workspace) -> Snapshot:

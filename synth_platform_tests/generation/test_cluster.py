@@ -12,7 +12,7 @@ from ray.cluster_utils import Cluster
 
 from synth_platform.errors import EngineError
 from synth_platform.generation.budget import BudgetSpent
-from synth_platform_tests.generation.runs import Run, execute
+from synth_platform_tests.generation.runs import Run, execute, sample
 from synth_platform_tests.pipeline import mock_environment, read_book
 
 ENGINE = {"type": "ray", "model": "mock", "replicas": 2, "concurrency": 8}
@@ -67,6 +67,11 @@ def test_a_budget_of_tokens_holds_over_all_nodes(cluster: Cluster, tmp_path: Pat
     assert execute(run).scan().collect()["completion_tokens"].unique().to_list() == [5]
     assert (600 - 40) / 5 < sent <= 600 / 5
     assert len(read_book(tmp_path / "engine" / "mock")) == 200, "what was answered is not asked for again"
+
+    longer = sample(replace(run, prompts=250, reuse=True), 25)
+    assert len(longer.outcomes) == 25 and {one.status for one in longer.outcomes} == {"ok"}
+    assert longer.output_tokens == 5 * 5, "answers of before tell nothing of the engine's speed"
+    assert len(read_book(tmp_path / "engine" / "mock")) == 200 + 5
 
 
 def test_a_cluster_that_is_too_small_is_told(cluster: Cluster, tmp_path: Path) -> None:

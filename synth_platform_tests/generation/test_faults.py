@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,21 @@ from typing import Any
 import polars as pl
 import pytest
 
-from synth_platform.errors import EngineError
+from synth_platform.errors import EngineError, SpecError
+from synth_platform.generation.answers.ledger import Ledger
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.generation.config import VllmEngine
 from synth_platform.generation.servers.environment import EngineEnvironment
 from synth_platform.generation.servers.fleet import shares, units
 from synth_platform.generation.servers.vllm_server import end_orphans
 from synth_platform.processes import start_time
+from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.snapshots import Snapshot
 from synth_platform_tests.generation.mock_server import Fault
 from synth_platform_tests.generation.runs import ASSET, Run, execute, start, texts
 from synth_platform_tests.pipeline import mock_engine, mock_environment, read_book
 
-KINDS = ["429", "500", "503", "hang", "drop", "half", "malformed", "empty", "drip"]
+KINDS = ["429", "500", "503", "hang", "drop", "half", "malformed", "odd", "empty", "drip"]
 ENDPOINT = {"type": "endpoint", "model": "mock", "concurrency": 8, "request_seconds": 2.0, "patience_seconds": 60.0}
 OWNED = {"type": "vllm", "model": "synth-tiny", "concurrency": 8, "request_seconds": 5.0, "context_length": 1024}
 
@@ -101,7 +104,7 @@ def test_twenty_seconds_of_nothing_but_faults_cost_only_time(tmp_path: Path, und
             assert snapshot.manifest.digest == undisturbed, kind
 
 
-@pytest.mark.parametrize("kind", ["500", "hang", "drop", "malformed", "empty"])
+@pytest.mark.parametrize("kind", ["500", "hang", "drop", "malformed", "odd", "empty"])
 def test_one_prompt_that_always_fails_is_one_failed_row(kind: str, tmp_path: Path) -> None:
     with mock_engine(tmp_path, None, Fault(kind, containing="document 77 ")) as engine:
         run = endpoint_run(tmp_path / "home", engine.url, prompts=100)
@@ -121,6 +124,57 @@ def test_a_refused_prompt_keeps_the_servers_words(tmp_path: Path) -> None:
         assert len(engine.requests()) == 100
     refused = snapshot.scan().filter(pl.col("status") == "refused_by_engine").collect()
     assert refused["error"].to_list() == ["400: this prompt is not allowed"]
+
+
+def test_numbers_that_are_spelled_otherwise_are_the_same_numbers(tmp_path: Path, undisturbed: str) -> None:
+    with mock_engine(tmp_path, None, Fault("spelled")) as engine:
+        run = endpoint_run(tmp_path / "home", engine.url)
+        assert execute(run).manifest.digest == undisturbed
+        assert len(engine.requests()) == run.prompts
+
+
+def test_answers_that_a_server_does_not_count_are_counted(tmp_path: Path, tokenizer_folder: Path) -> None:
+    with mock_engine(tmp_path, None, Fault("uncounted")) as engine:
+        run = endpoint_run(tmp_path / "home", engine.url, prompts=50, budget={"output_tokens": 100_000})
+        run.engine["tokenizer"] = str(tokenizer_folder)
+        rows = execute(run).scan().select("text", "completion_tokens").collect()
+    assert rows["completion_tokens"].to_list() == ChatTokenizer.load("mock", str(tokenizer_folder)).count(
+        rows["text"].to_list()
+    )
+
+
+def test_a_server_that_does_not_count_and_has_no_tokenizer_ends_the_run(tmp_path: Path) -> None:
+    with mock_engine(tmp_path, None, Fault("uncounted")) as engine:
+        run = endpoint_run(tmp_path / "home", engine.url, prompts=50)
+        run.engine["tokenizer"] = str(tmp_path / "nowhere")
+        with pytest.raises(SpecError, match="no such model folder"):
+            execute(run)
+
+
+def test_words_of_a_server_that_no_file_can_hold_are_written_down_as_far_as_they_can(tmp_path: Path) -> None:
+    with mock_engine(tmp_path, None, Fault("surrogate", containing="document 77 ")) as engine:
+        snapshot = execute(endpoint_run(tmp_path / "home", engine.url, prompts=100))
+    refused = snapshot.scan().filter(pl.col("status") == "refused_by_engine").collect()
+    assert refused["error"].to_list() == ["400: not ? allowed"]
+
+
+def test_what_goes_wrong_while_answers_are_recorded_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Ledger.append
+
+    def break_down(self: Ledger, shard: int, rows: Sequence[tuple[str, Outcome]]) -> None:
+        if len(rows) > 1:
+            raise RuntimeError("nobody thought of this")
+        time.sleep(0.02)  # so that answers come meanwhile, which are recorded together
+        append(self, shard, rows)
+
+    monkeypatch.setattr(Ledger, "append", break_down)
+    with (
+        mock_engine(tmp_path) as engine,
+        pytest.raises(RuntimeError, match="nobody thought of this"),
+    ):
+        execute(endpoint_run(tmp_path / "home", engine.url))
 
 
 def test_an_engine_that_never_answers_ends_the_run_and_says_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth_platform import file_digests
 from synth_platform.generation.config import OUTPUT_NEUTRAL_ARGUMENTS, EndpointEngine, VllmEngine
 from synth_platform.generation.identity import Request, ServedModel, endpoint_digest, vllm_digest
 from synth_platform.prompts.config import RecipeSpec, SamplingSpec
@@ -124,6 +125,23 @@ def test_every_file_of_a_model_changes_its_digest(file: str, tmp_path: Path) -> 
     before = vllm_digest(spec, "1")
     (tmp_path / file).write_text("2")
     assert vllm_digest(spec, "1") != before
+
+
+def test_the_files_of_a_model_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_digests, "_SETTLED_NS", -1)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_text("1")
+    spec = VllmEngine(model=str(folder), arguments={"chat_template": str(folder / "chat_template.jinja")})
+    known = file_digests.FileDigests(tmp_path / "cache")
+    before = vllm_digest(spec, "1", known.digest)
+    assert before == vllm_digest(spec, "1")
+    with monkeypatch.context() as patched:
+        patched.setattr(file_digests, "digest_file", lambda path: pytest.fail(f"{path} was read"))
+        assert vllm_digest(spec, "1", known.digest) == before
+    (folder / FILES[0]).write_text("2")
+    assert vllm_digest(spec, "1", known.digest) == vllm_digest(spec, "1") != before
 
 
 def test_a_tokenizer_of_its_own_and_a_named_template_count_by_content(tmp_path: Path) -> None:

@@ -8,18 +8,30 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from synth_platform.digest import digest_texts
 from synth_platform.errors import StorageError
+from synth_platform.generation.answers.earlier import EarlierAnswers
+from synth_platform.generation.answers.lengths import Lengths
+from synth_platform.generation.answers.outcome import Outcome, outcome_frame
 from synth_platform.generation.budget import BudgetSpent
 from synth_platform.generation.run.meter import read_status
-from synth_platform.snapshots import Identity, Snapshot
+from synth_platform.generation.schema import GENERATIONS
+from synth_platform.prompts.tokenizer import ChatTokenizer
+from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.manifest import PartEntry
 from synth_platform.snapshots.unfinished import unfinished_elsewhere
-from synth_platform_tests.generation.runs import ASSET, Run, execute, start, texts
+from synth_platform.workspace import Workspace
+from synth_platform_tests.generation.mock_server import Fault
+from synth_platform_tests.generation.runs import ASSET, Run, execute, sample, start, texts
 from synth_platform_tests.generation.test_faults import check_whole, digest_of, endpoint_run, wait_for
 from synth_platform_tests.pipeline import (
     dataset,
@@ -48,6 +60,33 @@ def answers(snapshot: Snapshot) -> list[str]:
 
 def expected(run: Run) -> list[str]:
     return [f"Nothing is known of {digest_of(text)}." for text in texts(run)]
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> EarlierAnswers:
+    """A hundred answers in ten shards, every seventh of which failed."""
+    workspace = Workspace(tmp_path_factory.mktemp("earlier"))
+    identity = Identity(ASSET, None, "1", {})
+    writer = SnapshotWriter(
+        workspace.snapshots, identity, {"generations": GENERATIONS}, scratch=workspace.scratch, run_id="test"
+    )
+    for shard in range(10):
+        numbers = range(10 * shard, 10 * shard + 10)
+        rows = outcome_frame(
+            [Outcome("ok", f"answer {n}") if n % 7 else Outcome("failed", f"failed {n}") for n in numbers]
+        )
+        ids = pl.DataFrame({"id": digest_texts([str(n) for n in numbers])})
+        filled = ids.hstack(rows).with_columns(
+            pl.concat_list("id").alias("requests"),
+            *(pl.lit("", pl.String).alias(name) for name in ("prompt_id", "model", "engine_digest")),
+        )
+        writer.commit_shard("generations", shard, filled.select(GENERATIONS.names()))
+    writer.use_shards("generations", 10)
+    return EarlierAnswers(writer.commit())
+
+
+def keys_of_earlier(earlier: EarlierAnswers) -> list[str]:
+    return earlier.version.scan().select(pl.col("requests").list.first()).collect().to_series().to_list()
 
 
 def test_a_stopped_run_goes_on_without_asking_again(tmp_path: Path) -> None:
@@ -149,6 +188,83 @@ def test_output_tokens_never_exceed_the_budget(tmp_path: Path) -> None:
             assert limit - 20 < spent <= limit
         execute(run)
         assert len(engine.requests()) == run.prompts
+
+
+def test_a_sample_of_what_is_there_asks_for_nothing(tmp_path: Path) -> None:
+    """Of shards that are committed, of one that is begun, and of the version before."""
+    with mock_engine(tmp_path) as engine:
+        run = endpoint_run(tmp_path / "home", engine.url, fields={"max_tokens": 5})
+        first = sample(run, 20)
+        assert len(engine.requests()) == len(first.outcomes) == 20
+        assert first.output_tokens == 20 * WORDS_PER_ANSWER
+        stopped_half_way(run)
+        asked = len(engine.requests())
+        again = sample(run, 20)
+        assert len(engine.requests()) == asked and again.output_tokens == 0
+        assert sorted(one.text for one in again.outcomes) == sorted(one.text for one in first.outcomes)
+        execute(run)
+        longer = sample(Run(**{**vars(run), "prompts": 400, "reuse": True}), 40)
+        assert len(engine.requests()) == 200 + 20 and len(longer.outcomes) == 40
+        assert longer.output_tokens == 20 * WORDS_PER_ANSWER, "answers of before tell nothing of the engine's speed"
+
+
+def test_what_was_taken_over_costs_nothing_after_a_stop_either(tmp_path: Path) -> None:
+    with mock_engine(tmp_path) as engine:
+        before = endpoint_run(tmp_path / "home", engine.url, prompts=100, fields={"max_tokens": 5})
+        execute(before)
+        after = Run(**{**vars(before), "prompts": 200, "reuse": True})
+        with pytest.raises(BudgetSpent, match=r"2\d\d of 250 tokens are written"):
+            execute(Run(**{**vars(after), "budget": {"output_tokens": 50 * WORDS_PER_ANSWER}}))
+        snapshot = execute(Run(**{**vars(after), "budget": {"output_tokens": 100 * WORDS_PER_ANSWER}}))
+        assert len(engine.requests()) == 200
+    check_whole(snapshot, after)
+    assert answers(snapshot) == expected(after)
+
+
+def test_answers_that_nobody_has_counted_are_counted_when_they_are_taken_over(
+    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mock_engine(tmp_path, None, Fault("uncounted")) as engine:
+        before = endpoint_run(tmp_path / "home", engine.url, prompts=50)
+        before.engine["tokenizer"] = str(tokenizer_folder)
+        with monkeypatch.context() as patched:
+            patched.setattr(Lengths, "known", lambda self, outcomes: list(outcomes))
+            assert execute(before).scan().select(pl.col("completion_tokens").null_count()).collect().item() == 50
+        snapshot = execute(Run(**{**vars(before), "prompts": 60, "reuse": True}))
+        assert len(engine.requests()) == 60
+    counted = snapshot.scan().select("completion_tokens").collect().to_series()
+    assert counted.to_list() == ChatTokenizer.load("mock", str(tokenizer_folder)).count(answers(snapshot))
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(st.integers(0, 130), max_size=40))
+def test_earlier_answers_are_found_in_any_order(rows: list[int], versions: EarlierAnswers) -> None:
+    keys = keys_of_earlier(versions)
+    known = dict(zip(keys, answers(versions.version), strict=True))
+    asked = [keys[row] if row < len(keys) else f"{row:032x}" for row in rows]
+    found = versions.read(asked)
+    assert {key: outcome.text for key, outcome in found.items()} == {
+        key: known[key] for key in asked if key in known and "failed" not in known[key]
+    }
+
+
+def test_earlier_answers_are_not_searched_from_the_start_for_every_shard(
+    versions: EarlierAnswers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    part_batches = Snapshot.part_batches
+
+    def counting(self: Snapshot, part: PartEntry, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+        opened.append(part.path)
+        return part_batches(self, part, columns)
+
+    keys = keys_of_earlier(versions)
+    versions.read(keys[:1])
+    monkeypatch.setattr(Snapshot, "part_batches", counting)
+    monkeypatch.setattr(Snapshot, "scan", lambda self: pytest.fail("all of it was read"))
+    for first in range(0, len(keys), 10):
+        versions.read(keys[first : first + 10])
+    assert len(opened) == len(set(opened)) == 10
 
 
 @pytest.mark.parametrize("budget", [{"cost": 1.0}, {"engine_hours": 4 / 3600}])

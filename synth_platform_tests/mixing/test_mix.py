@@ -1,13 +1,17 @@
 """Mixtures keep their weights and budgets, and are the same bytes however their input is cut."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_platform.errors import SpecError
+import synth_platform.mixing.mix
+from synth_platform.errors import SnapshotError, SpecError
 from synth_platform.mixing.config import MixtureSpec
-from synth_platform.mixing.mix import ComponentPlan, draw, draw_all, mix, plan_mixture
+from synth_platform.mixing.mix import ComponentPlan, Read, at_hand, draw, draw_all, mix, plan_mixture
 from synth_platform.mixing.schema import COMPONENT_ROWS
 
 
@@ -104,19 +108,63 @@ def test_a_component_with_a_weight_is_never_left_out_in_silence() -> None:
         assert drawn["docs"].is_empty() and drawn["faq"].height, "nobody asked for a share of it"
 
 
-def test_order_and_bytes_do_not_depend_on_how_the_input_is_cut() -> None:
+def component_rows(count: int, recipe: str = "a") -> pl.DataFrame:
     frame = pl.DataFrame(
-        [{"row_id": f"r{n}", "text": f"text {n}", "origin": "synthetic", "tokens": 10} for n in range(500)],
+        [
+            {"row_id": f"{recipe}{n}", "text": f"text {n}", "origin": "synthetic", "recipe": recipe, "tokens": 10}
+            for n in range(count)
+        ],
         schema_overrides=dict(COMPONENT_ROWS.items()),
     )
-    every = frame.with_columns(
-        pl.lit(None, kind).alias(name) for name, kind in COMPONENT_ROWS.items() if name not in frame.columns
-    ).select(COMPONENT_ROWS.names())
-    plan = plan_mixture({"a": 5000}, MixtureSpec())[0]
-    made = []
-    for cut in (1, 7, 500):
-        drawn = draw(plan, every.select("row_id", "tokens"), seed=3)
-        made.append(pl.concat(mix(drawn, lambda cut=cut: every.iter_slices(cut))))
+    missing = (pl.lit(None, kind).alias(name) for name, kind in COMPONENT_ROWS.items() if name not in frame.columns)
+    return frame.with_columns(missing).select(COMPONENT_ROWS.names())
+
+
+def mixed(read: Read, scratch: Path, **spec: object) -> pl.DataFrame:
+    there = at_hand(read)
+    wanted = MixtureSpec.model_validate(spec)
+    drawn = draw_all(
+        plan_mixture({name: int(rows["tokens"].sum()) for name, rows in there.items()}, wanted), there, wanted, 3
+    )
+    made = pl.concat(mix(pl.concat(drawn.values()), read, scratch))
+    assert not list(scratch.iterdir()), "something was left behind"
+    return made
+
+
+def test_order_and_bytes_do_not_depend_on_how_the_input_is_cut(tmp_path: Path) -> None:
+    every = component_rows(500)
+    made = [mixed(lambda cut=cut: every.iter_slices(cut), tmp_path / "scratch") for cut in (1, 7, 500)]
     assert made[0].height == 500
     assert made[0].equals(made[1]) and made[0].equals(made[2])
     assert made[0]["text"].to_list() != every["text"].to_list()
+
+
+def test_texts_are_read_once_however_many_buckets_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    components = [component_rows(300, "a"), component_rows(50, "b")]
+    reads: list[int] = []
+
+    def read() -> Iterator[pl.DataFrame]:
+        reads.append(1)
+        for rows in components:
+            yield from rows.iter_slices(32)
+
+    asked = {"weights": {"a": 1, "b": 1}, "max_epochs": 2.5}
+    whole = mixed(read, tmp_path / "scratch", **asked)
+    assert whole.group_by("recipe").len().sort("recipe").rows() == [("a", 125), ("b", 125)]
+    assert set(whole.filter(pl.col("recipe") == "b")["epoch"]) == {0, 1, 2}
+    reads.clear()
+    monkeypatch.setattr(synth_platform.mixing.mix, "_BUCKET_TOKENS", 100)
+    assert mixed(read, tmp_path / "scratch", **asked).equals(whole)
+    assert len(reads) == 2, "once for what there is, and once for the texts"
+
+
+def test_rows_that_are_others_than_those_that_were_drawn_are_not_mixed(tmp_path: Path) -> None:
+    drawn = draw(ComponentPlan("a", 1.0, 5000, 5000), at_hand(lambda: [component_rows(500)])["a"], seed=3)
+    with pytest.raises(SnapshotError, match="not those that were drawn"):
+        list(mix(drawn, lambda: [component_rows(500).reverse()], tmp_path))
+
+
+def test_rows_of_unknown_length_are_not_weighed_as_if_they_had_none() -> None:
+    rows = component_rows(10).with_columns(tokens=pl.when(pl.col("row_id") != "a3").then(10))
+    with pytest.raises(SnapshotError, match="1 of 10 rows of 'a' have no token count"):
+        at_hand(lambda: rows.iter_slices(4))

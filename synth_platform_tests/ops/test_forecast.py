@@ -38,7 +38,8 @@ def test_without_documents_or_figures_it_says_what_is_missing(tmp_path: Path, to
 def test_a_pilot_measures_and_the_run_keeps_it(tmp_path: Path, tokenizer_folder: Path) -> None:
     known = perfect_answers(24, planted=2)
     with mock_engine(tmp_path, known, latency=0.02) as engine:
-        spec, home = str(write_spec(tmp_path, dataset(engine.url, tokenizer_folder))), tmp_path / "home"
+        attributes, home = dataset(engine.url, tokenizer_folder), tmp_path / "home"
+        spec = str(write_spec(tmp_path, attributes))
         found = estimate(spec, "--pilot", "5", "--price", "2", home=home)
         assert len(engine.requests()) == 4 * 5
         assert found["prompts"] == 4 * 24 and found["engine_hours"] > 0
@@ -52,6 +53,21 @@ def test_a_pilot_measures_and_the_run_keeps_it(tmp_path: Path, tokenizer_folder:
         lengths = [len(text.split()) for text in known.values()]
         assert after["output_tokens"] == pytest.approx(sum(lengths), rel=0.02)
         assert found["output_tokens"] == pytest.approx(sum(lengths), rel=0.25)
+
+        there = generated_files(home)
+        estimate(spec, "--pilot", "5", home=home)
+        assert len(engine.requests()) == 4 * 24, "a finished version was asked for again"
+        assert generated_files(home) == there
+
+        attributes["sources"][0]["documents"] = 30
+        estimate(str(write_spec(tmp_path, attributes)), "--pilot", "10", home=home)
+        asked = engine.requests()
+        assert 4 * 24 < len(asked) < 4 * 24 + 4 * 10
+        assert len(set(asked)) == len(asked), "a prompt that had an answer was asked again"
+
+
+def generated_files(home: Path) -> set[Path]:
+    return {path for path in (home / "data").rglob("*") if "generations" in path.parts}
 
 
 @pytest.mark.parametrize("chunk_tokens", [None, 64], ids=["whole", "chunks"])

@@ -6,6 +6,8 @@ import polars as pl
 
 STATUSES = ("ok", "truncated", "empty", "refused_by_engine", "failed")
 """A whole answer; one cut at max_tokens; one without text; refused as it stands (4xx); no answer after all retries."""
+ANSWERED = STATUSES[:3]
+"""With an answer, be it empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,8 @@ def outcome_frame(outcomes: list[Outcome]) -> pl.DataFrame:
     """Outcomes as rows, in their order."""
     columns = {name: [getattr(outcome, name) for outcome in outcomes] for name in OUTCOME_COLUMNS}
     return pl.DataFrame(columns, schema=OUTCOME_COLUMNS)
+
+
+def outcomes_of(rows: pl.DataFrame) -> list[Outcome]:
+    """The outcomes that rows hold, in their order."""
+    return [Outcome(*values) for values in rows.select(OUTCOME_COLUMNS.names()).iter_rows()]

@@ -1,6 +1,8 @@
 """Where one recipe's generations go: committed shards, the ledger before them, and what each session cost."""
 
+import contextlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,11 +10,13 @@ from typing import Any
 import polars as pl
 
 from synth_platform.generation.answers.ledger import Ledger
+from synth_platform.generation.answers.outcome import Outcome, outcomes_of
 from synth_platform.generation.budget import Spent
 from synth_platform.snapshots import Identity, SnapshotWriter
-from synth_platform.snapshots.store import Store
+from synth_platform.snapshots.store import AlreadyExists, Store
 
 _TABLE = "generations"
+_TOKENS = ".tokens"
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,25 @@ class ShardStore:
         """Whether a shard is done."""
         return self._writer.has_shard(_TABLE, shard)
 
-    def commit(self, shard: int, rows: pl.DataFrame) -> None:
-        """Make a shard durable, and drop its ledger."""
+    def commit(self, shard: int, rows: pl.DataFrame, taken_over: int = 0) -> None:
+        """Make a shard durable, and drop its ledger.
+
+        Args:
+            shard: its number.
+            rows: all of it.
+            taken_over: tokens of answers that were not asked for.
+        """
+        if taken_over:
+            with contextlib.suppress(AlreadyExists):  # noted, but not committed, by one that was killed
+                self._writer.store.create(f"{self._taken_over}/{shard:06d}-{taken_over}{_TOKENS}", b"")
         self._writer.commit_shard(_TABLE, shard, rows.with_columns(pl.lit(self._model).alias("model")))
         self.ledger.drop(shard)
+
+    def outcomes(self, wanted: Mapping[int, Sequence[int]]) -> list[Outcome]:
+        """What became of some rows, by their places in each shard, as far as the shards are committed."""
+        files = zip(sorted(self.committed()), self._writer.shard_files(_TABLE), strict=True)
+        rows = (pl.read_parquet(file, glob=False)[wanted[number]] for number, file in files if number in wanted)
+        return [outcome for some in rows for outcome in outcomes_of(some)]
 
     def note(self, session: Session) -> None:
         """Replace what is known of this process's session."""
@@ -74,20 +93,32 @@ class ShardStore:
         """All sessions of this snapshot so far."""
         return self._sessions.read()
 
-    def output_tokens(self) -> int:
-        """Tokens of all outcomes so far, from the rows themselves."""
+    def asked_tokens(self) -> int:
+        """Tokens of all outcomes so far that were asked for, from the rows themselves."""
         files = self._writer.shard_files(_TABLE)
         done = pl.scan_parquet(files, glob=False).select(pl.col("completion_tokens").sum()) if files else None
         committed = int(done.collect().item() or 0) if done is not None else 0
-        return committed + sum(
+        recorded = sum(
             outcome.completion_tokens or 0
             for shard in self.ledger.shards()
             for outcome in self.ledger.read(shard).values()
         )
+        return committed - self._tokens_taken_over() + recorded
 
     def spent(self) -> Spent:
         """What the snapshot has cost so far."""
-        return Spent(self.output_tokens(), sum(session.engine_seconds for session in self.sessions()))
+        return Spent(self.asked_tokens(), sum(session.engine_seconds for session in self.sessions()))
+
+    @property
+    def _taken_over(self) -> str:
+        """Where names of empty files tell how many tokens of a shard's rows an earlier version had already."""
+        return f"{self._writer.identity.folder}/taken_over"
+
+    def _tokens_taken_over(self) -> int:
+        names = (path.rsplit("/", 1)[-1] for path in self._writer.store.files(self._taken_over))
+        noted = (name.removesuffix(_TOKENS).split("-") for name in names if name.endswith(_TOKENS))
+        by_shard = {int(shard): int(tokens) for shard, tokens in noted}
+        return sum(by_shard.get(shard, 0) for shard in self.committed())
 
 
 class SessionNotes:

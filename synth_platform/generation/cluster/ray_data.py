@@ -21,14 +21,16 @@ import ray.data
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from synth_platform.errors import EngineError, StorageError, SynthError
+from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.generation.budget import BudgetSpent
 from synth_platform.generation.cluster.loans import TokenLoans
 from synth_platform.generation.cluster.worker import Failure, Order, OrderedJob, Task, Worker
 from synth_platform.generation.config import RayEngine
 from synth_platform.generation.identity import vllm_digest
 from synth_platform.generation.run.generate import Plan, Sampled
-from synth_platform.generation.run.jobs import SnapshotPrompts, sampled_rows, shard_count
+from synth_platform.generation.run.jobs import Job, Shard, SnapshotPrompts, sampled_rows, shard_count
 from synth_platform.generation.run.meter import Reading
+from synth_platform.generation.run.shard_generator import keys_of, known
 from synth_platform.generation.servers.environment import require
 from synth_platform.progress import track
 from synth_platform.workspace import Workspace
@@ -64,7 +66,7 @@ def find_cluster(spec: RayEngine, workspace: Workspace, dataset: str, tell: Call
     found = json.loads(ray.get(probe.remote(str(workspace.home))))
     if "failure" in found:
         raise Failure(**found["failure"]).error([EngineError])
-    digest = vllm_digest(spec, found["engine"])
+    digest = vllm_digest(spec, found["engine"], workspace.file_digests.digest)
     return RayCluster(digest, spec.replicas * max(gpus, 1), spec, workspace, dataset, tell)
 
 
@@ -100,16 +102,27 @@ class RayCluster:
             for number, places in by_shard.items()
             if number not in committed[place]
         ]
+        before = [job.shards.asked_tokens() for job in plan.jobs]
         started = time.monotonic()
         if tasks:
             self._run(plan, tasks, "sample")
         seconds = time.monotonic() - started
-        found: dict[str, Sampled] = {}
+        found = [job.shards.outcomes(by_shard) for job, by_shard in zip(plan.jobs, wanted, strict=True)]
         for task in tasks:
-            job = plan.jobs[task.job]
-            outcomes = found.setdefault(job.recipe, Sampled([], seconds)).outcomes
-            outcomes += job.shards.ledger.read(task.number).values()
-        return found
+            found[task.job] += self._recorded(plan, task)
+        return {
+            job.recipe: Sampled(outcomes, seconds, job.shards.asked_tokens() - tokens)
+            for job, outcomes, tokens in zip(plan.jobs, found, before, strict=True)
+        }
+
+    def _recorded(self, plan: Plan, task: Task) -> list[Outcome]:
+        """What became of the rows of a task."""
+        job, size = plan.jobs[task.job], plan.shard_size
+        shard = Shard(job, task.number, _snapshot(job).part(task.number * size, size))
+        keys = keys_of(shard, self.digest)
+        earlier, asked = known(shard, keys)
+        there = earlier | asked
+        return [there[keys[place]] for place in task.only or () if keys[place] in there]
 
     def _run(self, plan: Plan, tasks: list[Task], label: str) -> None:
         office = ray.remote(_Office).options(num_cpus=0, scheduling_strategy=_here()).remote(plan.budget.tokens_left)
@@ -146,15 +159,13 @@ class RayCluster:
     def _order(self, plan: Plan) -> Order:
         jobs: list[OrderedJob] = []
         for job in plan.jobs:
-            if not isinstance(job.prompts, SnapshotPrompts):
-                raise TypeError("a cluster reads prompts from a snapshot")
             jobs.append(
                 OrderedJob(
                     recipe=job.recipe,
                     rows=job.rows,
                     fields=dict(job.fields),
                     identity=job.shards.identity,
-                    prompts=job.prompts.snapshot.ref,
+                    prompts=_snapshot(job).snapshot.ref,
                     earlier=job.earlier.version.ref if job.earlier is not None else None,
                 )
             )
@@ -170,6 +181,12 @@ class RayCluster:
             jobs=jobs,
             share=plan.budget.share(self.spec.replicas),
         )
+
+
+def _snapshot(job: Job) -> SnapshotPrompts:
+    if not isinstance(job.prompts, SnapshotPrompts):
+        raise TypeError("a cluster reads prompts from a snapshot")
+    return job.prompts
 
 
 class ShardMaker:
@@ -280,7 +297,7 @@ def _error(failure: Failure, plan: Plan, tokens_before: int) -> SynthError:
 
 def _tokens(plan: Plan) -> int:
     """What all workers have written so far, from the rows."""
-    return sum(job.shards.output_tokens() for job in plan.jobs)
+    return sum(job.shards.asked_tokens() for job in plan.jobs)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class Worker:
     async def _serve(self) -> None:
         spec = self._order.engine.model_copy(update={"replicas": 1})
         environment = require(self._workspace.engine)
-        if vllm_digest(spec, environment.described) != self._order.digest:
+        if vllm_digest(spec, environment.described, self._workspace.file_digests.digest) != self._order.digest:
             raise EngineError(
                 f"{self.name} has another engine ({environment.described}) or model than the plan",
                 where=str(environment.folder),

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from synth_platform.errors import SynthError
 from synth_platform.generation.answers.ledger import Ledger
 from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.generation.budget import Budget
@@ -302,11 +301,10 @@ class _Recorder:
         started = clock()
         try:
             self._append(answers)
-        except SynthError as error:
+            self._next = started + (clock() - started) / _WRITING_SHARE
+            self._recorded(answers)
+        except Exception as error:  # of any kind: the loop, which calls this, would only log it, and all would wait
             self._failed(error)
-            return
-        self._next = started + (clock() - started) / _WRITING_SHARE
-        self._recorded(answers)
 
     def _append(self, answers: Sequence[_Answer]) -> None:
         rows: dict[tuple[Ledger, int], list[tuple[str, Outcome]]] = {}

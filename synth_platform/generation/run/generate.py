@@ -11,15 +11,18 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from synth_platform.generation.answers.outcome import Outcome
+import polars as pl
+
+from synth_platform.generation.answers.outcome import OUTCOME_COLUMNS, Outcome, outcomes_of
 from synth_platform.generation.budget import Budget
-from synth_platform.generation.config import ClientSettings
-from synth_platform.generation.run.jobs import Job, Shard, cut, sampled_rows
+from synth_platform.generation.config import EngineSpec
+from synth_platform.generation.run.jobs import Job, Shard, cut, sampled_rows, spread
 from synth_platform.generation.run.meter import Meter, Reading, StatusSink
-from synth_platform.generation.run.shard_generator import Begun, Generator
+from synth_platform.generation.run.shard_generator import Begun, Counts, Generator
 from synth_platform.generation.run.watch import Watch
 from synth_platform.generation.servers.hosts import Host
 from synth_platform.progress import Task, track
+from synth_platform.snapshots import Snapshot
 
 _COLLECT_AFTER = 20_000
 """New objects between collections of the youngest generation."""
@@ -31,7 +34,7 @@ class Plan:
 
     Args:
         jobs: recipes; they share the engine, so the next one starts while the last one's tail runs.
-        settings: of the client.
+        settings: of the engine.
         engine: the engine's digest, part of each request's key.
         shard_size: prompts per shard.
         budget: what may be spent.
@@ -40,7 +43,7 @@ class Plan:
     """
 
     jobs: Sequence[Job]
-    settings: ClientSettings
+    settings: EngineSpec
     engine: str
     shard_size: int
     budget: Budget
@@ -63,17 +66,30 @@ def generate(plan: Plan, hosts: Sequence[Host]) -> None:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What some prompts of a recipe gave."""
+    """What some prompts of a recipe gave.
+
+    Args:
+        outcomes: of the prompts, whenever they were asked.
+        seconds: that the engine worked for the sample.
+        output_tokens: that it wrote in them.
+    """
 
     outcomes: list[Outcome]
-    seconds: float
+    seconds: float = 0.0
+    output_tokens: int = 0
+
+    @classmethod
+    def of_version(cls, made: Snapshot, rows: int) -> "Sampled":
+        """Of a version that is there: nothing is asked."""
+        numbered = made.scan().select(OUTCOME_COLUMNS.names()).with_row_index("row")
+        some = numbered.filter(pl.col("row").is_in(spread(made.manifest.rows, rows)))
+        return cls(outcomes_of(some.collect(engine="streaming")))
 
 
 def sample(plan: Plan, hosts: Sequence[Host], rows: int) -> dict[str, Sampled]:
     """Generate some rows of each job, spread evenly over it. They wait in the ledger: the run that follows has them.
 
-    Returns:
-        By recipe the outcomes, and the seconds that all of them took together.
+    What is there already is not asked for again. The seconds are those of all recipes together.
     """
     with track("sample", plan.reading.total, "prompts") as task:
         return asyncio.run(_sample(plan, hosts, rows, task))
@@ -189,14 +205,16 @@ def _shards(plan: Plan, meter: Meter) -> Iterator[Shard]:
 async def _sample(plan: Plan, hosts: Sequence[Host], rows: int, task: Task) -> dict[str, Sampled]:
     async with running(plan, hosts, task) as now:
         work = [_sample_job(now.generator, job, plan.shard_size, rows) for job in plan.jobs]
-        outcomes = await asyncio.gather(*work)
-        recipes = [job.recipe for job in plan.jobs]
-        return {recipe: Sampled(found, now.meter.seconds) for recipe, found in zip(recipes, outcomes, strict=True)}
+        outcomes, counts = await asyncio.gather(*work), now.generator.counts
+        return {
+            job.recipe: Sampled(found, now.meter.seconds, counts.get(job.shards, Counts()).output_tokens)
+            for job, found in zip(plan.jobs, outcomes, strict=True)
+        }
 
 
 async def _sample_job(generator: Generator, job: Job, shard_size: int, rows: int) -> list[Outcome]:
     wanted, committed = sampled_rows(job, rows, shard_size), job.shards.committed()
-    found: list[Outcome] = []
+    found = job.shards.outcomes(wanted)
     for shard in cut(job, shard_size):
         if shard.number in wanted and shard.number not in committed:
             found += await generator.run(shard, only=wanted[shard.number])

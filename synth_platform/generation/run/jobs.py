@@ -70,10 +70,14 @@ def cut(job: Job, shard_size: int) -> Iterator[Shard]:
             yield Shard(job, number, prompts)
 
 
+def spread(rows: int, count: int) -> list[int]:
+    """So many of some rows, evenly over all of them; all, if there are no more."""
+    return [number * rows // count for number in range(count)] if count < rows else list(range(rows))
+
+
 def sampled_rows(job: Job, rows: int, shard_size: int) -> dict[int, list[int]]:
     """Some rows spread evenly over a job: by shard, their places in it."""
-    wanted = sorted({number * job.rows // rows for number in range(rows)}) if rows < job.rows else range(job.rows)
     found: dict[int, list[int]] = {}
-    for row in wanted:
+    for row in spread(job.rows, rows):
         found.setdefault(row // shard_size, []).append(row % shard_size)
     return found

@@ -10,10 +10,11 @@ from functools import partial
 import polars as pl
 
 from synth_platform.digest import digest, digest_texts
+from synth_platform.generation.answers.lengths import Lengths
 from synth_platform.generation.answers.outcome import Outcome, outcome_frame
 from synth_platform.generation.answers.shards import ShardStore
 from synth_platform.generation.budget import Budget
-from synth_platform.generation.config import ClientSettings
+from synth_platform.generation.config import EngineSpec
 from synth_platform.generation.identity import request_keys
 from synth_platform.generation.run.dispatch import Dispatcher, Work
 from synth_platform.generation.run.jobs import Shard
@@ -44,6 +45,7 @@ class Begun:
         only: the rows that are wanted; None: all.
         outcomes: so far.
         finished: when the wanted ones are there.
+        taken_over: tokens of outcomes that an earlier version had.
     """
 
     shard: Shard
@@ -51,6 +53,7 @@ class Begun:
     only: Collection[int] | None
     outcomes: list[Outcome | None]
     finished: asyncio.Future[None]
+    taken_over: int
 
     def wanted(self) -> Collection[int]:
         """Rows that are to have an outcome."""
@@ -62,7 +65,7 @@ class Generator:
 
     Args:
         hosts: the engine's servers.
-        settings: of the client.
+        settings: of the engine.
         engine: the engine's digest.
         budget: what may be spent.
         meter: counts what happens.
@@ -72,7 +75,7 @@ class Generator:
     def __init__(
         self,
         hosts: Sequence[Host],
-        settings: ClientSettings,
+        settings: EngineSpec,
         engine: str,
         budget: Budget,
         meter: Meter,
@@ -81,10 +84,11 @@ class Generator:
         self._hosts, self._settings, self._engine = hosts, settings, engine
         self.budget, self.meter, self.stores = budget, meter, list(stores)
         self.counts: dict[ShardStore, Counts] = {}
+        self._lengths = Lengths(settings)
 
     async def __aenter__(self) -> "Generator":
         self._stack = contextlib.AsyncExitStack()
-        client = await self._stack.enter_async_context(Client(self._settings.request_seconds))
+        client = await self._stack.enter_async_context(Client(self._settings.request_seconds, self._lengths))
         servers = [server_of(host, self._settings) for host in self._hosts]
         self.dispatcher = Dispatcher(client, servers, self._settings, self.budget)
         await self._stack.enter_async_context(self.dispatcher)
@@ -117,9 +121,17 @@ class Generator:
             self.stores.append(store)
         messages = shard.prompts["messages"].to_list()
         seeds = shard.prompts["seed"].to_list()
-        keys = request_keys(messages, seeds, shard.job.fields, self._engine)
-        known = await asyncio.to_thread(_known, shard, keys)
-        begun = Begun(shard, keys, only, [known.get(key) for key in keys], asyncio.get_running_loop().create_future())
+        keys = keys_of(shard, self._engine)
+        taken_over, asked = await asyncio.to_thread(self._known, shard, keys)
+        there = taken_over | asked
+        begun = Begun(
+            shard,
+            keys,
+            only,
+            [there.get(key) for key in keys],
+            asyncio.get_running_loop().create_future(),
+            sum(one.completion_tokens or 0 for key in keys if key not in asked and (one := taken_over.get(key))),
+        )
         self.meter.keep(sum(outcome is not None for outcome in begun.outcomes))
         missing = [row for row in begun.wanted() if begun.outcomes[row] is None]
         # Neighbours share as long a prefix as possible.
@@ -134,7 +146,7 @@ class Generator:
             shard = begun.shard
             # In a thread: syncing to disk must not keep the answers of other shards waiting.
             frame = _frame(shard, done, begun.keys, self._engine)
-            await asyncio.to_thread(shard.job.shards.commit, shard.number, frame)
+            await asyncio.to_thread(shard.job.shards.commit, shard.number, frame, begun.taken_over)
         return done
 
     def _submit(self, begun: Begun, missing: Sequence[int], messages: list[str], seeds: list[int]) -> None:
@@ -165,6 +177,14 @@ class Generator:
         if not missing:
             begun.finished.set_result(None)
 
+    def _known(self, shard: Shard, keys: Sequence[str]) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
+        """See `known`; each answer with its length."""
+        earlier, asked = (
+            dict(zip(outcomes, self._lengths.known(list(outcomes.values())), strict=True))
+            for outcomes in known(shard, keys)
+        )
+        return earlier, asked
+
     def _count(self, store: ShardStore, outcome: Outcome) -> None:
         self.meter.add(outcome)
         counts = self.counts.setdefault(store, Counts())
@@ -173,11 +193,16 @@ class Generator:
         counts.prompt_tokens += outcome.prompt_tokens or 0
 
 
-def _known(shard: Shard, keys: Sequence[str]) -> dict[str, Outcome]:
-    """Outcomes that are there already, by request."""
+def keys_of(shard: Shard, engine: str) -> list[str]:
+    """Of a shard's requests."""
+    prompts = shard.prompts
+    return request_keys(prompts["messages"].to_list(), prompts["seed"].to_list(), shard.job.fields, engine)
+
+
+def known(shard: Shard, keys: Sequence[str]) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
+    """Outcomes of a shard that are there already, by request: an earlier version's, and what was asked for this one."""
     job = shard.job
-    earlier = job.earlier.read(keys) if job.earlier is not None else {}
-    return earlier | job.shards.ledger.read(shard.number)
+    return job.earlier.read(keys) if job.earlier is not None else {}, job.shards.ledger.read(shard.number)
 
 
 def _frame(shard: Shard, outcomes: Sequence[Outcome], keys: Sequence[str], engine: str) -> pl.DataFrame:

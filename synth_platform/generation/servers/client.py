@@ -6,11 +6,13 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synth_platform.errors import EngineError
+from synth_platform.generation.answers.lengths import Lengths
 from synth_platform.generation.answers.outcome import Outcome
 from synth_platform.secrecy import scrub
 
@@ -49,7 +51,7 @@ class Trouble(Exception):
     """
 
     def __init__(self, fault: Fault, words: str, wait: float | None = None) -> None:
-        self.fault, self.words, self.wait = fault, scrub(words), wait
+        self.fault, self.words, self.wait = fault, _shown(words), wait
         super().__init__(self.words)
 
 
@@ -58,14 +60,16 @@ class Client:
 
     Args:
         request_seconds: longest wait for one answer.
+        lengths: counts answers of servers that do not; None: those stay without a length.
     """
 
-    def __init__(self, request_seconds: float) -> None:
+    def __init__(self, request_seconds: float, lengths: Lengths | None = None) -> None:
         # As many connections as requests: what is in flight is limited elsewhere, per server.
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=_IDLE_SECONDS)
         self._timeout = aiohttp.ClientTimeout(total=request_seconds, sock_connect=_CONNECT_SECONDS)
         self._http = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         self._probe_seconds = min(_PROBE_SECONDS, request_seconds)
+        self._lengths = lengths
         self._model: str | None = None
 
     async def __aenter__(self) -> "Client":
@@ -86,13 +90,14 @@ class Client:
         Raises:
             Trouble: no outcome this time.
             EngineError: the server refuses everything, or it is another model that answers now.
+            SpecError: the server counts no tokens, and there is no tokenizer to do it.
         """
         body = f'{{"model":{json.dumps(endpoint.model)},"messages":{messages},{fields[1:]}'
         status, answer, headers = await self._post(endpoint, body.encode("utf-8", "surrogatepass"))
         if status < 400:
             outcome, model = _read(answer)
             self._check_model(endpoint, model)
-            return outcome
+            return await self._counted(outcome)
         if status in _BUSY:
             raise Trouble("busy", f"{status}: {_words(answer)}", _retry_after(headers))
         if status in _TRY_AGAIN or status >= 500:
@@ -132,6 +137,12 @@ class Client:
                 return await answer.text() if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError):
             return None
+
+    async def _counted(self, outcome: Outcome) -> Outcome:
+        if self._lengths is None or outcome.completion_tokens is not None:
+            return outcome
+        (counted,) = await asyncio.to_thread(self._lengths.known, [outcome])
+        return counted
 
     def _check_model(self, endpoint: Endpoint, model: object) -> None:
         """One run, one model: a server may be restarted with another one behind the same address."""
@@ -176,20 +187,47 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     return {**_JSON, "Authorization": f"Bearer {endpoint.key}"} if endpoint.key else _JSON
 
 
+_Tokens = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class _Part(BaseModel):
+    """Of an answer: what is read of it must be of its kind, whatever else it holds."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class _Message(_Part):
+    content: str | None = None
+
+
+class _Choice(_Part):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(_Part):
+    prompt_tokens: _Tokens | None = None
+    completion_tokens: _Tokens | None = None
+
+
+class _Answer(_Part):
+    choices: Annotated[list[_Choice], Field(min_length=1)]
+    usage: _Usage | None = None
+    model: Any = None
+
+
 def _read(answer: bytes) -> tuple[Outcome, object]:
     """The outcome of a good answer, and the model that it names; a malformed one may be better next time."""
     try:
-        body: Any = json.loads(answer)
-        choice = body["choices"][0]
-        text = choice["message"].get("content") or ""
-        finish, usage = choice.get("finish_reason"), body.get("usage") or {}
-        prompt_tokens, completion_tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        text.encode("utf-8")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        shown = scrub(answer.decode("utf-8", "replace"))[:_ERROR_CHARACTERS]
-        raise Trouble("error", f"malformed answer: {shown!r}") from None
-    status = "truncated" if finish == "length" else "ok" if text.strip() else "empty"
-    return Outcome(status, text, finish, prompt_tokens, completion_tokens), body.get("model")
+        body = _Answer.model_validate_json(answer)
+    except ValidationError as error:
+        first, shown = error.errors()[0], _shown(answer.decode("utf-8", "replace"))[:_ERROR_CHARACTERS]
+        what = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).removeprefix(": ")
+        raise Trouble("error", f"malformed answer ({what}): {shown!r}") from None
+    choice, usage = body.choices[0], body.usage or _Usage()
+    text = choice.message.content or ""
+    status = "truncated" if choice.finish_reason == "length" else "ok" if text.strip() else "empty"
+    return Outcome(status, text, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens), body.model
 
 
 def _words(answer: bytes) -> str:
@@ -199,9 +237,14 @@ def _words(answer: bytes) -> str:
         body = json.loads(text)
         error = body.get("error", body) if isinstance(body, dict) else body
         text = error.get("message", error) if isinstance(error, dict) else error
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
-    return " ".join(scrub(str(text)).split())[:_ERROR_CHARACTERS]
+    return " ".join(_shown(str(text)).split())[:_ERROR_CHARACTERS]
+
+
+def _shown(text: str) -> str:
+    """Words of a server as they may be written down: without secrets, and with nothing that UTF-8 cannot hold."""
+    return scrub(text.encode("utf-8", "replace").decode())
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -45,7 +45,7 @@ def profile_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "engine": vllm_digest(engine, environment.described),
+                "engine": vllm_digest(engine, environment.described, workspace.file_digests.digest),
                 "arguments": engine.arguments,
                 "concurrency": engine.concurrency,
                 "machine": machine(environment),
