@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from synth_platform.file_digests import FileDigests
 from synth_platform.snapshots import Snapshots
 from synth_platform.snapshots.at_rest import SnapshotsAtRest
 from synth_platform.snapshots.store import open_store
@@ -45,6 +46,11 @@ class Workspace:
     def once(self, what: tuple[Hashable, ...], find: Callable[[], T]) -> T:
         """What ``find`` gives now; a workspace at rest finds each thing once."""
         return find()
+
+    @cached_property
+    def file_digests(self) -> FileDigests:
+        """Digests of sources, test sets and models."""
+        return FileDigests(self.home / "cache")
 
     @property
     def _root(self) -> str:

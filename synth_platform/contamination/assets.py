@@ -47,10 +47,13 @@ def benchmark_asset(benchmark: BenchmarkSpec, base: Path) -> StageAsset:
             run.writer.count(items=items.height)
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
+        def settings() -> dict[str, Any]:
+            return benchmark_settings(benchmark, base, workspace.file_digests.digest)
+
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings=workspace.once(("benchmark", benchmark.name), lambda: benchmark_settings(benchmark, base)),
+            settings=workspace.once(("benchmark", benchmark.name), settings),
             upstreams=(),
             tables={"items": EVAL_ITEMS},
             work=work,

@@ -10,8 +10,9 @@ import polars as pl
 from synth_platform.contamination.config import BenchmarkColumns, BenchmarkSpec
 from synth_platform.contamination.schema import EVAL_ITEMS
 from synth_platform.contamination.words import split_words
-from synth_platform.digest import digest
+from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SourceError
+from synth_platform.file_digests import DigestFile
 from synth_platform.sources.json_rows import BadRow
 from synth_platform.sources.locations import find_files
 from synth_platform.sources.playground import benchmark_questions
@@ -60,18 +61,19 @@ def frame_of(spec: BenchmarkSpec, items: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(columns | missing, schema_overrides=dict(EVAL_ITEMS)).select(EVAL_ITEMS.names())
 
 
-def benchmark_fingerprint(spec: BenchmarkSpec, base: Path) -> str:
+def benchmark_fingerprint(spec: BenchmarkSpec, base: Path, digest_file: DigestFile) -> str:
     """What changes when the test set's content does."""
     if spec.builtin == "playground":
         return digest([question.question for question in benchmark_questions()])
-    return digest([(file.name, file.version()) for file in find_files(spec.paths, base, suffixes_of(spec.format))])
+    files = find_files(spec.paths, base, suffixes_of(spec.format))
+    return digest([(file.name, file.version(digest_file)) for file in files])
 
 
-def benchmark_settings(benchmark: BenchmarkSpec, base: Path) -> dict[str, Any]:
+def benchmark_settings(benchmark: BenchmarkSpec, base: Path, digest_file: DigestFile = digest_file) -> dict[str, Any]:
     """What determines a version of a test set: its spec and its content."""
     return {
         "benchmark": benchmark.model_dump(mode="json", exclude={"description"}),
-        "content": benchmark_fingerprint(benchmark, base),
+        "content": benchmark_fingerprint(benchmark, base, digest_file),
     }
 
 

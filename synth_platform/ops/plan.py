@@ -7,11 +7,11 @@ made for certain, or only if that input turns out to be another one.
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from synth_platform.errors import SynthError
 from synth_platform.generation.answers.earlier import earlier_answers
@@ -20,11 +20,15 @@ from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import BuildStage, Stage, StageAsset, identity_of
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots.at_rest import SnapshotsAtRest
 from synth_platform.snapshots.catalog import kind_of
 from synth_platform.snapshots.changes import INPUTS, SETTINGS, Change, changes_since
 from synth_platform.snapshots.identity import Fingerprints
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import WorkspaceAtRest
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 State = Literal["current", "stale", "follows", "missing", "unknown"]
 """Of an asset: as it would be made; something of its own has changed; something before it is to be made; there is
@@ -162,15 +166,7 @@ class Planner:
 
     def plans(self, partitions: Iterable[str | None]) -> Iterator[CyclePlan]:
         """The plans of several cycles, in their order."""
-        snapshots = self._workspace.snapshots
-        if snapshots.store.local is None:
-            with ThreadPoolExecutor(_READERS) as readers:
-                yield from readers.map(self.plan, partitions)
-            snapshots.keep_found()
-            return
-        with _no_collections():
-            yield from map(self.plan, partitions)
-            snapshots.keep_found()
+        return look_at_each(self._workspace.snapshots, self.plan, partitions)
 
     def obstacles(self, partition: str | None) -> list[str]:
         """Why documents or prompts of a cycle could not be made, as far as that shows before a run begins."""
@@ -188,6 +184,23 @@ class Planner:
         """Cycles of which something was made: each begins with the first of the dataset's assets."""
         own = [asset for stage in self._stages if stage.dataset.partitions is not None for asset in stage.builds]
         return self._workspace.snapshots.partitions(own[0]) if own else []
+
+
+def look_at_each(snapshots: SnapshotsAtRest, look: Callable[[A], B], cycles: Iterable[A]) -> Iterator[B]:
+    """What is found at each of some cycles, in their order; what is found out of their versions is kept.
+
+    Args:
+        snapshots: what is looked at.
+        look: looks at one.
+        cycles: which.
+    """
+    if snapshots.store.local is None:
+        with ThreadPoolExecutor(_READERS) as readers:
+            yield from readers.map(look, cycles)
+    else:
+        with _no_collections():
+            yield from map(look, cycles)
+    snapshots.keep_found()
 
 
 @contextmanager

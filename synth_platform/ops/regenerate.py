@@ -5,7 +5,7 @@ dataset's ordinary job, in which every stage asks for the gates before it.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,26 +13,30 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from synth_platform.config import code_digest
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.judging.labels import labels_stamp
 from synth_platform.naming import group_name
 from synth_platform.ops.cycles import cycles_made, left_out, newest_cycle, some_of
-from synth_platform.ops.plan import CyclePlan, Planner, is_test_set
+from synth_platform.ops.long_look import LongLook
+from synth_platform.ops.plan import CyclePlan, Planner, is_test_set, look_at_each
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.stage import StageAsset
 from synth_platform.ops.tags import DATASET_TAG, run_tags
+from synth_platform.privacy.persons import model_digest, model_stamp
 from synth_platform.prompts.templates import Template
+from synth_platform.quality.conformance import rule_code
 from synth_platform.sources.rows import source_stamp
-from synth_platform.workspace import Workspace
+from synth_platform.workspace import Workspace, WorkspaceAtRest
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
 
 _SECONDS = 60
 _RUNS_LOOKED_AT = 200
-_PARTITION_TAG = "dagster/partition"
 # The rescan sensor answers for test sets; the others change nothing that is made.
 _NOT_WATCHED = {"benchmarks", "regenerate", "cadence", "owners", "tags"}
 
@@ -57,6 +61,8 @@ class Regenerator:
         stages: what makes its assets, in the order of the pipeline.
         partitions: its cycles.
         job: makes all of it.
+        loaded: fingerprints of what was read when the dataset was loaded.
+        read_again: the same of what the files hold now.
     """
 
     spec: "DatasetSpec"
@@ -64,6 +70,9 @@ class Regenerator:
     stages: Sequence[StageAsset]
     partitions: dg.TimeWindowPartitionsDefinition | None
     job: Any
+    loaded: Mapping[str, str]
+    read_again: Callable[[], Mapping[str, str]]
+    look: LongLook["_Found"] = field(default_factory=lambda: LongLook["_Found"]())
 
     def schedule(self) -> dg.ScheduleDefinition:
         """Makes the newest cycle that has ended, at the times of the cadence, if anything of it is to be made.
@@ -92,10 +101,12 @@ class Regenerator:
         cycle = newest_cycle(self.partitions)
         if cycle is None:
             return dg.SkipReason("No cycle has ended yet.")
-        if is_running(context.instance, job_name=self.job.name, tags={_PARTITION_TAG: cycle}):
+        if is_running(context.instance, job_name=self.job.name, tags={PARTITION_NAME_TAG: cycle}):
             return dg.SkipReason(f"The cycle {cycle} is being made.")
         try:
-            current = Planner(self.stages, workspace.open().at_rest()).plan(cycle).is_current
+            _forget_code()
+            planner = Planner(self.stages, workspace.open().at_rest())
+            current = not self._newer() and planner.plan(cycle).is_current
         except Exception as error:  # this is the only tick of the period; the run makes no more than what has changed
             context.log.warning(f"It cannot be told what is to be made, so a run is requested: {error}")
             current = False
@@ -121,34 +132,47 @@ class Regenerator:
 
     def _watch(self, context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
         memory = _Memory.load(context.cursor)
-        at_rest = workspace.at_rest()
-        planner = Planner(self.stages, at_rest)
-        cycles, others = cycles_made(at_rest.snapshots, f"{self.spec.name}/documents", self.partitions)
-        if self.spec.regenerate.cycles == "newest":
-            cycles = cycles[-1:]
         tagged = is_running(context.instance, tags={DATASET_TAG: self.spec.name})
         if tagged or _is_chosen(context.instance, self.spec.name):
             return _skip("A run of the dataset is under way.", memory)
-        versions = _versions(self.stages, at_rest, cycles)
-        is_made = any(current for asset, _, current in versions if not is_test_set(asset))
         try:
-            seen = self._look(sources=is_made)
+            if newer := self._newer():
+                return _skip(_say_newer(newer), memory)
+            found = self.look.result(memory.dump(), lambda: self._find(workspace.at_rest(), memory))
         except SynthError as error:
             return _skip(f"What the dataset is made of cannot be looked at: {error}", memory)
-        if not is_made:
+        if found is None:
+            return _skip("The dataset is still being looked at; a later look tells what was found.", memory)
+        if not found.is_made:
             said = "Nothing has been made yet; what was never made is not begun."
-            return _skip(said + left_out(others), replace(memory, seen=seen))
-        made = digest(versions)
-        if memory.seen == seen and memory.made == made:
+            return _skip(said + left_out(found.others), replace(memory, seen=found.seen))
+        if found.plans is None:
             return _skip(memory.said, memory)
-        found = [plan for plan in planner.plans(cycles) if not plan.is_current]
-        plans = [plan for plan in found if not plan.is_new]
-        said = _say(plans, self.spec.name) + _say_begun([plan for plan in found if plan.is_new], self.spec.name)
-        now = _Memory(seen, made, said + left_out(others))
+        return self._propose(memory, found, found.plans)
+
+    def _find(self, at_rest: WorkspaceAtRest, memory: "_Memory") -> "_Found":
+        """Look at what the dataset is made of and at its versions, and at what a run would make if they are others."""
+        _forget_code()
+        cycles, others = cycles_made(at_rest.snapshots, f"{self.spec.name}/documents", self.partitions)
+        if self.spec.regenerate.cycles == "newest":
+            cycles = cycles[-1:]
+        versions = _versions(self.stages, at_rest, cycles)
+        is_made = any(current for asset, _, current in versions if not is_test_set(asset))
+        found = _Found(self._look(sources=is_made), digest(versions), is_made, others)
+        if not is_made or (memory.seen, memory.made) == (found.seen, found.made):
+            return found
+        plans = Planner(self.stages, at_rest).plans(cycles)
+        return replace(found, plans=[plan for plan in plans if not plan.is_current])
+
+    def _propose(self, memory: "_Memory", found: "_Found", changed: Sequence[CyclePlan]) -> dg.SensorResult:
+        """Say what would be made anew, and request it if the spec says so."""
+        plans = [plan for plan in changed if not plan.is_new]
+        said = _say(plans, self.spec.name) + _say_begun([plan for plan in changed if plan.is_new], self.spec.name)
+        now = _Memory(found.seen, found.made, said + left_out(found.others))
         if any(step.state == "unknown" for plan in plans for step in plan.steps):
             return _skip(now.said, memory)  # so that the next tick looks again
         changing = [plan for plan in plans if plan.makes_something]
-        why = _changed(memory.seen, seen)
+        why = _changed(memory.seen, found.seen)
         # Where nothing but versions has changed, a run was ended or has failed: that is for people to look at.
         if not changing or not why or self.spec.regenerate.on_change != "automatic":
             return _skip(now.said, now)
@@ -157,6 +181,15 @@ class Regenerator:
             for plan in changing
         ]
         return dg.SensorResult(run_requests=requests, cursor=now.dump())
+
+    def _newer(self) -> list[str]:
+        """What has been changed since the dataset was loaded: a run would go by the files as they are now.
+
+        Raises:
+            SpecError: the files cannot be used any more.
+        """
+        now = self.read_again()
+        return [name for name, before in self.loaded.items() if now[name] != before]
 
     def _look(self, *, sources: bool) -> dict[str, str]:
         """Fingerprints of what the dataset is made of; no source is read for them.
@@ -170,6 +203,10 @@ class Regenerator:
         seen["the code"] = digest(sorted((s.key.to_user_string(), s.code_version) for s in self._asset_specs()))
         for recipe in spec.recipes:
             seen[f"the template of {recipe.name}"] = Template.load(recipe.template_name, base).digest
+            if (code := rule_code(recipe.conformance_rule)) is not None:
+                seen[f"the conformance rule of {recipe.name}"] = code
+        if spec.privacy.ner is not None:
+            seen["the model that finds persons"] = model_stamp(spec.privacy.ner)
         for source in spec.sources if sources else ():
             seen[f"files of {source.name}"] = source_stamp(source, base)
         for recipe in spec.recipes if sources else ():
@@ -179,6 +216,25 @@ class Regenerator:
 
     def _asset_specs(self) -> Iterable[dg.AssetSpec]:
         return (one for stage in self.stages for one in stage.definition.specs)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a look found.
+
+    Args:
+        seen: fingerprints of what the dataset is made of.
+        made: digest of its versions.
+        is_made: whether there are any.
+        others: cycles that the cadence has no more.
+        plans: those of what is not current; None: all is as it was at the last look.
+    """
+
+    seen: Mapping[str, str]
+    made: str
+    is_made: bool
+    others: Sequence[str]
+    plans: Sequence[CyclePlan] | None = None
 
 
 @dataclass(frozen=True)
@@ -227,17 +283,26 @@ def _skip(reason: str, memory: _Memory) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=memory.dump())
 
 
+def _forget_code() -> None:
+    """Have functions and models that specs name looked at again: they do not run here, but in runs that load them."""
+    code_digest.cache_clear()
+    model_digest.cache_clear()
+
+
 def _versions(
-    stages: Sequence[StageAsset], workspace: Workspace, cycles: Sequence[str | None]
+    stages: Sequence[StageAsset], workspace: WorkspaceAtRest, cycles: Sequence[str | None]
 ) -> list[tuple[str, str | None, str | None]]:
     """Ids of the current versions: all of the newest cycle; of the ones before, which may be thousands, the last."""
     assets = [(asset, stage) for stage in stages for asset in stage.builds]
     looked_at = [(*one, cycle) for cycle in cycles for one in (assets if cycle == cycles[-1] else assets[-1:])]
-    current = [
-        (asset, cycle, workspace.snapshots.current_ref(asset, stage.partition(cycle)))
-        for asset, stage, cycle in looked_at
-    ]
-    return [(asset, cycle, ref.snapshot_id if ref is not None else None) for asset, cycle, ref in current]
+    snapshots = workspace.snapshots
+
+    def version(looked_at: tuple[str, StageAsset, str | None]) -> tuple[str, str | None, str | None]:
+        asset, stage, cycle = looked_at
+        ref = snapshots.current_ref(asset, stage.partition(cycle))
+        return asset, cycle, ref.snapshot_id if ref is not None else None
+
+    return list(look_at_each(snapshots, version, looked_at))
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -245,6 +310,14 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     if not before:
         return "since it was made"
     return ", ".join(name for name in sorted(before) if before[name] != now.get(name))
+
+
+def _say_newer(names: Sequence[str]) -> str:
+    """Words for what is not loaded yet."""
+    return (
+        f"Not loaded yet, though changed on disk: {', '.join(names)}. Reload the code location (in the interface,"
+        " under Deployment); until then nothing is planned or requested, since a run goes by what is on disk."
+    )
 
 
 def _say_begun(plans: Sequence[CyclePlan], dataset: str) -> str:

@@ -1,9 +1,8 @@
 """The sensor that scans released versions again when a test set is added or changes, and asks for patches."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +16,20 @@ from synth_platform.digest import digest
 from synth_platform.errors import SynthError
 from synth_platform.naming import EVALS_GROUP, group_name
 from synth_platform.ops.cycles import cycles_made, left_out, partitions_of, some_of
+from synth_platform.ops.long_look import LongLook
+from synth_platform.ops.plan import look_at_each
 from synth_platform.ops.regenerate import is_running
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import DATASET_TAG, run_tags
 from synth_platform.release.patch import speaks_against
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.identity import dataset_of
+from synth_platform.workspace import WorkspaceAtRest
 
 if TYPE_CHECKING:
     from synth_platform.dataset.spec import DatasetSpec
 
 _SECONDS = 300
-_SECONDS_OF_A_LOOK = 3.0
-"""A tick that takes longer goes on with the next one: with thousands of cycles each has a release to look at."""
 
 
 def rescan_job_name(dataset: str) -> str:
@@ -44,9 +44,20 @@ def patch_job_name(dataset: str) -> str:
 
 def rescan_sensor(spec: "DatasetSpec", base: Path, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Watches the test sets of a dataset and the scans of its releases, and requests runs of the given jobs."""
+    look = LongLook[_Found]()
 
     def watch(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult:
-        return _look(context.instance, workspace.open().at_rest().snapshots, spec, base, context.cursor)
+        last = _Round.load(context.cursor)
+        found = look.result(last.dump(), lambda: _look(workspace.open().at_rest(), spec, base, last))
+        if found is None:
+            said = "The releases are still being looked at; a later look tells what was found."
+            return dg.SensorResult(skip_reason=said, cursor=context.cursor)
+        if found.looked is None:
+            return dg.SensorResult(skip_reason=f"There is no release yet.{found.left_out}", cursor=context.cursor)
+        if found.requests:
+            return dg.SensorResult(run_requests=list(found.requests), cursor=found.looked.dump())
+        said = _say(context.instance, spec, found.looked.waiting) + found.left_out
+        return dg.SensorResult(skip_reason=said, cursor=found.looked.dump())
 
     sensor = dg.sensor(
         name=rescan_job_name(spec.name),
@@ -77,54 +88,60 @@ def uncovered(snapshots: Snapshots, release: Snapshot, benchmarks: Mapping[str, 
 
 @dataclass(frozen=True)
 class _Round:
-    """One look at all releases.
+    """One look at all releases, as the next one remembers it.
 
     Args:
         state: digest of what there was to look at.
-        next: place of the first cycle that has not been looked at.
-        open: cycles that have a run to wait for.
+        waiting: cycles that have a run to wait for.
     """
 
-    state: str
-    next: int = 0
-    open: tuple[str | None, ...] = ()
+    state: str = ""
+    waiting: tuple[str | None, ...] = ()
 
     @classmethod
-    def load(cls, cursor: str | None, state: str) -> "_Round":
-        """The round that a cursor tells of; a new one if something has changed since."""
+    def load(cls, cursor: str | None) -> "_Round":
+        """The round that a cursor tells of; none, if an older version wrote it."""
         known = json.loads(cursor) if cursor else {}
-        if known.get("state") != state or "open" not in known:
-            return cls(state)
-        return cls(state, known["next"], tuple(known["open"]))
+        return cls(known["state"], tuple(known["waiting"])) if "waiting" in known else cls()
 
     def dump(self) -> str:
         return json.dumps(asdict(self))
 
 
-def _look(
-    instance: dg.DagsterInstance, snapshots: Snapshots, spec: "DatasetSpec", base: Path, cursor: str | None
-) -> dg.SensorResult:
-    """Look at the releases, from where the last tick had to stop; at none, if all is as it was at the last look."""
-    asset, scan = f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
+@dataclass(frozen=True)
+class _Found:
+    """What a look found.
+
+    Args:
+        looked: what the next look has to know; None: there is no release.
+        left_out: words for cycles that were not looked at.
+        requests: runs to ask for.
+    """
+
+    looked: _Round | None
+    left_out: str
+    requests: Sequence[dg.RunRequest] = ()
+
+
+def _look(workspace: WorkspaceAtRest, spec: "DatasetSpec", base: Path, last: _Round) -> _Found:
+    """Look at the releases; at none, if all is as it was at the last look."""
+    snapshots, asset, scan = workspace.snapshots, f"{spec.name}/release", RELEASE_SCAN.format(spec.name)
     cycles, others = cycles_made(snapshots, asset, partitions_of(spec.cadence))
-    heads = [(cycle, _head_id(snapshots, asset, cycle), _head_id(snapshots, scan, cycle)) for cycle in cycles]
+
+    def versions(cycle: str | None) -> tuple[str | None, str | None, str | None]:
+        return cycle, _head_id(snapshots, asset, cycle), _head_id(snapshots, scan, cycle)
+
+    heads = list(look_at_each(snapshots, versions, cycles))
     if not any(release for _, release, _ in heads):
-        return dg.SensorResult(skip_reason=f"There is no release yet.{left_out(others)}", cursor=cursor)
-    current = {f"{EVALS_GROUP}/{one.name}": _current(snapshots, one, base) for one in spec.benchmarks}
+        return _Found(None, left_out(others))
+    current = {f"{EVALS_GROUP}/{one.name}": _current(workspace, one, base) for one in spec.benchmarks}
     state = digest(current, spec.contamination.rescan, heads)
-    looked = _Round.load(cursor, state)
-    until = time.monotonic() + _SECONDS_OF_A_LOOK
-    requests: list[dg.RunRequest] = []
-    for cycle in cycles[looked.next :]:
-        if time.monotonic() > until:
-            return dg.SensorResult(run_requests=requests, cursor=looked.dump())
-        found = list(_requests(snapshots, spec, cycle, current))
-        requests += found
-        looked = replace(looked, next=looked.next + 1, open=(*looked.open, *([cycle] if found else [])))
-    if requests:
-        return dg.SensorResult(run_requests=requests, cursor=looked.dump())
-    said = _say(instance, spec, looked.open) + left_out(others)
-    return dg.SensorResult(skip_reason=said, cursor=looked.dump())
+    if state == last.state:
+        return _Found(last, left_out(others))
+    wanted = look_at_each(snapshots, lambda cycle: list(_requests(snapshots, spec, cycle, current)), cycles)
+    requests = [(cycle, one) for cycle, some in zip(cycles, wanted, strict=True) for one in some]
+    waiting = tuple(dict.fromkeys(cycle for cycle, _ in requests))
+    return _Found(_Round(state, waiting), left_out(others), [one for _, one in requests])
 
 
 def _say(instance: dg.DagsterInstance, spec: "DatasetSpec", waiting: Sequence[str | None]) -> str:
@@ -182,14 +199,14 @@ def _requests(
         )
 
 
-def _current(snapshots: Snapshots, benchmark: BenchmarkSpec, base: Path) -> tuple[str | None, str]:
+def _current(workspace: WorkspaceAtRest, benchmark: BenchmarkSpec, base: Path) -> tuple[str | None, str]:
     """Digest of the materialized version of a test set, None if its files say something else; and what they say.
 
     A test set that cannot be read now counts as unchanged: its own asset will say what is wrong with it.
     """
-    head = snapshots.head(f"{EVALS_GROUP}/{benchmark.name}", None)
+    head = workspace.snapshots.head(f"{EVALS_GROUP}/{benchmark.name}", None)
     try:
-        settings = benchmark_settings(benchmark, base)
+        settings = benchmark_settings(benchmark, base, workspace.file_digests.digest)
     except SynthError:
         return (head.manifest.digest, "") if head is not None else (None, "unreadable")
     said = digest(settings)

@@ -1,13 +1,17 @@
 """Names of persons, found by a spaCy model of the user's choice; without one they are not measured."""
 
 import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from synth_platform.digest import digest
+from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SpecError
 from synth_platform.privacy.entities import FOUND
 from synth_platform.privacy.rules import PLACEHOLDER
@@ -44,6 +48,50 @@ def find_persons(texts: pl.Series, model: str | None) -> Persons:
                 name = " ".join(span.text.lower().split())
                 rows.append((row, "person", "person", span.start_char, span.end_char, digest("person", name)[:16]))
     return Persons(pl.DataFrame(rows, schema=FOUND, orient="row"), measured=True)
+
+
+def model_settings(model: str | None) -> Mapping[str, str]:
+    """What determines, beside its name, which names a model finds: part of the settings of whoever uses it."""
+    found = model_digest(model) if model is not None else None
+    return {"ner_digest": found} if found else {}
+
+
+@cache
+def model_digest(model: str) -> str | None:
+    """Digest of a model's files and of spaCy's version; None: there is no such model, or no spaCy.
+
+    The files are read once in a process, as the model itself is.
+    """
+    try:
+        version = importlib.metadata.version("spacy")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    files = _files(model)
+    return digest(version, [(name, digest_file(path)) for name, path in files]) if files else None
+
+
+def model_stamp(model: str) -> str:
+    """What changes at least when a model's files do; none is read for it."""
+    found = [(name, path.stat()) for name, path in _files(model)]
+    return digest([(name, one.st_size, one.st_mtime_ns, one.st_ino) for name, one in found])
+
+
+def _files(model: str) -> list[tuple[str, Path]]:
+    """Files of a model, by their names; none where there is no such model."""
+    folder = _folder(model)
+    if folder is None:
+        return []
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return sorted((path.relative_to(folder).as_posix(), path) for path in files)
+
+
+def _folder(model: str) -> Path | None:
+    """Where the files of a model lie, which is named by its folder or by the package that carries it."""
+    if Path(model).is_dir():
+        return Path(model)
+    package = importlib.util.find_spec(model) if model.isidentifier() else None
+    places = package.submodule_search_locations if package is not None else None
+    return Path(next(iter(places))) if places else None
 
 
 @cache

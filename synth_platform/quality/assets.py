@@ -10,6 +10,7 @@ from synth_platform.ops.materialization import shown_counts
 from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.persons import model_settings
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.accept import ACCEPTED, REJECTED, accept, contaminated
 from synth_platform.quality.config import QualitySpec
@@ -114,7 +115,7 @@ def accepted_asset(
 ) -> StageAsset:
     """`<dataset>/accepted/<recipe>`: the rows that passed everything; the others are kept in `rejected`."""
     asset = dataset.asset("accepted", recipe.name)
-    settings = {"privacy": privacy.model_dump(mode="json", include={"output", "regions", "ner"})}
+    protection = privacy.model_dump(mode="json", include={"output", "regions", "ner"})
     upstreams = (prompts, generations, quality, contamination, document_contamination)
 
     def work(run: StageRun) -> None:
@@ -137,7 +138,7 @@ def accepted_asset(
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings=settings,
+            settings={"privacy": {**protection, **model_settings(privacy.ner)}},
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from jsonschema.validators import validator_for
 
-from synth_platform.config import import_named
+from synth_platform.config import code_digest, import_named
 from synth_platform.errors import SpecError
 from synth_platform.prompts.config import PatternConformance
 from synth_platform.quality.arithmetic import final_number
@@ -141,6 +141,20 @@ def rule_for(conformance: str | PatternConformance, answer_schema: Mapping[str, 
         return [*named(text), *(["breaks_schema"] if broken is not None else [])]
 
     return check
+
+
+def rule_code(conformance: str | PatternConformance) -> str | None:
+    """Digest of the code of a function that the spec names; None for rules that need none of the user's.
+
+    Raises:
+        SpecError: the function cannot be had.
+    """
+    if isinstance(conformance, PatternConformance) or conformance in RULES:
+        return None
+    try:
+        return code_digest(conformance)
+    except ValueError as error:
+        raise SpecError(f"the conformance rule {error}") from None
 
 
 def _rule(conformance: str | PatternConformance) -> Rule:

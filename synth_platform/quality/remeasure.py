@@ -12,9 +12,10 @@ from synth_platform.encoder import Encoder, EncoderFiles, find_encoder
 from synth_platform.judging.grades import read_grades
 from synth_platform.privacy.canaries import planted_in
 from synth_platform.privacy.config import PrivacySpec
+from synth_platform.privacy.persons import model_settings
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.quality.config import QualitySpec, with_defaults
-from synth_platform.quality.conformance import COMPUTING, rule_for
+from synth_platform.quality.conformance import COMPUTING, rule_code, rule_for
 from synth_platform.quality.schema import GRADED, METRICS
 from synth_platform.quality.screen import SCREEN_VERSION, screen
 from synth_platform.snapshots import Snapshot, Snapshots
@@ -53,11 +54,17 @@ def _computes(recipe: RecipeSpec) -> bool:
 
 
 def measured_settings(recipe: RecipeSpec, privacy: PrivacySpec, encoder: EncoderFiles | None) -> dict[str, Any]:
-    """What of a spec determines the metrics of a recipe's generations."""
+    """What of a spec, and of the code and models that it names, determines the metrics of a recipe's generations.
+
+    Raises:
+        SpecError: a function that the spec names cannot be had.
+    """
     rule = recipe.conformance_rule
+    code = rule_code(rule)
     return {
         "conformance": rule if isinstance(rule, str) else rule.model_dump(mode="json"),
-        "personal_data": {"regions": privacy.regions, "ner": privacy.ner},
+        **({"conformance_code": code} if code else {}),
+        "personal_data": {"regions": privacy.regions, "ner": privacy.ner, **model_settings(privacy.ner)},
         **({"answer_schema": recipe.answer_schema} if recipe.answer_schema else {}),
         **({"encoder": encoder.digest} if encoder else {}),
     }

@@ -29,7 +29,7 @@ class CacheFile:
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """What was kept."""
         try:
-            frame = pl.read_parquet(self._file, schema=self._columns)
+            frame = pl.read_parquet(self._file, schema=self._columns, glob=False)
         except (OSError, pl.exceptions.PolarsError):
             return iter(())
         return frame.iter_rows()

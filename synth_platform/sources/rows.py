@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from synth_platform.digest import digest
+from synth_platform.digest import digest, digest_file
 from synth_platform.errors import SourceError
+from synth_platform.file_digests import DigestFile
 from synth_platform.sources import python_docs
 from synth_platform.sources.config import ColumnsSpec, FilesSource, PlaygroundSource, PythonDocsSource, SourceSpec
 from synth_platform.sources.fields import FieldMap, Skip
@@ -38,8 +39,13 @@ def read_rows(source: SourceSpec, *, base: Path, seed: int) -> Iterator[RowBatch
     return _file_rows(source, base, seed)
 
 
-def source_fingerprint(source: SourceSpec, base: Path) -> str:
+def source_fingerprint(source: SourceSpec, base: Path, digest_file: DigestFile = digest_file) -> str:
     """What changes when the content of the source does.
+
+    Args:
+        source: the source.
+        base: folder that relative paths start from.
+        digest_file: gives the digest of a local file, which it may know already.
 
     Raises:
         SourceError: the source cannot be found.
@@ -48,7 +54,7 @@ def source_fingerprint(source: SourceSpec, base: Path) -> str:
         return digest([generate_document(index, seed=0).text for index in range(_SAMPLE_DOCUMENTS)])
     if isinstance(source, PythonDocsSource):
         return digest(list(python_docs.iter_topics()))
-    return digest([(file.name, file.version()) for file in _files(source, base)])
+    return digest([(file.name, file.version(digest_file)) for file in _files(source, base)])
 
 
 def source_stamp(source: SourceSpec, base: Path) -> str:

@@ -1,6 +1,7 @@
 """Cycles that make themselves: times of a cadence, a schedule that asks the plan, a standstill, freshness, tags."""
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -21,6 +22,7 @@ from synth_platform.config import check_name
 from synth_platform.dataset.definitions import dataset_definitions
 from synth_platform.dataset.graph import dataset_stages
 from synth_platform.dataset.spec import CadenceSpec, load_spec
+from synth_platform.ops import long_look
 from synth_platform.ops.cycles import freshness_of, longest_period, newest_cycle, partitions_of
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.plan import Planner
@@ -30,11 +32,12 @@ from synth_platform.ops.rescan import rescan_job_name
 from synth_platform.ops.resources import WorkspaceResource
 from synth_platform.ops.tags import CYCLE_TAG, DATASET_TAG, SPEC_TAG, WHY_TAG, spec_fingerprint
 from synth_platform.prompts.templates import Template
-from synth_platform.snapshots import Identity, SnapshotWriter
+from synth_platform.snapshots import Identity, SnapshotWriter, cache_file, head_cache
+from synth_platform.snapshots.store.s3 import S3Store
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
 from synth_platform_tests.ops.test_plan import Deployment
-from synth_platform_tests.pipeline import dataset, mock_engine, write_spec
+from synth_platform_tests.pipeline import dataset, mock_engine, opened, write_spec
 
 DOCUMENTS = 6
 
@@ -292,6 +295,40 @@ def test_cycles_that_the_cadence_no_longer_has_are_left_out(
         assert {one.partition_key for one in ticked.run_requests} == set(days) - set(left_out), sensor
         if len(left_out) == len(days):
             assert all(day in ticked.skip_message for day in left_out)
+
+
+def test_many_releases_in_a_bucket_do_not_cost_the_sensor_its_tick(
+    s3_root: str, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each history is a request, and Dagster cuts a tick off after a minute."""
+    workspace, days = Workspace(tmp_path / "home", s3_root), [f"2026-01-0{day}" for day in range(1, 8)]
+    for day in days:
+        current_version(workspace, "small/release", day)
+    at_once, together = 0, [0]
+    read = S3Store.read
+
+    def read_slowly(store: S3Store, path: str) -> bytes:
+        nonlocal at_once
+        at_once += 1
+        together.append(at_once)
+        time.sleep(0.3)
+        at_once -= 1
+        return read(store, path)
+
+    monkeypatch.setattr(S3Store, "read", read_slowly)
+    monkeypatch.setattr(cache_file, "_WORTH_WRITING", 1)
+    monkeypatch.setattr(head_cache, "_SETTLED_NS", -1)
+    attributes = dataset("http://127.0.0.1:9/v1", tokenizer_folder, cadence={"every": "day", "start": "2026-01-01"})
+    with opened(workspace) as instance:
+        made = Deployment(workspace, instance, tmp_path / "spec", attributes)
+        loaded = made.definitions()
+        monkeypatch.setattr(long_look, "_SECONDS", 0.1)
+        assert "still being looked at" in made.tick(rescan_job_name("small"), loaded).skip_message
+        monkeypatch.setattr(long_look, "_SECONDS", 60)
+        ticked = made.tick(rescan_job_name("small"), loaded)
+        assert {one.partition_key for one in ticked.run_requests} == set(days)
+        assert max(together) > 3 and list((workspace.home / "cache" / "heads").iterdir())
+        assert "not patched: 2026-01-01" in made.tick(rescan_job_name("small"), loaded).skip_message
 
 
 def without(attributes: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The plan: what a run would make, and why; nothing after a run, exactly what a change concerns afterwards."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import polars as pl
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from synth_platform import file_digests
 from synth_platform.dataset.definitions import benchmark_definitions, dataset_definitions
 from synth_platform.dataset.graph import dataset_stages
-from synth_platform.dataset.jobs import prompts_job_name
+from synth_platform.dataset.jobs import prompts_job_name, screen_job_name
 from synth_platform.dataset.spec import load_spec
 from synth_platform.errors import SynthError
+from synth_platform.ops import long_look
 from synth_platform.ops.forecast import bill_of
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import run_dataset
@@ -73,6 +76,15 @@ class Deployment:
         steps = self.plan(partition).steps
         return {one.asset.removeprefix("small/"): one.work for one in steps if one.work != "none"}
 
+    def settings(self) -> dict[str, Any]:
+        """What determines each asset, beside its inputs."""
+        stages, workspace = dataset_stages(self.spec, self.folder), self.workspace.at_rest()
+        return {
+            asset.removeprefix("small/"): build(workspace, None).settings
+            for stage in stages
+            for asset, build in stage.builds.items()
+        }
+
     def head(self, asset: str) -> Snapshot:
         found = self.workspace.snapshots.head(f"small/{asset}", None)
         assert found is not None, asset
@@ -83,7 +95,7 @@ class Deployment:
 
     def definitions(self) -> tuple[dg.Definitions, dict[str, Any]]:
         spec = self.spec
-        resources = {"workspace": WorkspaceResource(home=str(self.workspace.home))}
+        resources = {"workspace": WorkspaceResource(home=str(self.workspace.home), data=self.workspace.data)}
         made = dg.Definitions.merge(
             dataset_definitions(spec, self.folder),
             benchmark_definitions([(spec, self.folder)]),
@@ -91,9 +103,18 @@ class Deployment:
         )
         return made, resources
 
-    def tick(self, sensor_name: str = regenerate_sensor_name("small")) -> Any:
-        """One tick of a sensor, by default of that which notices changes, with the cursor of the tick before."""
-        definitions, resources = self.definitions()
+    def tick(
+        self,
+        sensor_name: str = regenerate_sensor_name("small"),
+        loaded: tuple[dg.Definitions, dict[str, Any]] | None = None,
+    ) -> Any:
+        """One tick of a sensor, by default of that which notices changes, with the cursor of the tick before.
+
+        Args:
+            sensor_name: which.
+            loaded: the definitions; None: as they would be loaded now.
+        """
+        definitions, resources = loaded or self.definitions()
         sensor = definitions.resolve_sensor_def(sensor_name)
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=definitions, resources=resources
@@ -405,6 +426,131 @@ def test_a_change_of_which_nothing_can_be_told_is_looked_at_again(
         assert not ticked.run_requests and "cannot be told: the store is away" in made.plan().steps[1].why[0]
     (request,) = made.tick().run_requests
     assert request.tags[WHY_TAG] == "changed: files of pages"
+
+
+def test_a_spec_that_is_not_loaded_yet_is_said_and_nothing_is_requested(made: Deployment) -> None:
+    """A run would read the spec as it is on disk, whatever the sensor had planned."""
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    loaded = made.definitions()
+    assert "current" in made.tick(loaded=loaded).skip_message
+    made.attributes["quality"] = {"faq": {"min_words": 3}}
+    path = write_spec(made.folder, made.attributes)
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+    ticked = made.tick(loaded=loaded)
+    assert not ticked.run_requests and "changed on disk: the spec. Reload the code location" in ticked.skip_message
+    path.write_text("type: [")
+    assert "cannot be looked at" in made.tick(loaded=loaded).skip_message
+    (request,) = made.tick().run_requests
+    assert request.tags[WHY_TAG] == "changed: files of pages, the spec"
+
+    loaded = made.definitions()
+    (made.folder / "suites.yaml").write_text(
+        "mixture:\n- {name: texts, expect: expect_column_values_to_not_be_null, column: text, severity: critical}\n"
+    )
+    assert "changed on disk: the suites." in made.tick(loaded=loaded).skip_message
+
+
+def test_new_code_of_a_stage_concerns_it_and_what_follows(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    assert not made.tick().run_requests
+    monkeypatch.setattr("synth_platform.prompts.assets.CODE_VERSION", "of another release")
+    work = made.work()
+    stages = ("generations", "quality", "contamination", "accepted")
+    assert work == {
+        **{f"prompts/{recipe}": "make" for recipe in RECIPES},
+        **{f"{stage}/{recipe}": "check" for stage in stages for recipe in RECIPES},
+        **dict.fromkeys(AFTER_ALL, "check"),
+    }
+    (why,) = {step.why for step in made.plan().steps if step.work == "make"}
+    assert why[0].startswith("code version ") and why[0].endswith('-> "of another release"')
+    (request,) = made.tick().run_requests
+    assert request.tags[WHY_TAG] == "changed: the code"
+    made.attributes["regenerate"] = {"on_change": "propose"}
+    assert "2 to be made, 11 to be checked; first small/prompts/mine: code version" in made.tick().skip_message
+
+
+def own_rule(folder: Path, body: str) -> None:
+    """A conformance rule of the user's."""
+    folder.mkdir(exist_ok=True)
+    (folder / "own_rules.py").write_text(f"def check(text):\n    return {body}\n")
+
+
+def test_a_changed_function_of_the_users_has_judged_nothing_yet(
+    made: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    own_rule(tmp_path / "code", "[]")
+    made.attributes["recipes"][1]["conformance"] = "own_rules:check"
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    made.run(job=screen_job_name("small"))
+    assert made.plan().is_current and not made.tick().run_requests
+
+    own_rule(tmp_path / "code", "['impolite'] if 'please' not in text else []")
+    (request,) = made.tick().run_requests
+    assert request.tags[WHY_TAG] == "changed: the conformance rule of faq"
+    assert made.work() == {"quality/faq": "make", "accepted/faq": "check", **dict.fromkeys(AFTER_ALL, "check")}
+    (quality,) = (step for step in made.plan().steps if step.asset == "small/quality/faq")
+    assert quality.why == ("conformance_code has changed",)
+
+
+def test_another_model_that_finds_persons_concerns_all_that_use_it(
+    made: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "persons"
+    model.mkdir()
+    monkeypatch.setattr("synth_platform.privacy.persons.importlib.metadata.version", lambda package: "1")
+    made.attributes["privacy"] = {"ner": str(model)}
+    found: list[dict[str, Any]] = []
+    for weights in ("one", "another"):
+        (model / "meta.json").write_text(weights)
+        seen = json.loads(made.tick().cursor)["seen"]["the model that finds persons"]
+        found.append({**made.settings(), "seen": seen})
+    assert {name for name in found[0] if found[0][name] != found[1][name]} == {
+        "seen",
+        "documents",
+        "review",
+        *(f"{stage}/{recipe}" for stage in ("quality", "accepted") for recipe in RECIPES),
+    }
+
+
+def test_files_that_stay_as_they_are_are_read_for_one_plan_only(
+    made: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    digested = file_digests.digest_file
+    monkeypatch.setattr(file_digests, "digest_file", lambda path: read.append(path.name) or digested(path))
+    monkeypatch.setattr(cache_file, "_WORTH_WRITING", 1)
+    for _ in range(2):
+        assert made.plan().is_current
+    assert read == ["a.jsonl"] * 2, "a file of this moment may be changed again without a sign of it"
+    monkeypatch.setattr(file_digests, "_SETTLED_NS", -1)
+    for _ in range(3):
+        assert made.plan().is_current
+    assert read == ["a.jsonl"] * 3
+    write_jsonl(made.folder / "pages" / "a.jsonl", [{"text": f"A page about hats, {n}."} for n in range(3)])
+    assert made.work()["documents"] == "make" and read == ["a.jsonl"] * 4
+
+
+def test_a_look_that_takes_longer_than_a_tick_goes_on_beside(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster would cut the tick off, and the next one would begin from nothing."""
+    made.attributes["regenerate"] = {"on_change": "automatic"}
+    assert not made.tick().run_requests
+    go_on, asked = threading.Event(), []
+    digested = file_digests.digest_file
+    monkeypatch.setattr(
+        file_digests, "digest_file", lambda path: asked.append(path) or (go_on.wait(60) and digested(path))
+    )
+    monkeypatch.setattr(long_look, "_SECONDS", 0.3)
+    write_jsonl(made.folder / "pages" / "b.jsonl", [{"text": "A page that came later."}])
+    loaded, before = made.definitions(), made.cursor
+    for _ in range(2):
+        ticked = made.tick(loaded=loaded)
+        assert "still being looked at" in ticked.skip_message and made.cursor == before
+    go_on.set()
+    monkeypatch.setattr(long_look, "_SECONDS", 60)
+    (request,) = made.tick(loaded=loaded).run_requests
+    assert request.tags[WHY_TAG] == "changed: files of pages"
+    assert len(asked) == 2, "each file once"
 
 
 def test_suites_are_watched(made: Deployment) -> None:

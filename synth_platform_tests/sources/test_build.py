@@ -287,7 +287,9 @@ def test_new_and_changed_files_are_noticed_without_being_read(
         obstore.put(objects, f"in/{name}", data)
 
     put("a.jsonl", ROWS)
-    monkeypatch.setattr("synth_platform.sources.locations.digest_file", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(
+        "synth_platform.sources.rows.source_fingerprint", lambda *given: pytest.fail(f"{given} was read")
+    )
     for path in ("in", f"s3://{bucket}/in"):
         spec = SPEC.validate_python({"type": "files", "name": "mine", "path": path})
         put("a.jsonl", ROWS)
