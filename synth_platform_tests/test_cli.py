@@ -79,6 +79,7 @@ def test_mistakes_are_answered_not_traced(tokenizer_folder: Path, tmp_path: Path
     assert "has a cadence" in refused("materialize", "finephrase", home=home)
     assert "invalid partition: '..'" in refused("materialize", "finephrase", "--partition", "../x", home=home)
     assert "has a cadence" in refused("estimate", "finephrase", "--pilot", "5", home=home)
+    assert "has a cadence" in refused("screen", "finephrase", home=home)
     assert not (home / "engine").exists(), "minutes go into no engine that is not used"
     assert "there are no versions" in refused("verify", home=home)
     assert "no row has the id" in refused("trace", "abc", home=home)

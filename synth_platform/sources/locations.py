@@ -7,18 +7,19 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError as ObjectStoreError
+from obstore.exceptions import GenericError
 from obstore.store import S3Store
 
-from synth_platform.digest import digest, digest_file
+from synth_platform.digest import digest
 from synth_platform.errors import SourceError
-from synth_platform.snapshots.store import s3_endpoint
+from synth_platform.file_digests import DigestFile
+from synth_platform.snapshots.store import open_objects
 
 _HUB = "hf://datasets/"
 _READ_BYTES = 4 << 20
@@ -32,13 +33,13 @@ class SourceFile:
     Args:
         name: how messages and locations call it; the same on every machine where the path is relative.
         open: a fresh binary stream from the beginning; seekable.
-        version: what changes when the content does.
+        version: what changes when the content does, by the digest of the file where nothing else tells.
         stamp: what changes at least when the content does, without reading it: for those who look often.
     """
 
     name: str
     open: Callable[[], BinaryIO]
-    version: Callable[[], str]
+    version: Callable[[DigestFile], str]
     stamp: Callable[[], str]
 
 
@@ -100,7 +101,7 @@ def _counts(relative: Path, suffixes: Sequence[str]) -> bool:
 def _local_file(path: Path, base: Path) -> SourceFile:
     path = Path(os.path.normpath(path))
     name = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-    return SourceFile(name, lambda: path.open("rb"), lambda: digest_file(path), lambda: _stamp(path))
+    return SourceFile(name, lambda: path.open("rb"), lambda digest_file: digest_file(path), lambda: _stamp(path))
 
 
 def _stamp(path: Path) -> str:
@@ -112,7 +113,7 @@ def _find_on_s3(path: str, suffixes: Sequence[str]) -> list[SourceFile]:
     address = urlsplit(path, allow_fragments=False)
     key = path.removeprefix(f"s3://{address.netloc}").lstrip("/")
     with reading(path):
-        store = _s3_store(address.netloc)
+        store = open_objects(f"s3://{address.netloc}")
         literal = _WILDCARD.split(key, maxsplit=1)[0]
         # Whole names only: the store lists by folder, so the prefix ends where the first wildcard's folder does.
         prefix = literal.rsplit("/", 1)[0] if _WILDCARD.search(key) else key.rstrip("/")
@@ -130,28 +131,13 @@ def _list_s3(store: S3Store, prefix: str) -> list[Any]:
     return listed
 
 
-def _s3_store(bucket: str) -> S3Store:
-    endpoint = s3_endpoint()
-    return S3Store.from_url(
-        f"s3://{bucket}",
-        config={"endpoint": endpoint} if endpoint else {},
-        # A stalled body would hang for ever: give every request a deadline, and all retries one.
-        client_options={
-            "timeout": timedelta(seconds=60),
-            "connect_timeout": timedelta(seconds=5),
-            "allow_http": bool(endpoint and endpoint.startswith("http://")),
-        },
-        retry_config={"max_retries": 10, "retry_timeout": timedelta(seconds=120)},
-    )
-
-
 def _s3_file(store: S3Store, bucket: str, entry: Any) -> SourceFile:
     key = entry["path"]
     version = digest(key, entry.get("e_tag"), entry.get("size"), entry.get("version"))
     return SourceFile(
         f"s3://{bucket}/{key}",
         lambda: io.BufferedReader(_ObjectReader(store, key), _READ_BYTES),
-        lambda: version,
+        lambda _: version,
         lambda: version,
     )
 
@@ -187,7 +173,10 @@ class _ObjectReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        block = bytes(self._reader.read(len(buffer)))
+        try:
+            block = bytes(self._reader.read(len(buffer)))
+        except OSError as error:  # without a number, as libraries report files that are damaged
+            raise GenericError(str(error)) from error
         buffer[: len(block)] = block
         return len(block)
 
@@ -225,7 +214,7 @@ def _hub_file(hub: Any, name: str, info: dict[str, Any]) -> SourceFile:
     lfs = info.get("lfs")
     version = digest(name, info.get("size"), info.get("blob_id"), getattr(lfs, "sha256", None))
     return SourceFile(
-        f"hf://{name}", lambda: hub.open(name, "rb", block_size=_READ_BYTES), lambda: version, lambda: version
+        f"hf://{name}", lambda: hub.open(name, "rb", block_size=_READ_BYTES), lambda _: version, lambda: version
     )
 
 

@@ -86,12 +86,12 @@ class Site:
         answer = self.ask("{ runsOrError { ... on Runs { results { runId } } } }")
         return {run["runId"] for run in answer["runsOrError"]["results"]}
 
-    def launch(self, job: str, *assets: str) -> dict[str, Any]:
-        """Ask for a run of a job, or of some of its assets without their checks."""
+    def launch(self, job: str, *assets: str, checks: bool = False) -> dict[str, Any]:
+        """Ask for a run of a job, or of some of its assets, with or without their checks."""
         selector: dict[str, Any] = {**REPOSITORY, "jobName": job}
         if assets:
             selector["assetSelection"] = [{"path": asset.split("/")} for asset in assets]
-            selector["assetCheckSelection"] = []
+            selector["assetCheckSelection"] = None if checks else []
         return self.ask(LAUNCH, selector=selector, tags=[{"key": "dagster/priority", "value": "5"}])["launchRun"]
 
 
@@ -153,19 +153,26 @@ class Deployment:
         self.database.start()
         start(self.services, self.ports)
 
-    def run(self, job: str, *assets: str) -> str:
-        """Launch a job, or some of its assets, through the proxy and wait for its end; how it ended."""
+    def begin(self, job: str, *assets: str, checks: bool = False) -> str:
+        """Launch a job, or some of its assets, through the proxy; the id of the run."""
         # Each pool of connections fails once after the database went away.
-        launched = wait_for(lambda: self.ui.launch(job, *assets), PATIENCE, f"{job} cannot be launched")
+        launched = wait_for(lambda: self.ui.launch(job, *assets, checks=checks), PATIENCE, f"{job} cannot be launched")
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        run_id = launched["run"]["runId"]
+        return launched["run"]["runId"]
+
+    def ended(self, run_id: str) -> str:
+        """Wait for the end of a run; how it ended."""
         query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
         def status() -> str | None:
             now = self.ui.ask(query, id=run_id)["runOrError"]["status"]
             return now if now in ("SUCCESS", "FAILURE", "CANCELED") else None
 
-        return wait_for(status, PATIENCE, f"{job} does not end") or ""
+        return wait_for(status, PATIENCE, f"run {run_id} does not end")
+
+    def run(self, job: str, *assets: str) -> str:
+        """Launch a job, or some of its assets, and wait for its end; how it ended."""
+        return self.ended(self.begin(job, *assets))
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -251,6 +258,7 @@ def as_processes(
         "SYNTH_VIEW_ORIGIN": ports.site(*VIEW).origin,
         "SYNTH_DATASETS": str(home / "datasets"),
         "SYNTH_SOURCES": str(folder),
+        "SYNTH_PUBLISH": str(home / "published"),
         "AWS_ENDPOINT_URL": s3,
         "SYNTH_ALERTS": json.dumps(CHANNELS),
     }

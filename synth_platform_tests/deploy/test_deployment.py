@@ -6,8 +6,11 @@ differ, and the Docker Engine is a stand-in that runs containers as processes.
 
 import asyncio
 import os
+import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -19,10 +22,11 @@ from obstore.store import S3Store
 
 from synth_platform_tests.deploy import docker_client
 from synth_platform_tests.deploy.compose import DOCKER
-from synth_platform_tests.deploy.deployment import PATIENCE, Deployment, Site, wait_for
-from synth_platform_tests.pipeline import write_spec
+from synth_platform_tests.deploy.deployment import PATIENCE, Deployment, Site, small_dataset, wait_for
+from synth_platform_tests.pipeline import Engine, mock_engine, write_spec
 
 pytestmark = pytest.mark.xdist_group("deployment")
+DOCUMENTS, IN_FLIGHT = 14, 2
 SET_LIMIT = 'mutation { setConcurrencyLimit(concurrencyKey: "%s", limit: 3) }'
 LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
 
@@ -174,6 +178,59 @@ def test_the_daemon_goes_on_after_the_database_was_killed(deployment: Deployment
     wait_for(lambda: deployment.ui.ask(LIMITS), PATIENCE, "the webserver does not find the database again")
     assert deployment.run("small", "small/documents") == "SUCCESS"
     assert deployment.services.running["daemon"].poll() is None
+
+
+@dataclass
+class Slow:
+    """A dataset whose answers take a second each, and its engine."""
+
+    deployment: Deployment
+    engine: Engine
+    tokenizer: Path
+
+    def write(self, max_tokens: int) -> None:
+        """The spec; with other limits, all is to be asked anew."""
+        sample = {"sample": {"documents": DOCUMENTS}}
+        limits = {"chunk_tokens": "fit", "max_chunks": 1, "sampling": {"max_tokens": max_tokens}}
+        attributes = small_dataset(self.engine.url, self.tokenizer, "slow")
+        attributes |= {
+            "sources": [{"type": "python-docs", "roles": ["rewrite", "mix_in"], "select": sample}],
+            "recipes": [{"name": "faq", **limits}],
+        }
+        attributes["engine"]["concurrency"] = IN_FLIGHT
+        write_spec(self.deployment.home / "datasets" / "slow", attributes)
+        self.deployment.reload()
+
+    def begin(self) -> str:
+        """Start a run that goes as far as the generations."""
+        return self.deployment.begin("slow", "slow/documents", "slow/prompts/faq", "slow/generations/faq", checks=True)
+
+    def asked(self) -> int:
+        return len(self.engine.requests())
+
+
+@pytest.fixture
+def slow(deployment: Deployment, tokenizer_folder: Path, tmp_path: Path) -> Iterator[Slow]:
+    with mock_engine(tmp_path, latency=1.0) as engine:
+        yield Slow(deployment, engine, tokenizer_folder)
+    shutil.rmtree(deployment.home / "datasets" / "slow")
+    deployment.reload()
+
+
+def test_a_run_goes_on_while_or_after_the_database_is_away(slow: Slow) -> None:
+    """For a moment it may be away; after a long while the run may have failed, and the next one goes on."""
+    for number, seconds in enumerate((3, 25)):
+        slow.write(max_tokens=300 + number)
+        before, run = slow.asked(), slow.begin()
+        wait_for(lambda asked=before: slow.asked() > asked + IN_FLIGHT, PATIENCE, "nothing is generated")
+        slow.deployment.database.kill()
+        time.sleep(seconds)
+        slow.deployment.database.start()
+        ended = slow.deployment.ended(run)
+        if ended != "SUCCESS" and seconds > 3:
+            ended = slow.deployment.ended(slow.begin())
+        assert ended == "SUCCESS" and slow.asked() - before == DOCUMENTS, "nothing is asked twice"
+    assert slow.deployment.services.running["daemon"].poll() is None
 
 
 def test_a_killed_daemon_is_started_again_and_a_changed_spec_is_picked_up(deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import polars as pl
@@ -22,10 +23,12 @@ from dagster._core.test_utils import create_run_for_test
 from synth_platform.generation.config import VllmEngine
 from synth_platform.generation.servers.environment import EngineEnvironment
 from synth_platform.generation.servers.vllm_server import VllmServer
+from synth_platform.ops.doctor import runs
 from synth_platform.ops.doctor.examine import Examined, examine
 from synth_platform.ops.doctor.home import home_findings
 from synth_platform.ops.doctor.runs import PROCESS_TAG
 from synth_platform.ops.instance import connect, open_instance
+from synth_platform.ops.tags import DATASET_TAG
 from synth_platform.processes import start_time, this_host
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.removal import remove
@@ -221,6 +224,18 @@ def test_a_run_of_another_host_is_dead_only_when_it_is_too_old(home: Path, insta
     assert status_of(instance, young) == dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.parametrize("days_off", [-1, 365])
+def test_a_clock_that_jumps_ends_no_run_that_lives(
+    days_off: int, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = started_run(instance, this_host(), os.getpid(), **{MAX_RUNTIME: "3600"})
+    dead = started_run(instance, this_host(), dead_pid(), **{MAX_RUNTIME: "3600"})
+    monkeypatch.setattr(runs, "time", SimpleNamespace(time=lambda: time.time() + days_off * 86_400))
+    (found,) = runs.dead_runs(instance)
+    assert dead in found.where
+    assert [run.run_id for run in runs.living_runs(instance)] == [living]
+
+
 def test_slots_of_ended_and_deleted_runs_are_freed(home: Path, instance: dg.DagsterInstance) -> None:
     storage = instance.event_log_storage
     storage.set_concurrency_slots("gpu", 3)
@@ -394,6 +409,20 @@ def test_a_damaged_history_is_named(home: Path) -> None:
     record.chmod(0o644)
     record.write_text("{")
     assert "history of small/mixture is damaged" in only(look(home), "broken_head").finding.what
+
+
+def test_what_broke_in_a_step_is_told_and_not_that_a_step_broke(home: Path, instance: dg.DagsterInstance) -> None:
+    @dg.op
+    def broken() -> None:
+        raise ValueError("no such thing")
+
+    @dg.job
+    def small() -> None:
+        broken()
+
+    tags = {DATASET_TAG: "small"}
+    assert not small.execute_in_process(instance=instance, raise_on_error=False, tags=tags).success
+    assert "failed: ValueError: no such thing" in only(look(home), "failed_partition").finding.what
 
 
 def test_failed_datasets_and_stale_gates_are_named(home: Path, tokenizer_folder: Path, tmp_path: Path) -> None:

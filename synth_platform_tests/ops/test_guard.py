@@ -1,6 +1,6 @@
 """A gate that crashed, was skipped, is stale, or judged another partition is closed, however a run is started."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,18 @@ from synth_platform.ops.stage import Stage, StageRun, stage_asset
 from synth_platform.quality.gates import Gate
 from synth_platform.snapshots import Snapshot
 from synth_platform.workspace import Workspace
+from synth_platform_tests.ops.ways import DAYS, NEWEST, Ways, ways
+from synth_platform_tests.pipeline import dataset, synth, write_spec
 
-DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-01-04")
 GATE = Gate("good", "good", 1, 1, "critical", "Whether it is good")
-WAYS: Mapping[str, Mapping[str, str]] = {
-    "interface": {},
-    "schedule": {"dagster/schedule_name": "nightly"},
-    "backfill": {"dagster/backfill": "abcdefgh"},
-    "sensor": {"dagster/sensor_name": "watch"},
-    "automation": {"dagster/auto_materialize": "true"},
+TAGS: Mapping[Callable[[Ways], None], str] = {
+    Ways.by_hand: "dagster/partition",
+    Ways.backfill: "dagster/backfill",
+    Ways.schedule: "dagster/schedule_name",
+    Ways.sensor: "dagster/sensor_name",
+    Ways.automation: "dagster/partition",
 }
-"""Tags that Dagster gives runs by what started them."""
+"""Ways to start a run, and by which tag it is known."""
 
 
 class Pair:
@@ -55,7 +56,10 @@ class Pair:
             value = self.value if not upstreams else 0
             return Stage(asset, "1", {"value": value}, upstreams, {"rows": schema}, work)
 
-        spec = self.context.spec(asset, upstreams, description="", kinds=set(), code_version="1")
+        condition = dg.AutomationCondition.eager() if upstreams else None
+        spec = self.context.spec(
+            asset, upstreams, description="", kinds=set(), code_version="1", automation_condition=condition
+        )
         return stage_asset(self.context, spec, build, lambda workspace, snapshot: {}).definition
 
     def _profile(self, workspace: Workspace, snapshot: Snapshot) -> Judged:
@@ -63,16 +67,13 @@ class Pair:
             raise RuntimeError("the gate's code is broken")
         return Judged({"good": self.good}, {"good": "| row |\n|---|\n| a |\n\n![Rows](data:image/png;base64,AA)"})
 
-    def run(self, *assets: str, checks: bool = True, day: str | None = None, way: str = "interface") -> bool:
+    def run(self, *assets: str, checks: bool = True, day: str | None = None) -> bool:
         keys = dg.AssetSelection.assets(*(dg.AssetKey(asset.split("/")) for asset in assets))
         selection = keys if checks else keys.without_checks()
         job = dg.define_asset_job("j", selection=selection, partitions_def=self.context.partitions)
         chosen = dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job])).resolve_job_def("j")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        ended = chosen.execute_in_process(
-            quiet, self.instance, partition_key=day, raise_on_error=False, tags=dict(WAYS[way])
-        )
-        return ended.success
+        return chosen.execute_in_process(quiet, self.instance, partition_key=day, raise_on_error=False).success
 
     def made(self, day: str | None = None) -> bool:
         return self.workspace.snapshots.head("d/prompts", day) is not None
@@ -98,60 +99,57 @@ def test_a_closed_gate_says_what_was_measured_and_shows_rows(tmp_path: Path, ins
     assert said.endswith("| a |"), "rows as examples, but no picture"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_open_gate_lets_every_kind_of_run_pass(way: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    pair = Pair(tmp_path, instance)
-    assert pair.run("d/documents") and pair.run("d/prompts", way=way) and pair.made()
+@pytest.mark.parametrize("start", TAGS, ids=lambda way: way.__name__)
+def test_a_closed_gate_holds_however_a_run_is_started(start: Callable[[Ways], None], tmp_path: Path) -> None:
+    with dg.instance_for_test(synchronous_run_launcher=True) as stored:
+        pair = Pair(tmp_path, stored, DAYS)
+        with ways(dg.AssetKey(["d", "prompts"]), pair.definitions, stored) as dagster:
+            assert pair.run("d/documents", day=NEWEST, checks=False)
+            start(dagster)
+            dagster.launch_queued()
+        run, _ = stored.get_runs()
+        assert TAGS[start] in run.tags and run.status == dg.DagsterRunStatus.FAILURE and not pair.made(NEWEST)
+        (why,) = stored.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        assert "d/documents: gate 'good' never ran" in why.get_dagster_event().step_failure_data.error_display_string
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_gate_that_crashed_stays_closed(way: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_gate_that_crashed_stays_closed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     pair = Pair(tmp_path, instance)
     pair.crash = True
-    assert not pair.run("d/documents", "d/prompts", way=way)
+    assert not pair.run("d/documents", "d/prompts")
     assert not pair.made(), "in the same run"
-    assert not pair.run("d/prompts", way=way) and not pair.made(), "in a later one"
+    assert not pair.run("d/prompts") and not pair.made(), "in a later one"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_gate_that_failed_or_has_no_number_stays_closed(
-    way: str, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_a_gate_that_failed_or_has_no_number_stays_closed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     for good in (0.0, float("nan")):
         pair = Pair(tmp_path / str(good), instance)
         pair.good = good
-        assert not pair.run("d/documents", "d/prompts", way=way) or not pair.made()
-        assert not pair.run("d/prompts", way=way) and not pair.made()
+        assert not pair.run("d/documents", "d/prompts") or not pair.made()
+        assert not pair.run("d/prompts") and not pair.made()
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_gate_that_was_skipped_stays_closed(way: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_gate_that_was_skipped_stays_closed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     pair = Pair(tmp_path, instance)
     assert pair.run("d/documents", checks=False)
-    assert not pair.run("d/prompts", way=way) and not pair.made()
+    assert not pair.run("d/prompts") and not pair.made()
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_gate_that_judged_an_older_version_stays_closed(
-    way: str, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_a_gate_that_judged_an_older_version_stays_closed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     pair = Pair(tmp_path, instance)
     assert pair.run("d/documents")
     pair.value = 2
     assert pair.run("d/documents", checks=False)
-    assert not pair.run("d/prompts", way=way) and not pair.made()
-    assert pair.run("d/documents") and pair.run("d/prompts", way=way) and pair.made()
+    assert not pair.run("d/prompts") and not pair.made()
+    assert pair.run("d/documents") and pair.run("d/prompts") and pair.made()
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_gate_that_judged_another_partition_stays_closed(
-    way: str, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_a_gate_that_judged_another_partition_stays_closed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     pair = Pair(tmp_path, instance, DAYS)
     assert pair.run("d/documents", day="2026-01-01")
     assert pair.run("d/documents", day="2026-01-02", checks=False)
-    assert not pair.run("d/prompts", day="2026-01-02", way=way) and not pair.made("2026-01-02")
-    assert pair.run("d/prompts", day="2026-01-01", way=way) and pair.made("2026-01-01")
+    assert not pair.run("d/prompts", day="2026-01-02") and not pair.made("2026-01-02")
+    assert pair.run("d/prompts", day="2026-01-01") and pair.made("2026-01-01")
 
 
 def plan(instance: dg.DagsterInstance) -> dg.DagsterRun:
@@ -237,3 +235,23 @@ def test_what_is_said_of_a_version_is_the_verdict_on_it(tmp_path: Path, instance
     assert said(run.run_id) == [True], "another version failed"
     crashed = plan(instance)
     assert said(crashed.run_id) == [], "it was to be judged in this run"
+
+
+def test_a_closed_gate_holds_for_a_command_that_makes_what_comes_after_it(
+    tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    """`synth screen --apply` makes mixture and release, and leaves the documents as they are."""
+    workspace = Workspace(tmp_path / "home")
+    attributes = dataset(
+        "http://127.0.0.1:9/v1",
+        tokenizer_folder,
+        sources=[{"type": "python-docs", "roles": ["mix_in"], "select": {"sample": {"documents": 5}}}],
+        recipes=[],
+        benchmarks=None,
+        gates={"documents": {"not_empty": {"min": 1000}}},
+    )
+    spec = str(write_spec(tmp_path / "spec", attributes))
+    assert synth("materialize", spec, home=workspace.home).returncode != 0
+    applied = synth("screen", spec, "--apply", home=workspace.home)
+    assert applied.returncode != 0 and "small/documents: gate 'not_empty' failed" in applied.err
+    assert not {"small/mixture", "small/release"} & {asset for asset, _ in workspace.snapshots.assets("small")}

@@ -1,5 +1,7 @@
 """A small proxy in front of an S3 server that loses, delays and refuses what a test tells it to."""
 
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -11,26 +13,45 @@ import httpx
 
 from synth_platform_tests.serving import QuietHandler, serving
 
-Kind = Literal["500", "503", "lost answer", "stall", "half body", "slow line"]
-_SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
+Kind = Literal["403", "500", "503", "reset", "black hole", "lost answer", "stall", "half body", "slow line"]
+_ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>said by the proxy</Message></Error>"
+_ERRORS = {
+    kind: _ERROR.format(code).encode()
+    for kind, code in {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}.items()
+}
+_RESET = struct.pack("ii", 1, 0)
+"""To linger for no time: the connection is reset when it is closed."""
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "host", "accept-encoding"}
 
 
 @dataclass
 class S3Fault:
-    """What goes wrong with the first requests of a method.
+    """What goes wrong with some requests of a method.
 
     Args:
         method: such as ``PUT``.
-        kind: a status; ``lost answer``: the request takes effect, the connection ends without a word; ``stall``: it
-            takes no effect and nobody answers; ``half body``: the answer breaks off in the middle; ``slow line``: what
-            is sent takes three seconds.
-        times: how many requests it hits.
+        kind: a status; ``reset``: the connection is; ``black hole``: nobody reads what is sent, or answers; ``lost
+            answer``: the request takes effect, the connection ends without a word; ``stall``: it takes no effect and
+            nobody answers; ``half body``: the answer breaks off in the middle; ``slow line``: what is sent takes three
+            seconds.
+        times: how many requests it hits at most.
+        every: it hits one of so many.
     """
 
     method: str
     kind: Kind
     times: int
+    every: int = 1
+    seen: int = 0
+    """How many came since the last that it hit."""
+
+    def hits(self, method: str) -> bool:
+        """Whether it hits the next request, which is of this method."""
+        if method != self.method or self.times <= 0:
+            return False
+        self.seen = (self.seen + 1) % self.every
+        self.times -= self.seen == 0
+        return self.seen == 0
 
 
 @dataclass
@@ -49,11 +70,7 @@ class FaultProxy:
         """Note a request; what is to go wrong with it."""
         with self._lock:
             self.seen.append((method, path))
-            for fault in self.faults:
-                if fault.method == method and fault.times > 0:
-                    fault.times -= 1
-                    return fault.kind
-        return None
+            return next((fault.kind for fault in self.faults if fault.hits(method)), None)
 
     def stall(self) -> None:
         """Say nothing until the test is over."""
@@ -80,14 +97,25 @@ def _handler(proxy: FaultProxy) -> type[QuietHandler]:
     class Handler(QuietHandler):
         def _serve(self) -> None:
             kind = proxy.take(self.command, self.path)
+            if kind == "reset":
+                return self._reset()
+            if kind == "black hole":
+                return self._stall()
             body = self._read_body(15 if kind == "slow line" else 1)
-            if kind in ("500", "503"):
-                self._answer(int(kind), _SLOW_DOWN, {"Content-Length": str(len(_SLOW_DOWN))})
-            elif kind == "stall":
-                proxy.stall()
-                self.close_connection = True
-            else:
-                self._pass_on(body, kind)
+            if kind == "stall":
+                return self._stall()
+            if error := _ERRORS.get(kind or ""):
+                return self._answer(int(kind or 0), error, {"Content-Length": str(len(error))})
+            return self._pass_on(body, kind)
+
+        def _stall(self) -> None:
+            proxy.stall()
+            self.close_connection = True
+
+        def _reset(self) -> None:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            socket.close(self.connection.detach())  # at once: others hold it open
+            self.close_connection = True
 
         def _read_body(self, pieces: int) -> bytes:
             length, body = int(self.headers.get("Content-Length") or 0), b""

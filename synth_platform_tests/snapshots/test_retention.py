@@ -17,6 +17,7 @@ from synth_platform.snapshots.catalog import ancestors
 from synth_platform.snapshots.removal import remove
 from synth_platform.snapshots.retention import RetentionSpec, clear, find_waste
 from synth_platform.snapshots.store import LocalStore, open_store
+from synth_platform_tests.clock import jump
 from synth_platform_tests.snapshots.deaths import dying_after
 
 NOW = datetime.now(UTC)
@@ -103,6 +104,25 @@ def test_versions_stay_as_long_as_they_were_current_lately(tmp_path: Path) -> No
     assert left is not None and left.removal is not None and left.manifest == first.manifest
     with pytest.raises(RemovedError, match="removed by the retention"):
         left.files()
+
+
+@pytest.mark.parametrize("rule", [RetentionSpec(keep_versions=2), RetentionSpec(keep_days=1)], ids=["number", "age"])
+def test_a_clock_that_jumps_takes_nothing_that_is_needed(
+    rule: RetentionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is the newest goes by the order of versions, and not by their times."""
+    snapshots = open_snapshots(tmp_path)
+    jump(monkeypatch, "snapshots.writer", "snapshots.repository", "snapshots.removal")
+    documents = [make(snapshots, tmp_path, "set/documents", number) for number in range(4)]
+    releases = [make(snapshots, tmp_path, "set/release", one, documents[one].ref) for one in range(4)]
+    for now in (NOW - timedelta(days=1), NOW + timedelta(days=365), NOW):
+        for waste in find_waste(snapshots, {"set": rule}, now=now):
+            assert clear(snapshots, waste)
+        left = {one.ref for one in snapshots.all() if one.removal is None}
+        assert {documents[3].ref, releases[3].ref} <= left
+        if rule.keep_versions:
+            assert left == {one.ref for one in (*documents[2:], *releases[2:])}
+    assert releases[3].is_whole() and documents[3].is_whole()
 
 
 def test_a_version_that_became_current_meanwhile_is_not_collected(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which S3 server and region the environment means, for both that open a bucket: versions and sources."""
+"""Which S3 server and region the environment means, for versions and sources alike."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,16 +6,13 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
-from obstore.store import S3Store as Bucket
 
-from synth_platform.snapshots.store import S3Store, ensure_bucket
-from synth_platform.sources import locations
+from synth_platform.snapshots.store import S3Store, ensure_bucket, open_objects
 from synth_platform.sources.locations import find_files
 
 NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 
 
-@pytest.mark.parametrize("open_bucket", [lambda: S3Store("s3://b/data")._objects, lambda: locations._s3_store("b")])
 @pytest.mark.parametrize(
     ("given", "endpoint"),
     [
@@ -30,13 +27,13 @@ NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_R
     ],
 )
 def test_an_empty_variable_names_no_server(
-    monkeypatch: pytest.MonkeyPatch, open_bucket: Callable[[], Bucket], given: dict[str, str], endpoint: str | None
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], endpoint: str | None
 ) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert open_bucket().config.get("endpoint") == endpoint
+    assert open_objects("s3://b/data").config.get("endpoint") == endpoint
 
 
 @pytest.mark.parametrize("first", [lambda root: S3Store(root).files(""), lambda root: find_files([root], Path(), [""])])

@@ -20,7 +20,7 @@ TRY_SECONDS, RETRY_SECONDS, SLACK = 1.0, 5.0, 3.0
 
 
 class OpenBehind(Protocol):
-    def __call__(self, *faults: S3Fault) -> tuple[S3Store, FaultProxy]: ...
+    def __call__(self, *faults: S3Fault, retry_seconds: float = RETRY_SECONDS) -> tuple[S3Store, FaultProxy]: ...
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def behind(s3_root: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Opens a store whose requests meet these faults."""
     with ExitStack() as stack:
 
-        def open_behind(*faults: S3Fault) -> tuple[S3Store, FaultProxy]:
+        def open_behind(*faults: S3Fault, retry_seconds: float = RETRY_SECONDS) -> tuple[S3Store, FaultProxy]:
             proxy = stack.enter_context(fault_proxy(s3_server, *faults))
             monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-            return S3Store(s3_root, TRY_SECONDS, RETRY_SECONDS), proxy
+            return S3Store(s3_root, TRY_SECONDS, retry_seconds), proxy
 
         yield open_behind
 
@@ -40,12 +40,15 @@ def writes(proxy: FaultProxy) -> int:
     return sum(method == "PUT" for method, _ in proxy.seen)
 
 
-@pytest.mark.parametrize("kind", ["500", "503"])
-def test_a_store_that_is_overloaded_for_a_moment_is_asked_again(behind: OpenBehind, kind: Kind) -> None:
-    store, proxy = behind(S3Fault("PUT", kind, 3), S3Fault("GET", kind, 3))
+@pytest.mark.parametrize("kind", ["500", "503", "reset"])
+def test_a_store_that_is_overloaded_for_a_while_is_asked_again(
+    behind: OpenBehind, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth_platform.snapshots.store.s3._FIRST_PAUSE", 0.01)
+    store, proxy = behind(S3Fault("PUT", kind, 8), S3Fault("GET", kind, 8), retry_seconds=60)
     store.create("a/manifest.json", b"one")
     assert store.read("a/manifest.json") == b"one"
-    assert writes(proxy) == 4
+    assert writes(proxy) == 9
 
 
 def test_a_write_whose_answer_was_lost_is_known_as_ones_own(behind: OpenBehind, tmp_path: Path) -> None:
@@ -57,6 +60,23 @@ def test_a_write_whose_answer_was_lost_is_known_as_ones_own(behind: OpenBehind, 
     store.move_in("a/part", part)
     assert store.read("a/manifest.json") == b"one" and store.read("a/part") == b"rows"
     assert not part.exists()
+
+
+@pytest.mark.parametrize("kind", ["reset", "lost answer", "stall"])
+def test_a_removal_that_nobody_answers_is_asked_for_again(behind: OpenBehind, kind: Kind) -> None:
+    store, _ = behind(S3Fault("POST", kind, 2))
+    store.create("a/x", b"x")
+    store.delete("a/x")
+    assert store.files("a") == []
+
+
+@pytest.mark.parametrize("kind", ["reset", "lost answer"])
+def test_a_file_that_goes_in_pieces_arrives_whole(behind: OpenBehind, kind: Kind, tmp_path: Path) -> None:
+    store, proxy = behind(*(S3Fault(method, kind, 1000, every=2) for method in ("POST", "PUT")))
+    part, rows = tmp_path / "part", b"0123456789" * 600_000
+    part.write_bytes(rows)
+    store.copy_in("a/part", part)
+    assert store.read("a/part") == rows and writes(proxy) > 2
 
 
 def test_a_lost_answer_does_not_make_a_loser_a_winner(behind: OpenBehind) -> None:
@@ -76,7 +96,7 @@ def test_equal_bytes_are_no_excuse_where_every_answer_came(behind: OpenBehind) -
 
 
 def test_of_many_writers_behind_a_bad_line_one_wins(behind: OpenBehind) -> None:
-    store, _ = behind(S3Fault("PUT", "lost answer", 6), S3Fault("PUT", "503", 6))
+    store, _ = behind(S3Fault("PUT", "lost answer", 6), S3Fault("PUT", "503", 6), retry_seconds=60)
 
     def wins(writer: int) -> bool:
         try:
@@ -92,7 +112,7 @@ def test_of_many_writers_behind_a_bad_line_one_wins(behind: OpenBehind) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET"])
-@pytest.mark.parametrize("kind", ["503", "stall"])
+@pytest.mark.parametrize("kind", ["503", "reset", "stall", "black hole"])
 def test_a_store_that_stays_away_is_a_clear_error_in_bounded_time(behind: OpenBehind, method: str, kind: Kind) -> None:
     store, _ = behind(S3Fault(method, kind, 1000))
     started = time.monotonic()
@@ -135,6 +155,14 @@ def test_a_refusal_is_not_tried_again(behind: OpenBehind) -> None:
     with pytest.raises((StorageError, FileNotFoundError)):
         elsewhere.create("a/x", b"x")
     assert writes(proxy) == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_who_may_not_is_told_at_once(behind: OpenBehind, method: str) -> None:
+    store, proxy = behind(S3Fault(method, "403", 1000))
+    with pytest.raises(StorageError, match="check credentials"):
+        store.create("a/x", b"x") if method == "PUT" else store.read("a/x")
+    assert len(proxy.seen) == 1
 
 
 @pytest.mark.parametrize("kind", ["503", "lost answer"])

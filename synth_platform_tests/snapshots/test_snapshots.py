@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import stat
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -302,21 +303,58 @@ def test_a_full_disk_is_a_named_error_and_shows_nothing(tmp_path: Path) -> None:
         os.system(f"umount {disk}")
 
 
-def test_files_are_synced_before_they_get_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without fsync a power cut could leave an empty file under its final name."""
+WRITES: dict[str, Callable[[LocalStore, Path], object]] = {
+    "create": lambda store, source: store.create("a/x", b"1"),
+    "replace": lambda store, source: store.replace("a/x", b"1"),
+    "move_in": lambda store, source: store.move_in("a/x", source),
+    "copy_in": lambda store, source: store.copy_in("a/x", source),
+    "copy": lambda store, source: store.copy("a/there", "a/x"),
+}
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is forced to disk, and where a file gets its name between."""
     events: list[str] = []
+    fsync = os.fsync
 
-    def record(name: str, real: Callable[..., object]) -> Callable[..., object]:
-        def wrapped(*arguments: object, **options: object) -> object:
-            events.append(name)
-            return real(*arguments, **options)
+    def record_sync(handle: int) -> None:
+        events.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
 
-        return wrapped
+    def recording_name(real: Callable[..., object]) -> Callable[..., object]:
+        return lambda source, target: (events.append(f"name {Path(target).name}"), real(source, target))
 
-    monkeypatch.setattr(os, "fsync", record("fsync", os.fsync))
-    monkeypatch.setattr(os, "link", record("link", os.link))
-    LocalStore(tmp_path).create("a.json", b"1")
-    assert events == ["fsync", "link", "fsync"], "data, then the name, then the folder's entry"
+    monkeypatch.setattr(os, "fsync", record_sync)
+    for name in ("link", "replace"):
+        monkeypatch.setattr(os, name, recording_name(getattr(os, name)))
+    return events
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_files_are_synced_before_they_get_their_name(
+    write: Callable[[LocalStore, Path], object], synced: list[str], tmp_path: Path
+) -> None:
+    """Without fsync a power cut could leave an empty file under its final name."""
+    store, source = LocalStore(tmp_path / "data"), tmp_path / "source"
+    source.write_bytes(b"1")
+    store.create("a/there", b"1")
+    synced.clear()
+    write(store, source)
+    assert synced[-3:] == ["file", "name x", "folder"], "data, then the name, then the folder's entry"
+    assert store.read("a/x") == b"1"
+
+
+def test_a_log_is_synced_with_its_name(synced: list[str], tmp_path: Path) -> None:
+    log = LocalStore(tmp_path).open_log("a/log")
+    log.append(b"1")
+    assert synced == []
+    log.sync()
+    assert synced == ["file", "folder"]
+    log.sync()
+    log.append(b"2")
+    log.close()
+    assert synced == ["file", "folder", "file"], "what was appended since, once"
 
 
 def test_walking_in_step_refuses_missing_doubled_and_swapped_rows() -> None:

@@ -1,13 +1,13 @@
 """The promises of the storage: of racing writers one wins; death at any step shows nothing torn and loses nothing."""
 
 import itertools
-from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 
 from synth_platform.snapshots import Snapshots
 from synth_platform.snapshots.store import open_store
+from synth_platform_tests.clock import jump
 from synth_platform_tests.snapshots.writing import (
     Race,
     check_round,
@@ -80,16 +80,7 @@ def check_death(url: str, folder: Path, undisturbed: str) -> None:
 def test_a_clock_that_jumps_changes_no_order_and_no_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: str
 ) -> None:
-    """Back a month, ahead ten years, and back again, between any two looks at it."""
-    jumps = itertools.cycle([timedelta(days=days) for days in (-30, 3650, -400, 77, -1)])
-
-    class Jumping(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) + next(jumps)
-
-    monkeypatch.setattr("synth_platform.snapshots.writer.datetime", Jumping)
-    monkeypatch.setattr("synth_platform.snapshots.repository.datetime", Jumping)
+    jump(monkeypatch, "snapshots.writer", "snapshots.repository")
     store = open_store(str(tmp_path / "data"))
     assert make(store, tmp_path) == undisturbed
     digests = [make(store, tmp_path, seed=seed) for seed in range(1, 6)]

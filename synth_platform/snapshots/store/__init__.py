@@ -4,7 +4,7 @@ from pathlib import Path
 
 from synth_platform.snapshots.store.base import AlreadyExists, Entry, Log, Store
 from synth_platform.snapshots.store.local import LocalStore
-from synth_platform.snapshots.store.s3 import S3Store, ensure_bucket, s3_endpoint
+from synth_platform.snapshots.store.s3 import S3Store, ensure_bucket, open_objects
 
 __all__ = [
     "AlreadyExists",
@@ -14,8 +14,8 @@ __all__ = [
     "S3Store",
     "Store",
     "ensure_bucket",
+    "open_objects",
     "open_store",
-    "s3_endpoint",
 ]
 
 

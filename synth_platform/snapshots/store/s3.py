@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotFoundError
@@ -19,10 +19,7 @@ from synth_platform.errors import StorageError
 from synth_platform.snapshots.store.base import AlreadyExists, Entry, Log
 from synth_platform.snapshots.store.local import disk_errors
 
-if TYPE_CHECKING:
-    from obstore.store import RetryConfig
-
-_TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS = 60.0, 5.0, 120.0
+_TRY_SECONDS, _CONNECT_SECONDS, _RETRY_SECONDS, _RETRIES = 60.0, 5.0, 120.0, 10
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _SLOWEST = 250_000
 """Bytes a second of a line that is still waited for."""
@@ -41,13 +38,36 @@ def s3_endpoint() -> str | None:
     return f"https://s3.{region}.amazonaws.com" if named == "" else named
 
 
+def open_objects(
+    url: str, try_seconds: float = _TRY_SECONDS, retry_seconds: float = _RETRY_SECONDS, *, retries: int = _RETRIES
+) -> ObjectStore:
+    """A client of an S3 prefix that gives up what stalls, and tries again within bounds.
+
+    Args:
+        url: ``s3://bucket/prefix``.
+        try_seconds: after which one request is given up. A stalled body would hang for ever.
+        retry_seconds: for which a request is tried again, all tries together.
+        retries: how often at most.
+    """
+    endpoint = s3_endpoint()
+    return ObjectStore.from_url(
+        url.rstrip("/"),
+        config={"endpoint": endpoint} if endpoint else {},
+        client_options={
+            "timeout": timedelta(seconds=try_seconds),
+            "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, try_seconds)),
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        },
+        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=retry_seconds)},
+    )
+
+
 class S3Store:
     """An S3 prefix; credentials, region and endpoint come from the usual AWS variables.
 
     Args:
         url: ``s3://bucket/prefix``.
         try_seconds: after which one request is given up, unless it writes more than a slow line takes in that time.
-            A stalled body would hang for ever.
         retry_seconds: for which a request is tried again, all tries together.
     """
 
@@ -55,26 +75,13 @@ class S3Store:
         self.url = url.rstrip("/")
         self.local: Path | None = None
         self._retry_seconds = retry_seconds
-        self._objects = self._open(try_seconds, {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_seconds)})
+        self._objects = open_objects(url, try_seconds, retry_seconds)
         self._try_seconds = try_seconds
         self._writes = self._open_writes(try_seconds)
 
     def _open_writes(self, seconds: float) -> ObjectStore:
         """For create-only writes, which are never sent again unseen: the first try may have come through."""
-        return self._open(seconds, {"max_retries": 0, "retry_timeout": timedelta(seconds=seconds)})
-
-    def _open(self, try_seconds: float, retries: "RetryConfig") -> ObjectStore:
-        endpoint = s3_endpoint()
-        return ObjectStore.from_url(
-            self.url,
-            config={"endpoint": endpoint} if endpoint else {},
-            client_options={
-                "timeout": timedelta(seconds=try_seconds),
-                "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, try_seconds)),
-                "allow_http": bool(endpoint and endpoint.startswith("http://")),
-            },
-            retry_config=retries,
-        )
+        return open_objects(self.url, seconds, seconds, retries=0)
 
     def create(self, path: str, data: bytes) -> None:
         with _object_errors(self.url, path):
@@ -127,7 +134,7 @@ class S3Store:
 
     def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError), _object_errors(self.url, path):
-            obstore.delete(self._objects, path)
+            self._delete(path)
 
     def open_log(self, path: str) -> Log:
         return _ObjectLog(self, path)
@@ -140,8 +147,8 @@ class S3Store:
         """
         seconds = max(self._try_seconds, _size_of(data) / _SLOWEST)
         writes = self._writes if seconds == self._try_seconds else self._open_writes(seconds)
-        deadline = time.monotonic() + max(self._retry_seconds, 2 * seconds)
-        pause, unanswered = _FIRST_PAUSE, False
+        pauses = _pauses(max(self._retry_seconds, 2 * seconds))
+        unanswered = False
         while True:
             try:
                 obstore.put(writes, path, data, mode="create", use_multipart=False)
@@ -152,10 +159,21 @@ class S3Store:
                     if unanswered and held == _bytes_of(data):
                         return
                     raise AlreadyExists(path) from None
-                if time.monotonic() + pause > deadline:
+                if (pause := next(pauses, None)) is None:
                     raise
-            time.sleep(random.uniform(pause / 2, pause))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            time.sleep(pause)
+
+    def _delete(self, path: str) -> None:
+        """Remove a file by POST, which the client itself does not send again where nobody answers."""
+        pauses = _pauses(self._retry_seconds)
+        while True:
+            try:
+                obstore.delete(self._objects, path)
+                return
+            except GenericError:
+                if (pause := next(pauses, None)) is None:
+                    raise
+            time.sleep(pause)
 
     def _holding(self, path: str) -> bytes | None:
         """What stands under a name; None: nothing, where a write was refused for one that did not come about."""
@@ -225,6 +243,14 @@ def ensure_bucket(url: str) -> bool:
             fix="check AWS_ENDPOINT_URL and the keys, or make the bucket yourself",
         ) from error
     return True
+
+
+def _pauses(seconds: float) -> Iterator[float]:
+    """Seconds to wait before the next try, more and more, until so much time has passed."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while time.monotonic() + pause <= deadline:
+        yield random.uniform(pause / 2, pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _size_of(data: bytes | Path) -> int:
