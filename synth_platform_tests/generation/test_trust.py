@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants  # noqa: F401  # it keeps what the environment says when it is first imported
 import pytest
 from pydantic import ValidationError
 
