@@ -394,7 +394,7 @@ def test_a_takedown_that_died_is_finished_by_the_same_command(
         with pytest.raises(KeyboardInterrupt):
             deployment.take_down(victim, erase=True)
     with monkeypatch.context() as mortal:
-        mortal.setattr("synth_platform.ops.takedown.remove", dying)
+        mortal.setattr("synth_platform.ops.erasure.remove", dying)
         with pytest.raises(KeyboardInterrupt):
             deployment.take_down(victim, erase=True)
     report = deployment.take_down(victim, erase=True)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from synth_platform.mixing.schema import MIXTURE
-from synth_platform.ops import readers, takedown
+from synth_platform.ops import erasure, readers, takedown
 from synth_platform.ops.launch import Launched
 from synth_platform.ops.takedown import Report, Request, take_down
 from synth_platform.release.config import FolderDestination
@@ -213,7 +213,7 @@ def test_the_tombstone_is_written_whatever_is_damaged(damaged: str, shop: Shop) 
 def test_runs_that_come_in_between_are_named_whatever_the_clock_said(
     days_off: int, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jump(monkeypatch, "ops.takedown", "snapshots.removal", "snapshots.retention", days=[days_off])
+    jump(monkeypatch, "ops.takedown", "ops.erasure", "snapshots.removal", "snapshots.retention", days=[days_off])
     version(shop.workspace, "ds/documents", {"documents": table(DOCUMENTS, id=[SECRET], text=["text of s/1"])})
 
     def busy(status: dg.DagsterRunStatus) -> dg.DagsterRun:
@@ -229,7 +229,7 @@ def test_runs_that_come_in_between_are_named_whatever_the_clock_said(
     assert "run it again" in waits.problems[0] and waits.erased_bytes == 0
     for run in shop.instance.get_runs():
         shop.instance.delete_run(run.run_id)
-    monkeypatch.setattr(takedown, "remove", meanwhile)
+    monkeypatch.setattr(erasure, "remove", meanwhile)
     report = shop.take_down(erase=True)
     assert "something was being made meanwhile: busy" in report.problems[0] and report.erased_bytes
     assert shop.take_down(erase=True).problems == []

@@ -2,33 +2,27 @@
 
 import getpass
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import dagster as dg
-import polars as pl
 
 from synth_platform.digest import digest
 from synth_platform.errors import SynthError
+from synth_platform.ops.erasure import UNREADABLE, Erasure, Held
 from synth_platform.ops.launch import find_dataset, run_dataset
 from synth_platform.ops.readers import Published, Readers, Specs
 from synth_platform.ops.rescan import patch_job_name
-from synth_platform.ops.sweep import newest_run, refuse_while_running, runs_of_others
+from synth_platform.ops.sweep import newest_run, refuse_while_running
 from synth_platform.snapshots import Snapshot, Snapshots
 from synth_platform.snapshots.catalog import kind_of
-from synth_platform.snapshots.descent import Descent, LeftOut, committed_since, find_descent, has_rows
+from synth_platform.snapshots.descent import Descent, LeftOut, find_descent
 from synth_platform.snapshots.findings import taken_down_rows, write_finding
 from synth_platform.snapshots.identity import dataset_of
-from synth_platform.snapshots.listing import SILENT_ELSEWHERE
-from synth_platform.snapshots.removal import remove
-from synth_platform.snapshots.retention import Waste, clear, find_leftovers
-from synth_platform.snapshots.tombstones import TakenDown, Tombstone, add_tombstone, read_tombstones
+from synth_platform.snapshots.tombstones import Tombstone, add_tombstone, read_tombstones
 from synth_platform.workspace import Workspace
 
-_ERRORS = (SynthError, OSError, pl.exceptions.PolarsError)
 _ASKED = ("documents", "datasets", "urls")
 """What of a request its tombstone has too."""
 
@@ -69,16 +63,6 @@ class PatchedRelease:
     release: str
     rows: int
     patch: str | None = None
-
-
-@dataclass
-class Held:
-    """A version that has the text of a document, or something that was said of it."""
-
-    asset: str
-    partition: str | None
-    snapshot: str
-    erased: bool = False
 
 
 @dataclass
@@ -160,7 +144,7 @@ class _Takedown:
         given: Specs,
         tell: Callable[[str], None],
     ) -> None:
-        self._newest_run = newest_run(instance)
+        before = newest_run(instance)
         self._workspace, self._snapshots, self._instance = workspace, workspace.snapshots, instance
         self._request, self._given, self._tell = request, given, tell
         problems: list[str] = []
@@ -169,6 +153,7 @@ class _Takedown:
         self._asked_before = bool(same)
         asked = _asked(request)
         self._descent = find_descent(self._snapshots, [*same, asked])
+        self._erasure = Erasure(workspace, instance, self._descent, before, tell)
         self._tombstone = _with_found(asked, self._descent, same)
         self._asked = [*same, self._tombstone]  # an earlier one that covers it may be about others too
         self._report = _report(self._descent, problems)
@@ -194,16 +179,10 @@ class _Takedown:
         """Whether no version, no begun work and no earlier takedown knows anything of what was asked for."""
         found = self._descent
         known = found.documents or any(found.rows.values()) or found.holders or found.left_out
-        if known or self._asked_before or self._report.problems or self._has_begun_work():
+        if known or self._asked_before or self._report.problems or self._erasure.has_begun_work(self._tombstone):
             return False
         published = self._published()
         return all(one.is_clean for one in published.look()) and not published.outcome.problems
-
-    def _has_begun_work(self) -> bool:
-        try:
-            return any(map(self._is_begun_on_them, find_leftovers(self._snapshots)))
-        except _ERRORS:  # nobody knows
-            return True
 
     def run(self, *, dry_run: bool, erase: bool) -> Report:
         """Only look, or do it all."""
@@ -221,9 +200,8 @@ class _Takedown:
             published.withdraw(dry_run=True)
         elif erase and self._may_erase():
             self._erase()
-            self._erase_leftovers()
             published.withdraw()
-            self._look_for_runs()
+            self._report.problems += self._erasure.made_meanwhile()
         outcome = published.outcome
         self._report.readers, self._report.withdrawn = outcome.readers, outcome.withdrawn
         self._report.notes += outcome.notes
@@ -262,7 +240,7 @@ class _Takedown:
             try:
                 release = self._snapshots.current(asset, partition)
                 rows = taken_down_rows(release, self._in_force).height if release is not None else 0
-            except _ERRORS as error:
+            except UNREADABLE as error:
                 self._report.problems.append(f"{asset}: its current version could not be looked at: {error}")
                 continue
             if release is not None and rows:
@@ -273,7 +251,7 @@ class _Takedown:
         self._tell(f"{patched.dataset}: a patch of {patched.release} without {patched.rows:,} rows")
         try:
             self._release_patch(patched, release)
-        except _ERRORS as error:
+        except UNREADABLE as error:
             self._report.problems.append(f"{patched.dataset}: {error}")
 
     def _release_patch(self, patched: PatchedRelease, release: Snapshot) -> None:
@@ -315,72 +293,10 @@ class _Takedown:
             return False
         return True
 
-    def _look_for_runs(self) -> None:
-        """What a run made meanwhile may hold the documents: it may have read them before they went."""
-        if runs := runs_of_others(self._instance, self._newest_run):
-            named = ", ".join(sorted({f"{run.job_name} ({run.run_id[:8]})" for run in runs}))
-            self._report.problems.append(f"something was being made meanwhile: {named}: run it again")
-
     def _erase(self) -> None:
-        """Remove the files of all versions that hold the documents, current releases excepted: those want a patch."""
-        since, problems = committed_since(self._snapshots, self._descent)
-        self._report.problems += problems
-        self._report.held = []
-        for holder in (*self._descent.holders, *since):
-            m = holder.manifest
-            self._report.held.append(Held(m.asset, m.partition, m.snapshot_id))
-            try:
-                if kind_of(m.asset) == "release" and self._snapshots.current_ref(m.asset, m.partition) == holder.ref:
-                    raise SynthError("it is the current release and has no patch")
-                self._tell(f"erasing {m.asset} {m.snapshot_id}")
-                self._report.erased_bytes += remove(self._snapshots, holder, "taken_down", self._tombstone.id)
-            except _ERRORS as error:
-                self._report.problems.append(f"{m.asset} {m.snapshot_id} is kept: {error}")
-            else:
-                self._report.held[-1].erased = True
-
-    def _erase_leftovers(self) -> None:
-        """Delete work that was begun on the documents: without them it is other work, so nobody can go on with it."""
-        for waste in find_leftovers(self._snapshots):
-            try:
-                if not self._is_begun_on_them(waste):
-                    continue
-                if self._may_be_of_others(waste):
-                    hours = SILENT_ELSEWHERE // timedelta(hours=1)
-                    raise SynthError(
-                        "another machine may have written to it lately", fix=f"run it again in {hours} hours"
-                    )
-                if clear(self._snapshots, waste):
-                    self._tell(f"erasing {waste.folder}: {waste.kind}")
-                    self._report.erased_bytes += waste.bytes
-            except _ERRORS as error:
-                self._report.problems.append(f"{waste.folder} ({waste.kind}) is kept: {error}")
-        shutil.rmtree(self._workspace.scratch, ignore_errors=True)
-
-    def _may_be_of_others(self, waste: Waste) -> bool:
-        """Whether a machine that shares the versions may be at work on it."""
-        shared = waste.kind == "unfinished" and bool(self._workspace.data)
-        return shared and datetime.now(UTC) - waste.changed < SILENT_ELSEWHERE
-
-    def _is_begun_on_them(self, waste: Waste) -> bool:
-        """Whether it belongs to a cycle that had them, or its files have rows of them."""
-        asset, partition, _ = waste.key
-        dataset = dataset_of(asset)
-        if (f"{dataset}/documents", partition) in self._tombstone.assets:
-            return True
-        wanted, names = TakenDown.of([self._tombstone], dataset), self._descent.names.get(dataset, ())
-        paths = [entry.path for entry in waste.files if entry.path.endswith(".parquet")]
-        return any(has_rows(pl.scan_parquet(self._local(path), glob=False), wanted, names) for path in paths)
-
-    def _local(self, path: str) -> Path:
-        """A file of no version on this machine."""
-        store = self._snapshots.store
-        if store.local is not None:
-            return store.local / path
-        self._workspace.scratch.mkdir(parents=True, exist_ok=True)
-        target = self._workspace.scratch / "leftover.parquet"
-        store.fetch(path, target)
-        return target
+        erased = self._erasure.run(self._tombstone)
+        self._report.held, self._report.erased_bytes = erased.held, erased.bytes
+        self._report.problems += erased.problems
 
 
 def _all_tombstones(snapshots: Snapshots, problems: list[str]) -> list[Tombstone]:
