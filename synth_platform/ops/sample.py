@@ -9,7 +9,7 @@ from synth_platform.generation.answers.earlier import earlier_answers
 from synth_platform.generation.answers.shards import ShardStore
 from synth_platform.generation.assets import GenerationSettings, generation_stage, job_of, spent_on
 from synth_platform.generation.budget import Budget, Spent
-from synth_platform.generation.engine import find_engine
+from synth_platform.generation.engine import Engine, find_engine
 from synth_platform.generation.run.generate import Plan, Sampled
 from synth_platform.generation.run.jobs import Job
 from synth_platform.generation.run.meter import StatusFile, new_reading
@@ -19,7 +19,7 @@ from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.stage import Stage, identify
 from synth_platform.prompts.config import RecipeSpec
-from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
+from synth_platform.snapshots import Snapshot, SnapshotWriter
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
@@ -48,25 +48,16 @@ def take_sample(
     """
     settings = GenerationSettings(tuned(spec.engine, workspace, spec.name), spec.budget, spec.shard_size)
     engine = find_engine(settings.engine, workspace, spec.name, variables=os.environ, tell=tell)
-    found: dict[str, Sampled] = {}
-    jobs: list[Job] = []
-    spent = Spent()
-    for recipe in spec.recipes:
-        asset = dataset.asset("prompts", recipe.name)
-        prompts = workspace.snapshots.head(asset, partition)
-        if prompts is None:
-            raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
-        made = dataset.asset("generations", recipe.name)
-        stage = generation_stage(spec.name, made, recipe, settings, Upstream(asset), engine)
-        identity, version = identify(stage, dataset, workspace, _inputs(stage, workspace, partition), partition)
-        if version is None:
-            jobs.append(_job(workspace, prompts, recipe, identity, spec.engine.model))
-            spent += jobs[-1].shards.spent()
-        else:
-            found[recipe.name] = Sampled.of_version(version, rows)
-            spent += spent_on(version)
+    begun = [_begin(recipe, dataset, workspace, settings, engine, partition) for recipe in spec.recipes]
+    jobs = [one for one in begun if isinstance(one, Job)]
+    found = {
+        recipe.name: Sampled.of_version(one, rows)
+        for recipe, one in zip(spec.recipes, begun, strict=True)
+        if isinstance(one, Snapshot)
+    }
     if not jobs:
         return found, engine.units
+    spent = sum((one.shards.spent() if isinstance(one, Job) else spent_on(one) for one in begun), Spent())
     total = sum(min(rows, job.rows) for job in jobs)
     plan = Plan(
         jobs=jobs,
@@ -80,11 +71,27 @@ def take_sample(
     return found | engine.sample(plan, rows), engine.units
 
 
-def _job(workspace: Workspace, prompts: Snapshot, recipe: RecipeSpec, identity: Identity, model: str) -> Job:
-    """What is left of a version that is not made yet, or only begun."""
+def _begin(
+    recipe: RecipeSpec,
+    dataset: DatasetContext,
+    workspace: Workspace,
+    settings: GenerationSettings,
+    engine: Engine,
+    partition: str | None,
+) -> Snapshot | Job:
+    """The version of a recipe's generations that there is; or what is left of one that is not made, or only begun."""
+    asset, made = dataset.asset("prompts", recipe.name), dataset.asset("generations", recipe.name)
+    prompts = workspace.snapshots.head(asset, partition)
+    if prompts is None:
+        raise SpecError(f"{asset} has not been materialized", fix="materialize it first")
+    stage = generation_stage(dataset.name, made, recipe, settings, Upstream(asset), engine)
+    identity, version = identify(stage, dataset, workspace, _inputs(stage, workspace, partition), partition)
+    if version is not None:
+        return version
     tables = {"generations": GENERATIONS}
     writer = SnapshotWriter(workspace.snapshots, identity, tables, scratch=workspace.scratch, run_id="sample")
-    return job_of(prompts, recipe, ShardStore(writer, model), earlier_answers(workspace.snapshots, identity))
+    shards = ShardStore(writer, settings.engine.model)
+    return job_of(prompts, recipe, shards, earlier_answers(workspace.snapshots, identity))
 
 
 def _inputs(stage: Stage, workspace: Workspace, partition: str | None) -> list[InputRef]:
