@@ -98,7 +98,9 @@ def generations_assets(
                     context,
                     opened,
                     dataset,
-                    _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine),
+                    _same_for_all(
+                        generation_stage(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)
+                    ),
                 )
                 for asset, recipe in by_asset.items()
                 if asset in chosen
@@ -110,14 +112,14 @@ def generations_assets(
     def looking_up(asset: str, recipe: RecipeSpec) -> BuildStage:
         """The same stage for those who only ask: the engine need not be there, if it has made something before."""
 
-        def build(workspace: Workspace, partition: str | None) -> Stage:
+        def find(workspace: Workspace) -> Stage:
             stage = dataset.asset(asking.stage)
             settings = replace(given, engine=workspace.once(("tuned", stage), lambda: _tuned(workspace)))
             engine = workspace.once(("engine", stage), lambda: known_engine(settings.engine, workspace, stage))
-            made = _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)(workspace, partition)
+            made = generation_stage(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)
             return replace(made, assumed=engine.assumed) if isinstance(engine, LastEngine) else made
 
-        return build
+        return lambda workspace, _: workspace.once(("generations", asset), lambda: find(workspace))
 
     def _tuned(workspace: Workspace) -> EngineSpec:
         return tuned(given.engine, workspace, dataset.name)
@@ -125,15 +127,9 @@ def generations_assets(
     return StageAsset(make, dataset, {asset: looking_up(asset, recipe) for asset, recipe in by_asset.items()})
 
 
-def _builder(
-    dataset: str,
-    asset: str,
-    recipe: RecipeSpec,
-    settings: GenerationSettings,
-    prompts: Upstream,
-    engine: Engine | LastEngine,
-) -> BuildStage:
-    return lambda workspace, partition: generation_stage(dataset, asset, recipe, settings, prompts, engine)
+def _same_for_all(stage: Stage) -> BuildStage:
+    """No cycle's generations are made in another way than those of the next."""
+    return lambda workspace, partition: stage
 
 
 def generation_upstreams(prompts: Upstream, settings: GenerationSettings, dataset: str) -> tuple[Upstream, ...]:

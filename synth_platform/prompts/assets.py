@@ -37,6 +37,7 @@ def prompts_asset(
     asset = dataset.asset("prompts", recipe.name)
 
     described = recipe.model_dump(mode="json", exclude={"conformance", "judge"})
+    rewritten = list(sources)
 
     def load_template() -> Template:
         template = Template.load(recipe.template_name, dataset.base)
@@ -64,7 +65,7 @@ def prompts_asset(
             code_version=CODE_VERSION,
             settings={
                 "recipe": described,
-                "sources": list(sources),
+                "sources": rewritten,
                 "template": template.digest,
                 "tokenizer": counter.digest,
                 "context_length": context_length,

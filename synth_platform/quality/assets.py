@@ -79,10 +79,11 @@ def quality_asset(
 
     def build(workspace: Workspace, partition: str | None) -> Stage:
         encoder = workspace.once(("encoder", asset), lambda: encoder_of(recipe, limits, workspace.encoders))
+        measured = workspace.once(("measured", asset), lambda: measured_settings(recipe, privacy, encoder))
         return Stage(
             asset=asset,
             code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
-            settings={**judged_by, **measured_settings(recipe, privacy, encoder)},
+            settings={**judged_by, **measured},
             upstreams=upstreams,
             tables={"quality": QUALITY},
             work=work,
@@ -138,7 +139,9 @@ def accepted_asset(
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={"privacy": {**protection, **model_settings(privacy.ner)}},
+            settings={
+                "privacy": workspace.once(("privacy", asset), lambda: {**protection, **model_settings(privacy.ner)})
+            },
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,

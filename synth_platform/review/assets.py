@@ -53,7 +53,7 @@ def review_asset(
     """
     asset = dataset.asset("review")
     written = tables(spec)
-    looked_for = privacy.model_dump(mode="json")
+    reviewed, looked_for = spec.model_dump(mode="json"), privacy.model_dump(mode="json")
     upstreams = (mixture, documents, *accepted.values(), *prompts.values(), *contamination)
 
     def work(run: StageRun) -> None:
@@ -88,8 +88,8 @@ def review_asset(
             asset=asset,
             code_version=CODE_VERSION,
             settings={
-                "review": spec.model_dump(mode="json"),
-                "privacy": {**looked_for, **model_settings(privacy.ner)},
+                "review": reviewed,
+                "privacy": workspace.once(("privacy", asset), lambda: {**looked_for, **model_settings(privacy.ner)}),
                 # Not an input: what a version was made from does not go through the version before.
                 "last": last.digest if last else None,
             },

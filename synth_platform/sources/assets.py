@@ -73,7 +73,7 @@ def documents_asset(
                 "sources": described,
                 "content": contents,
                 "tokenizer": counter.digest,
-                "privacy": {**protection, **model_settings(privacy.ner)},
+                "privacy": workspace.once(("privacy", asset), lambda: {**protection, **model_settings(privacy.ner)}),
                 "earlier_cycles": earlier.digest,
                 # Documents that this asset never had do not make it stale, though all are left out.
                 **({"taken_down": concerned} if concerned else {}),
