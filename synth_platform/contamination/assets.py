@@ -20,7 +20,7 @@ from synth_platform.naming import EVALS_GROUP
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
-from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, every_cycle, stage_asset
 from synth_platform.plots import bars
 from synth_platform.snapshots import Snapshot
 from synth_platform.snapshots.identity import dataset_of
@@ -89,7 +89,7 @@ def index_asset(
             segments=index.segments.height,
         )
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    def build(workspace: Workspace) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
@@ -107,7 +107,7 @@ def index_asset(
         kinds={"polars", "onnx"},
         code_version=CODE_VERSION,
     )
-    return stage_asset(dataset, spec, build, _describe_index)
+    return stage_asset(dataset, spec, every_cycle(asset, build), _describe_index)
 
 
 def documents_contamination_asset(
@@ -262,16 +262,14 @@ def _scan_asset(
     description: str,
     *,
     describe: Any = None,
-    also_read: Callable[[Workspace, str | None], dict[str, Any]] = lambda workspace, partition: {},
+    also_read: Callable[[Workspace, str | None], dict[str, Any]] | None = None,
 ) -> StageAsset:
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    def build(workspace: Workspace, partition: str | None = None) -> Stage:
+        searched = _search_settings(contamination, workspace, dataset)
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={
-                **_search_settings(contamination, workspace, dataset),
-                **also_read(workspace, partition),
-            },
+            settings={**searched, **also_read(workspace, partition)} if also_read else searched,
             upstreams=upstreams,
             tables=tables,
             work=work,
@@ -279,7 +277,7 @@ def _scan_asset(
         )
 
     spec = dataset.spec(asset, upstreams, description=description, kinds={"polars", "onnx"}, code_version=CODE_VERSION)
-    return stage_asset(dataset, spec, build, describe or describe_scan)
+    return stage_asset(dataset, spec, build if also_read else every_cycle(asset, build), describe or describe_scan)
 
 
 def scan_table(run: StageRun, scanner: Scanner, scanned: Snapshot, table: str, what: str) -> None:

@@ -27,7 +27,16 @@ from synth_platform.ops.failures import failing_for_people
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import materialize_result
 from synth_platform.ops.resources import WorkspaceResource
-from synth_platform.ops.stage import Begun, BuildStage, Stage, StageAsset, StageRun, begin_stage, finish_stage
+from synth_platform.ops.stage import (
+    Begun,
+    BuildStage,
+    Stage,
+    StageAsset,
+    StageRun,
+    begin_stage,
+    every_cycle,
+    finish_stage,
+)
 from synth_platform.progress import listen, log_listener
 from synth_platform.prompts.config import RecipeSpec
 from synth_platform.snapshots import Snapshot
@@ -98,9 +107,7 @@ def generations_assets(
                     context,
                     opened,
                     dataset,
-                    _same_for_all(
-                        generation_stage(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)
-                    ),
+                    _builder(dataset.name, asset, recipe, settings, prompts[recipe.name], engine),
                 )
                 for asset, recipe in by_asset.items()
                 if asset in chosen
@@ -119,7 +126,7 @@ def generations_assets(
             made = generation_stage(dataset.name, asset, recipe, settings, prompts[recipe.name], engine)
             return replace(made, assumed=engine.assumed) if isinstance(engine, LastEngine) else made
 
-        return lambda workspace, _: workspace.once(("generations", asset), lambda: find(workspace))
+        return every_cycle(asset, find)
 
     def _tuned(workspace: Workspace) -> EngineSpec:
         return tuned(given.engine, workspace, dataset.name)
@@ -127,9 +134,15 @@ def generations_assets(
     return StageAsset(make, dataset, {asset: looking_up(asset, recipe) for asset, recipe in by_asset.items()})
 
 
-def _same_for_all(stage: Stage) -> BuildStage:
-    """No cycle's generations are made in another way than those of the next."""
-    return lambda workspace, partition: stage
+def _builder(
+    dataset: str,
+    asset: str,
+    recipe: RecipeSpec,
+    settings: GenerationSettings,
+    prompts: Upstream,
+    engine: Engine,
+) -> BuildStage:
+    return lambda workspace, partition: generation_stage(dataset, asset, recipe, settings, prompts, engine)
 
 
 def generation_upstreams(prompts: Upstream, settings: GenerationSettings, dataset: str) -> tuple[Upstream, ...]:

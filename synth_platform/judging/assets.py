@@ -13,7 +13,7 @@ from synth_platform.judging.schema import ASKED, NOT_ASKED
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
-from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, every_cycle, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.prompts.tokenizer import ChatTokenizer
 from synth_platform.quality.rows import with_prompts
@@ -36,10 +36,10 @@ def judge_prompts_asset(
     """`<dataset>/judge_prompts/<recipe>`: each generation, and each labelled answer, as a question to the judge."""
     asset = dataset.asset("judge_prompts", recipe)
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    def build(workspace: Workspace) -> Stage:
         counter = workspace.once(("judge's tokenizer", dataset.name), tokenizer)
-        labelled = workspace.once(("labels", asset), lambda: _labelled(judge, dataset))
-        workspace.once(("room", asset), Asking(judge, counter, context_length, dataset.seed).check_room)
+        labelled = _labelled(judge, dataset)
+        Asking(judge, counter, context_length, dataset.seed).check_room()
 
         def work(run: StageRun) -> None:
             asking = Asking(judge, counter, context_length, run.seed)
@@ -72,7 +72,7 @@ def judge_prompts_asset(
         kinds={"jinja", "parquet"},
         code_version=CODE_VERSION,
     )
-    return stage_asset(dataset, spec, build, lambda _, snapshot: _describe(snapshot, judge))
+    return stage_asset(dataset, spec, every_cycle(asset, build), lambda _, snapshot: _describe(snapshot, judge))
 
 
 def _labelled(judge: JudgeSpec, dataset: DatasetContext) -> list[LabelledAnswer]:

@@ -11,7 +11,7 @@ from synth_platform.mixing.schema import COMPONENT_ROWS, EXCLUDED, MIXTURE
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import preview, shown_counts
-from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, every_cycle, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.accept import contaminated
 from synth_platform.release.build import component_shares
@@ -56,7 +56,7 @@ def mixture_asset(
         run.writer.count(available=sum(rows.height for rows in there.values()))
         run.writer.detail(plan=[_plan_row(plan) for plan in plans])
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    def build(workspace: Workspace) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
@@ -75,7 +75,7 @@ def mixture_asset(
         kinds={"polars", "parquet"},
         code_version=CODE_VERSION,
     )
-    return stage_asset(dataset, spec, build, _describe)
+    return stage_asset(dataset, spec, every_cycle(asset, build), _describe)
 
 
 def _from_accepted(batch: pl.DataFrame, recipe: str) -> pl.DataFrame:

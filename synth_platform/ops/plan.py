@@ -255,14 +255,14 @@ class _Walk:
         identity = identity_of(stage, stage_asset.dataset, self._inputs(stage), partition)
         if current is None:
             self._missing(asset)
-        elif self._is_made(current, identity) and not any(map(self._is_open, stage.upstreams)):
+        elif self._is_made(current, identity, stage) and not any(map(self._is_open, stage.upstreams)):
             self._current(stage, current)  # as most are: no manifest has to be read
         else:
             self._compare(stage, identity)
         self._ask(asset, identity)
 
-    def _is_made(self, current: InputRef, identity: Identity) -> bool:
-        return current.snapshot_id == self.fingerprints.snapshot_id(identity)
+    def _is_made(self, current: InputRef, identity: Identity, stage: Stage) -> bool:
+        return current.snapshot_id == self.fingerprints.snapshot_id(identity, stage.settings)
 
     def _current(self, stage: Stage, version: InputRef) -> None:
         assumed = (stage.assumed,) if stage.assumed else ()
@@ -315,9 +315,10 @@ class _Walk:
 
     def _ask(self, asset: str, identity: Identity | None) -> None:
         """Count what an engine would be asked; exactly, where prompts and engine are known."""
-        kind, recipe, work = kind_of(asset), asset.rsplit("/", 1)[-1], self.steps[-1].work
-        if kind not in _PROMPTS_OF or work not in ("make", "check"):
+        work = self.steps[-1].work
+        if work not in ("make", "check") or (kind := kind_of(asset)) not in _PROMPTS_OF:
             return
+        recipe = asset.rsplit("/", 1)[-1]
         prompts = asset.replace(f"/{kind}/", f"/{_PROMPTS_OF[kind]}/")
         rendered = self.workspace.snapshots.head(prompts, self.partitions[prompts])
         left = rendered.manifest.rows if rendered is not None else None

@@ -19,6 +19,7 @@ from synth_platform.progress import listen, log_listener, track
 from synth_platform.snapshots import Identity, Snapshot, SnapshotWriter
 from synth_platform.snapshots.changes import changes_since
 from synth_platform.snapshots.healing import heal_equals
+from synth_platform.snapshots.identity import SEED
 from synth_platform.snapshots.manifest import InputRef
 from synth_platform.workspace import Workspace
 
@@ -74,6 +75,12 @@ class Stage:
 
 BuildStage = Callable[[Workspace, str | None], Stage]
 """Makes the stage for a workspace and partition: settings may depend on what lies in them."""
+
+
+def every_cycle(asset: str, build: Callable[[Workspace], Stage]) -> BuildStage:
+    """Of a stage that is the same for every cycle: for those who look at thousands of them it is built once."""
+    return lambda workspace, _: workspace.once(("stage", asset), lambda: build(workspace))
+
 
 Describe = Callable[[Workspace, Snapshot], Mapping[str, Any]]
 """Metadata of a snapshot beside the usual: counts, plots, links."""
@@ -204,7 +211,7 @@ def identity_of(
         asset=stage.asset,
         partition=partition,
         code_version=stage.code_version,
-        settings={**stage.settings, "seed": dataset.cycle_seed(partition)},
+        settings={**stage.settings, SEED: dataset.cycle_seed(partition)},
         inputs=(*inputs, *(version.ref for version in stage.also)),
         attempt=attempt,
     )

@@ -8,7 +8,7 @@ import polars as pl
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
-from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, every_cycle, stage_asset
 from synth_platform.plots import histogram
 from synth_platform.privacy import canaries
 from synth_platform.privacy.config import PrivacySpec
@@ -37,17 +37,16 @@ def prompts_asset(
     asset = dataset.asset("prompts", recipe.name)
 
     described = recipe.model_dump(mode="json", exclude={"conformance", "judge"})
-    rewritten = list(sources)
 
     def load_template() -> Template:
         template = Template.load(recipe.template_name, dataset.base)
         template.check(recipe.variables)
         return template
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
-        template = workspace.once(("template", asset), load_template)
+    def build(workspace: Workspace) -> Stage:
+        template = load_template()
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
-        workspace.once(("room", asset), Renderer(recipe, template, counter, context_length, dataset.seed).chunk_room)
+        Renderer(recipe, template, counter, context_length, dataset.seed).chunk_room()  # is there any?
 
         def work(run: StageRun) -> None:
             of = run.inputs[documents.asset]
@@ -65,7 +64,7 @@ def prompts_asset(
             code_version=CODE_VERSION,
             settings={
                 "recipe": described,
-                "sources": rewritten,
+                "sources": list(sources),
                 "template": template.digest,
                 "tokenizer": counter.digest,
                 "context_length": context_length,
@@ -86,7 +85,7 @@ def prompts_asset(
         kinds={"jinja", "parquet"},
         code_version=CODE_VERSION,
     )
-    return stage_asset(dataset, spec, build, _describe)
+    return stage_asset(dataset, spec, every_cycle(asset, build), _describe)
 
 
 def _documents_to_mark(documents: Snapshot, sources: Sequence[str], seed: int, privacy: PrivacySpec) -> frozenset[str]:

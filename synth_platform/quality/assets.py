@@ -7,7 +7,7 @@ from synth_platform.generation.budget import per_accepted_million
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Upstream
 from synth_platform.ops.materialization import shown_counts
-from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, every_cycle, stage_asset
 from synth_platform.plots import bars, histogram
 from synth_platform.privacy.config import PrivacySpec
 from synth_platform.privacy.persons import model_settings
@@ -77,13 +77,12 @@ def quality_asset(
             )
         run.writer.detail(**{MEASURED: measured})
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
-        encoder = workspace.once(("encoder", asset), lambda: encoder_of(recipe, limits, workspace.encoders))
-        measured = workspace.once(("measured", asset), lambda: measured_settings(recipe, privacy, encoder))
+    def build(workspace: Workspace) -> Stage:
+        encoder = encoder_of(recipe, limits, workspace.encoders)
         return Stage(
             asset=asset,
             code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
-            settings={**judged_by, **measured},
+            settings={**judged_by, **measured_settings(recipe, privacy, encoder)},
             upstreams=upstreams,
             tables={"quality": QUALITY},
             work=work,
@@ -100,7 +99,7 @@ def quality_asset(
         kinds={"polars", "parquet"},
         code_version=f"{CODE_VERSION}.{SCREEN_VERSION}",
     )
-    return stage_asset(dataset, spec, build, _describe_quality)
+    return stage_asset(dataset, spec, every_cycle(asset, build), _describe_quality)
 
 
 def accepted_asset(
@@ -135,13 +134,11 @@ def accepted_asset(
             if table == "accepted":
                 run.writer.count(redacted=int(batch["redacted"].sum()))
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    def build(workspace: Workspace) -> Stage:
         return Stage(
             asset=asset,
             code_version=CODE_VERSION,
-            settings={
-                "privacy": workspace.once(("privacy", asset), lambda: {**protection, **model_settings(privacy.ner)})
-            },
+            settings={"privacy": {**protection, **model_settings(privacy.ner)}},
             upstreams=upstreams,
             tables={"accepted": ACCEPTED, "rejected": REJECTED},
             work=work,
@@ -156,7 +153,7 @@ def accepted_asset(
         kinds={"polars", "parquet"},
         code_version=CODE_VERSION,
     )
-    return stage_asset(dataset, spec, build, _describe_accepted)
+    return stage_asset(dataset, spec, every_cycle(asset, build), _describe_accepted)
 
 
 def _describe_quality(workspace: Workspace, snapshot: Snapshot) -> dict[str, object]:

@@ -8,7 +8,7 @@ from synth_platform.contamination.report import contamination_heat_map
 from synth_platform.funnel import funnel
 from synth_platform.ops.dataset_context import DatasetContext
 from synth_platform.ops.guard import Judgement, Upstream, judgements
-from synth_platform.ops.stage import Stage, StageAsset, StageRun, stage_asset
+from synth_platform.ops.stage import Stage, StageAsset, StageRun, every_cycle, stage_asset
 from synth_platform.plots import bars
 from synth_platform.quality.gates import Check
 from synth_platform.release.build import DATA_FOLDER, TABLE, TRAIN, component_shares, release_rows
@@ -141,7 +141,7 @@ def published_asset(dataset: DatasetContext, release: ReleaseSpec, released: Ups
         rows = publish(run.workspace.snapshots, run.inputs[released.asset], release.publish, dataset.base, run.log)
         run.writer.write("published", rows)
 
-    def build(workspace: Workspace, partition: str | None) -> Stage:
+    def build(workspace: Workspace) -> Stage:
         return Stage(
             asset=asset,
             code_version=PUBLISH_CODE_VERSION,
@@ -159,7 +159,7 @@ def published_asset(dataset: DatasetContext, release: ReleaseSpec, released: Ups
         kinds={"parquet"},
         code_version=PUBLISH_CODE_VERSION,
     )
-    return stage_asset(dataset, spec, build, lambda workspace, snapshot: {})
+    return stage_asset(dataset, spec, every_cycle(asset, build), lambda workspace, snapshot: {})
 
 
 def _made_of(patch: Patch | None) -> tuple[Snapshot, ...]:

@@ -11,6 +11,8 @@ from synth_platform.errors import SnapshotError
 from synth_platform.snapshots.manifest import InputRef
 
 UNPARTITIONED = "unpartitioned"
+SEED = "seed"
+"""The one setting that every asset has, and each cycle another value of."""
 SHORTEST_PREFIX = 6
 """Characters of an id, at least, that stand for all of it."""
 
@@ -43,8 +45,8 @@ class Identity:
     def fingerprint_with(self, settings: str) -> str:
         """The same, where the canonical text of the settings is known."""
         text = canonical_text
-        read = sorted((ref.asset, ref.partition or "", ref.digest) for ref in self.inputs)
-        inputs = ",".join(f"[{text(asset)},{text(partition)},{text(content)}]" for asset, partition, content in read)
+        read = sorted([(ref.asset, ref.partition or "", ref.digest) for ref in self.inputs])
+        inputs = ",".join([f"[{text(asset)},{text(partition)},{text(content)}]" for asset, partition, content in read])
         made = f"{text(self.asset)},{text(self.partition)},{text(self.code_version)}"
         return digest_canonical(f"[{made},{settings},[{inputs}],{self.attempt}]")
 
@@ -60,24 +62,38 @@ class Identity:
 
 
 class Fingerprints:
-    """Fingerprints of thousands of cycles, whose settings are for the most part the very same values.
+    """Fingerprints of thousands of cycles, whose settings are for the most part the very same objects.
 
-    A value is written as JSON once, for as long as the asset's next cycle has that very object, not an equal one:
-    1 and 1.0 are equal, and have other digests.
+    They, or else their values, are written as JSON once, for as long as the asset's next cycle has that very object,
+    not an equal one: 1 and 1.0 are equal, and have other digests.
     """
 
     def __init__(self) -> None:
+        self._around: dict[str, tuple[Mapping[str, Any], str, str]] = {}
         self._written: dict[tuple[str, str], tuple[Any, str]] = {}
 
-    def snapshot_id(self, identity: Identity) -> str:
-        """As the identity itself would say."""
-        settings = identity.settings
-        texts = [self._text((identity.asset, name), settings[name]) for name in sorted(settings)]
-        return id_of(identity.fingerprint_with(f"{{{','.join(texts)}}}"))
+    def snapshot_id(self, identity: Identity, settings: Mapping[str, Any]) -> str:
+        """As the identity itself would say.
+
+        Args:
+            identity: of one cycle.
+            settings: the identity's, as they are but for the seed.
+        """
+        around = self._around.get(identity.asset)
+        if around is None or around[0] is not settings:
+            around = self._around[identity.asset] = settings, *self._around_seed(identity.asset, settings)
+        _, before, after = around
+        return id_of(identity.fingerprint_with(f'{{{before}"{SEED}":{identity.settings[SEED]}{after}}}'))
+
+    def _around_seed(self, asset: str, settings: Mapping[str, Any]) -> tuple[str, str]:
+        """What stands before and after the seed, where the keys are in their order."""
+        texts = {name: self._text((asset, name), settings[name]) for name in sorted(settings)}
+        before = "".join([f"{text}," for name, text in texts.items() if name < SEED])
+        return before, "".join([f",{text}" for name, text in texts.items() if name > SEED])
 
     def _text(self, key: tuple[str, str], value: Any) -> str:
-        if type(value) is str or type(value) is int:  # digests and seeds: others for each cycle
-            return f"{canonical_text(key[1])}:{canonical_text(value) if type(value) is str else value}"
+        if type(value) is str:  # digests: others for each cycle
+            return f"{canonical_text(key[1])}:{canonical_text(value)}"
         written = self._written.get(key)
         if written is None or written[0] is not value:
             written = self._written[key] = value, canonical({key[1]: value})[1:-1]
@@ -94,6 +110,13 @@ def _checked(name: str, kind: str) -> str:
     return check_name(name, kind)
 
 
+@lru_cache(maxsize=1024)
+def _checked_asset(asset: str) -> str:
+    for part in asset.split("/"):
+        check_name(part, "asset name")
+    return asset
+
+
 def dataset_of(asset: str) -> str:
     """The dataset that an asset is of: the first part of its key path."""
     return asset.split("/", 1)[0]
@@ -105,9 +128,7 @@ def asset_folder(asset: str, partition: str | None) -> str:
     Raises:
         SpecError: a part of the name could leave the root.
     """
-    for part in asset.split("/"):
-        _checked(part, "asset name")
-    return f"{asset}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
+    return f"{_checked_asset(asset)}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
 
 
 def version_folder(asset: str, partition: str | None, snapshot_id: str) -> str:
