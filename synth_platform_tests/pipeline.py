@@ -122,11 +122,13 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the mock engine did not start")
 
 
-def perfect_answers(documents: int, planted: int = 0, seed: int = SEED) -> dict[str, str]:
-    """A right answer to each prompt that the dataset's recipes make of the playground's documents."""
+def perfect_answers(
+    documents: int, planted: int = 0, seed: int = SEED, recipes: Sequence[str] = RECIPES
+) -> dict[str, str]:
+    """A right answer to each prompt that shipped recipes make of the playground's documents."""
     known: dict[str, str] = {}
     own_seed = digest_int(seed, "playground")
-    for recipe in RECIPES:
+    for recipe in recipes:
         template = Template.load(recipe, Path())
         for document in iter_documents(documents, seed=own_seed, planted=planted):
             prompt = template.text.replace("{{ document }}", document.text).strip()
@@ -135,7 +137,7 @@ def perfect_answers(documents: int, planted: int = 0, seed: int = SEED) -> dict[
 
 
 def dataset(url: str, tokenizer: Path, **changes: Any) -> dict[str, Any]:
-    """Attributes of a small dataset; ``changes`` replace keys, and None removes them."""
+    """Attributes of a small dataset of two recipes; ``changes`` replace keys, and None removes them."""
     attributes: dict[str, Any] = {
         "name": "small",
         "seed": SEED,
@@ -143,7 +145,7 @@ def dataset(url: str, tokenizer: Path, **changes: Any) -> dict[str, Any]:
             {"type": "playground", "documents": 24, "planted": 2},
             {"type": "python-docs", "roles": ["mix_in"], "select": {"sample": {"documents": 12}}},
         ],
-        "recipes": [{"name": name, "sampling": {"max_tokens": 400}} for name in RECIPES],
+        "recipes": recipes_of("table", "faq"),
         "engine": {
             "type": "endpoint",
             "urls": [url],
@@ -158,6 +160,11 @@ def dataset(url: str, tokenizer: Path, **changes: Any) -> dict[str, Any]:
         "benchmarks": [{"name": "playground", "builtin": "playground"}],
     }
     return {key: value for key, value in {**attributes, **changes}.items() if value is not None}
+
+
+def recipes_of(*names: str) -> list[dict[str, Any]]:
+    """Shipped recipes, as a spec names them."""
+    return [{"name": name, "sampling": {"max_tokens": 400}} for name in names]
 
 
 def write_spec(folder: Path, attributes: dict[str, Any]) -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from synth_platform.pilot.corpus import RECIPES
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import free_port, write_jsonl
-from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import dataset, mock_engine, perfect_answers, recipes_of, synth, write_spec
 from synth_platform_tests.snapshots.handmade import version
 
 
@@ -25,10 +26,10 @@ def refused(*arguments: str, home: Path) -> str:
 def test_json_summary_versions_trace_diff_and_verify(tokenizer_folder: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with mock_engine(tmp_path, {**perfect_answers(24, planted=2), **perfect_answers(24, planted=2, seed=4)}) as engine:
-        path = write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder))
+        path = write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder, recipes=recipes_of(*RECIPES)))
         made = synth("materialize", str(path), "--json", home=home)
         assert made.returncode == 0, made.err
-        write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder, seed=4))
+        write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder, recipes=recipes_of(*RECIPES), seed=4))
         shown = synth("materialize", str(path), home=home)
         assert shown.returncode == 0, shown.err
 
@@ -40,7 +41,7 @@ def test_json_summary_versions_trace_diff_and_verify(tokenizer_folder: Path, tmp
         "contaminated_prompt:playground": 8,
         "contaminated_source:playground": 8,
     }
-    assert summary["fact_accuracy"] == dict.fromkeys(("table", "math", "faq", "tutorial"), 1.0)
+    assert summary["fact_accuracy"] == dict.fromkeys(RECIPES, 1.0)
     assert {key: summary["contamination"][key] for key in ("planted", "found", "released")} == {
         "planted": 2,
         "found": 2,

@@ -54,7 +54,7 @@ def test_documents_become_a_release_that_closes_its_books(
         ended = run(workspace, instance, path)
         assert ended.success, ended.problems
         asked = len(engine.requests())
-        assert asked == 4 * 24
+        assert asked == 2 * 24
 
         again = run(workspace, instance, path)
         assert again.success
@@ -138,7 +138,7 @@ def test_rows_can_be_followed_both_ways(
     assert {verdict["verdict"] for verdict in back.verdicts} == {"accepted", "clean"}
     forward = catalog.trace(row["document_id"])
     assert row["id"] in forward.descendants["release"]
-    assert len(forward.descendants["generations"]) == 4
+    assert len(forward.descendants["generations"]) == 2
 
 
 def test_closed_gate_stops_the_release_and_keeps_the_last_one(
@@ -195,19 +195,19 @@ def test_killed_generation_goes_on_without_asking_again(tokenizer_folder: Path, 
         path = write_spec(tmp_path / "spec", attributes)
         first = synth("materialize", str(path), home=home, wait=False)
         deadline = time.monotonic() + 120
-        while len(engine.requests()) < 40 and time.monotonic() < deadline:
+        while len(engine.requests()) < 20 and time.monotonic() < deadline:
             time.sleep(0.05)
         first.send_signal(signal.SIGKILL)
         first.wait()
         before = engine.requests()
-        assert 40 <= len(before) < 96
+        assert 20 <= len(before) < 48
 
         second = synth("materialize", str(path), "--json", home=home)
         assert second.returncode == 0, second.err
         asked_again = [key for key in engine.requests()[len(before) :] if key in set(before)]
         # Only what was in flight may be asked for again.
         assert len(asked_again) <= 4, f"{len(asked_again)} prompts were asked again"
-        assert len(set(engine.requests())) == 96
+        assert len(set(engine.requests())) == 48
         assert synth("materialize", str(path), home=undisturbed).returncode == 0
 
     one, other = Workspace(home), Workspace(undisturbed)
@@ -222,7 +222,7 @@ def test_engine_that_stumbles_is_asked_again(
 ) -> None:
     with mock_engine(tmp_path, perfect_answers(24, planted=2), Fault(kind, times=1)) as engine:
         assert run(workspace, instance, write_spec(tmp_path / "spec", dataset(engine.url, tokenizer_folder))).success
-        assert len(engine.requests()) == 2 * 96
+        assert len(engine.requests()) == 2 * 48
     rows = head(workspace, "generations/table").scan().collect()
     assert set(rows["status"]) == {"ok"}
 
@@ -231,7 +231,7 @@ def test_dying_engine_ends_the_run_and_keeps_what_is_done(
     workspace: Workspace, instance: dg.DagsterInstance, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
     answers = perfect_answers(24, planted=2)
-    with mock_engine(tmp_path, answers, Fault("die", after=50)) as engine:
+    with mock_engine(tmp_path, answers, Fault("die", after=25)) as engine:
         attributes = dataset(engine.url, tokenizer_folder)
         ended = run(workspace, instance, write_spec(tmp_path / "spec", attributes))
     assert not ended.success
@@ -241,7 +241,7 @@ def test_dying_engine_ends_the_run_and_keeps_what_is_done(
     with mock_engine(tmp_path, answers) as engine:
         attributes["engine"]["urls"] = [engine.url]
         assert run(workspace, instance, write_spec(tmp_path / "spec", attributes)).success
-        assert len(engine.requests()) <= 96 - 49 + 8, "more was asked again than what was in flight"
+        assert len(engine.requests()) <= 48 - 24 + 8, "more was asked again than what was in flight"
 
 
 def test_prompts_the_engine_refuses_are_rows_with_its_words(

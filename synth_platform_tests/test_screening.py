@@ -19,6 +19,7 @@ from synth_platform.errors import SpecError, SynthError
 from synth_platform.ops.instance import open_instance
 from synth_platform.ops.launch import Launched, run_dataset
 from synth_platform.ops.resources import WorkspaceResource, resources
+from synth_platform.pilot.corpus import RECIPES
 from synth_platform.prompts.templates import Template
 from synth_platform.quality.config import QualitySpec
 from synth_platform.quality.replay import Replay, replay
@@ -27,11 +28,18 @@ from synth_platform.snapshots import Snapshot
 from synth_platform.summary import Summary, summarise
 from synth_platform.workspace import Workspace
 from synth_platform_tests.conftest import write_jsonl
-from synth_platform_tests.pipeline import copied, dataset, mock_engine, opened, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import (
+    copied,
+    dataset,
+    mock_engine,
+    opened,
+    perfect_answers,
+    recipes_of,
+    synth,
+    write_spec,
+)
 
 pytestmark = pytest.mark.xdist_group("screening")  # what they start from is made once
-
-RECIPES = ("table", "math", "faq", "tutorial")
 
 
 class Made:
@@ -68,7 +76,7 @@ def first(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     folder = tmp_path_factory.mktemp("first")
     workspace = Workspace(folder / "home")
     with mock_engine(folder, perfect_answers(24, planted=2)) as engine, opened(workspace) as instance:
-        attributes = dataset(engine.url, tokenizer_folder)
+        attributes = dataset(engine.url, tokenizer_folder, recipes=recipes_of(*RECIPES))
         whole = Made(workspace, instance, folder / "spec", attributes)
         whole.job = None
         ended = whole.run()

@@ -26,7 +26,7 @@ from synth_platform.snapshots.tracing import trace
 from synth_platform.snapshots.verify import verify
 from synth_platform.sources.schema import DOCUMENTS as DOCUMENTS_SCHEMA
 from synth_platform.workspace import Workspace
-from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, synth, write_spec
+from synth_platform_tests.pipeline import dataset, mock_engine, opened, perfect_answers, recipes_of, synth, write_spec
 from synth_platform_tests.snapshots.handmade import table, version
 
 pytestmark = pytest.mark.xdist_group("takedown")  # what they start from is made once
@@ -85,7 +85,7 @@ def _attributes(url: str, tokenizer: Path, name: str) -> dict[str, Any]:
     attributes = dataset(url, tokenizer, name=name, release={"rows_per_file": 10})
     attributes["sources"][0] |= {"documents": DOCUMENTS, "planted": 0}
     attributes["sources"][1]["select"] = {"sample": {"documents": 6}}
-    attributes["recipes"] = attributes["recipes"][: 2 if name == "small" else 3]
+    attributes["recipes"] = recipes_of("table", "math") if name == "small" else recipes_of("table", "math", "faq")
     if name == "small":
         attributes["recipes"][0] = {
             **attributes["recipes"][0],

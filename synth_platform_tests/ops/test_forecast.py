@@ -31,23 +31,23 @@ def test_without_documents_or_figures_it_says_what_is_missing(tmp_path: Path, to
     done: Any = synth("estimate", spec, home=tmp_path / "home")
     assert done.returncode == 2 and "add --documents N, or --pilot N" in done.err
     found = estimate(spec, "--documents", "1000", home=tmp_path / "home")
-    assert found["prompts"] == 4000 and found["engine_hours"] is None
+    assert found["prompts"] == 2000 and found["engine_hours"] is None
     assert any("speed is not known" in line for line in found["assumptions"])
 
 
 def test_a_pilot_measures_and_the_run_keeps_it(tmp_path: Path, tokenizer_folder: Path) -> None:
-    known = perfect_answers(24, planted=2)
+    known = perfect_answers(24, planted=2, recipes=("table", "faq"))
     with mock_engine(tmp_path, known, latency=0.02) as engine:
         attributes, home = dataset(engine.url, tokenizer_folder), tmp_path / "home"
         spec = str(write_spec(tmp_path, attributes))
         found = estimate(spec, "--pilot", "5", "--price", "2", home=home)
-        assert len(engine.requests()) == 4 * 5
-        assert found["prompts"] == 4 * 24 and found["engine_hours"] > 0
+        assert len(engine.requests()) == 2 * 5
+        assert found["prompts"] == 2 * 24 and found["engine_hours"] > 0
         assert any("as in 5 sampled now" in line for line in found["assumptions"])
 
         done: Any = synth("materialize", spec, "--json", home=home)
         assert done.returncode == 0, done.err
-        assert len(engine.requests()) == 4 * 24, "the pilot's answers were asked for again"
+        assert len(engine.requests()) == 2 * 24, "the pilot's answers were asked for again"
 
         after = estimate(spec, "--price", "2", home=home)
         lengths = [len(text.split()) for text in known.values()]
@@ -56,13 +56,13 @@ def test_a_pilot_measures_and_the_run_keeps_it(tmp_path: Path, tokenizer_folder:
 
         there = generated_files(home)
         estimate(spec, "--pilot", "5", home=home)
-        assert len(engine.requests()) == 4 * 24, "a finished version was asked for again"
+        assert len(engine.requests()) == 2 * 24, "a finished version was asked for again"
         assert generated_files(home) == there
 
         attributes["sources"][0]["documents"] = 30
         estimate(str(write_spec(tmp_path, attributes)), "--pilot", "10", home=home)
         asked = engine.requests()
-        assert 4 * 24 < len(asked) < 4 * 24 + 4 * 10
+        assert 2 * 24 < len(asked) < 2 * 24 + 2 * 10
         assert len(set(asked)) == len(asked), "a prompt that had an answer was asked again"
 
 
