@@ -38,13 +38,9 @@ def prompts_asset(
 
     described = recipe.model_dump(mode="json", exclude={"conformance", "judge"})
 
-    def load_template() -> Template:
+    def build(workspace: Workspace) -> Stage:
         template = Template.load(recipe.template_name, dataset.base)
         template.check(recipe.variables)
-        return template
-
-    def build(workspace: Workspace) -> Stage:
-        template = load_template()
         counter = workspace.once(("tokenizer", dataset.name), tokenizer)
         Renderer(recipe, template, counter, context_length, dataset.seed).chunk_room()  # is there any?
 

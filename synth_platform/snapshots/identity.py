@@ -106,8 +106,8 @@ def id_of(fingerprint: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _checked(name: str, kind: str) -> str:
-    return check_name(name, kind)
+def _checked_partition(partition: str) -> str:
+    return check_name(partition, "partition")
 
 
 @lru_cache(maxsize=1024)
@@ -128,7 +128,7 @@ def asset_folder(asset: str, partition: str | None) -> str:
     Raises:
         SpecError: a part of the name could leave the root.
     """
-    return f"{_checked_asset(asset)}/{_checked(partition, 'partition') if partition else UNPARTITIONED}"
+    return f"{_checked_asset(asset)}/{_checked_partition(partition) if partition else UNPARTITIONED}"
 
 
 def version_folder(asset: str, partition: str | None, snapshot_id: str) -> str:
